@@ -29,7 +29,7 @@ struct pair {
     uint64_t now;
     uint64_t delay_ns[3]; /* one way, by path */
     bool dead[3];
-    bool drain_events; /* in settle() */
+    bool drain_events;   /* in settle() */
     bool reply_same;     /* acknowledgements on the path of the packet */
     unsigned drop_every; /* 0 = none */
     unsigned sent;
