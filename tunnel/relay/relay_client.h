@@ -111,7 +111,8 @@ int relay_client_input(struct relay_client *c, const void *data, size_t len, uin
 size_t relay_client_room(const struct relay_client *c);
 
 /* Bytes to write: a pointer that stays valid, with its bytes unchanged, until _sent has been told
- * of all of them or DOWN was taken; returns how many. _sent: n of them were written. */
+ * of all of them or DOWN was taken; returns how many. _sent: n of them were written; never told of
+ * a write that began before a DOWN. */
 size_t relay_client_output(struct relay_client *c, const uint8_t **data);
 void relay_client_sent(struct relay_client *c, size_t n);
 /* Bytes that have not been written yet. */
