@@ -119,6 +119,62 @@ static void the_largest_packet_passes(void **state)
     world_close(&w);
 }
 
+/* Frames that wrap around the in buffer, whatever the pieces in which they come. */
+static void a_long_stream_of_packets_stays_whole(void **state)
+{
+    (void)state;
+    static uint8_t data[60001];
+    static const size_t steps[] = {65536, 50000, 777};
+    for (size_t i = 0; i < 3; i++) {
+        struct relay_server_config config = {.open = true};
+        struct world w;
+        world_open(&w, &config);
+        w.step = steps[i];
+        struct world_client *a = world_add(&w, 1);
+        struct world_client *b = world_add(&w, 2);
+        world_settle(&w);
+        for (uint8_t n = 1; n < 30; n++) {
+            size_t len = 60001 - (size_t)n * 1999;
+            memset(data, n, len);
+            assert_int_equal(relay_client_send(a->core, b->key, data, len), 0);
+            world_client_moves(&w, a); /* so that frames meet in the buffers */
+            if (n % 3 == 0) {
+                world_settle(&w);
+                assert_int_equal(b->packets, n);
+                assert_int_equal(b->last_len, len);
+                assert_memory_equal(b->last_data, data, len < WORLD_DATA ? len : WORLD_DATA);
+            }
+        }
+        world_close(&w);
+    }
+}
+
+static void tells_the_relay_that_it_is_home(void **state)
+{
+    (void)state;
+    static const char http[] = "HTTP/1.1 101 x\r\n\r\n";
+    for (int preferred = 0; preferred < 2; preferred++) {
+        struct pcg pcg;
+        struct relay_client_config config = {.host = "r", .secret = {1}, .rng = pcg_rng(&pcg, 1)};
+        uint8_t out[512] = {0};
+        uint8_t server[32];
+        config.preferred = preferred;
+        crypto_scalarmult_base(server, server_secret);
+        struct relay_client *c = relay_client_new(&config);
+        relay_client_start(c, 1);
+        expect(c, RELAY_CLIENT_EV_CONNECT);
+        relay_client_connected(c, 1);
+        take_output(c, out, sizeof(out));
+        memcpy(out, http, sizeof(http) - 1);
+        size_t len = sizeof(http) - 1 + derp_write_server_key(out + sizeof(http) - 1, server);
+        assert_int_equal(relay_client_input(c, out, len, 1), 0);
+        expect_nothing(c);
+        assert_int_equal(take_output(c, out, sizeof(out)), preferred ? 115 : 109);
+        assert_true(!preferred || memcmp(out + 109, "\x07\0\0\0\x01\x01", 6) == 0);
+        relay_client_free(c);
+    }
+}
+
 static void asks_for_an_upgrade_in_http(void **state)
 {
     (void)state;
@@ -257,8 +313,15 @@ static void refuses_packets_when_the_buffer_is_full(void **state)
     assert_int_equal(relay_client_backlog(c), sent * 1037);
     assert_null(relay_client_reserve(c, dst, sizeof(data)));
     assert_int_equal(relay_client_stats(c)->refused_full, 2);
+    assert_int_equal(relay_client_input(c,
+                                        "\x12\0\0\0\x08"
+                                        "abcdefgh",
+                                        13, 6),
+                     0);
+    expect_nothing(c);
+    assert_int_equal(relay_client_backlog(c), sent * 1037 + DERP_PING_LEN); /* room was kept */
     assert_int_equal(relay_client_stats(c)->refused_down, 1);
-    assert_int_equal(take_output(c, out, sizeof(out)), sent * 1037);
+    assert_int_equal(take_output(c, out, sizeof(out)), sent * 1037 + DERP_PING_LEN);
     assert_int_equal(relay_client_send(c, dst, data, sizeof(data)), 0);
     relay_client_free(c);
 }
@@ -343,6 +406,30 @@ static void backs_off_with_doubling_and_jitter(void **state)
     relay_client_hurry(c, now + 1);
     expect(c, RELAY_CLIENT_EV_CONNECT);
     relay_client_free(c);
+}
+
+static void a_while_up_makes_the_back_off_short_again(void **state)
+{
+    (void)state;
+    for (uint64_t up_s = 9; up_s <= 10; up_s++) {
+        struct world w;
+        struct relay_client *c = lone_client(&w, 0);
+        uint64_t now = NS_PER_S;
+        relay_client_start(c, now);
+        for (int i = 0; i < 6; i++) {
+            expect(c, RELAY_CLIENT_EV_CONNECT);
+            relay_client_disconnected(c, -111, now);
+            expect(c, RELAY_CLIENT_EV_DOWN);
+            now = relay_client_next_ns(c);
+            relay_client_tick(c, now);
+        }
+        bring_up(c, now, &(struct derp_info){.version = 2});
+        now += up_s * NS_PER_S;
+        relay_client_disconnected(c, 0, now);
+        expect(c, RELAY_CLIENT_EV_DOWN);
+        assert_int_equal(relay_client_next_ns(c) - now < NS_PER_S / 2, up_s == 10);
+        relay_client_free(c);
+    }
 }
 
 static void gives_up_a_connection_that_is_not_up_in_time(void **state)
@@ -464,6 +551,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_clients_exchange_packets),
         cmocka_unit_test(the_largest_packet_passes),
+        cmocka_unit_test(a_long_stream_of_packets_stays_whole),
+        cmocka_unit_test(tells_the_relay_that_it_is_home),
         cmocka_unit_test(asks_for_an_upgrade_in_http),
         cmocka_unit_test(another_status_than_101_is_told_by_number),
         cmocka_unit_test(nonsense_ends_the_connection),
@@ -473,6 +562,7 @@ int main(void)
         cmocka_unit_test(what_the_shell_holds_stays_where_it_is),
         cmocka_unit_test(honours_the_token_bucket_of_the_relay),
         cmocka_unit_test(backs_off_with_doubling_and_jitter),
+        cmocka_unit_test(a_while_up_makes_the_back_off_short_again),
         cmocka_unit_test(gives_up_a_connection_that_is_not_up_in_time),
         cmocka_unit_test(measures_and_stays_alive_by_pings),
         cmocka_unit_test(silence_of_35_s_ends_the_connection),
