@@ -88,7 +88,8 @@ lab_cleanup() {
     set +e
     if [ "$status" -ne 0 ] && [ "$status" -ne 77 ]; then
         lab_show >&2
-        sed 's/^/=== /' "$LAB/why" 2>/dev/null >&2 || echo "=== a command failed, see above" >&2
+        [ -s "$LAB/why" ] || echo "a command failed, see the top" >"$LAB/why"
+        sed 's/^/=== /' "$LAB/why" >&2
     fi
     for id in "${!lab_pid[@]}"; do
         kill -9 "${lab_pid[$id]}" 2>/dev/null
