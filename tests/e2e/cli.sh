@@ -39,7 +39,7 @@ done
 expect 0 '^[[:graph:]]{43,64}$' key new node.key
 public=$(cat said)
 [ "$(stat -c %a node.key)" = 600 ] || lab_fail "the key file has mode $(stat -c %a node.key)"
-! grep -q "$public" node.key || lab_fail "the key file holds the public key and not the secret"
+! grep -qF -e "$public" node.key || lab_fail "the key file holds the public key and not the secret"
 before=$(sha256sum node.key)
 expect "$EX_CANTCREAT" 'node\.key' key new node.key
 [ "$(sha256sum node.key)" = "$before" ] || lab_fail "key new has overwritten a key"
@@ -70,7 +70,7 @@ allow = 127.0.0.1:8080
 listen = 127.0.0.1:1080
 
 [route]
-corp.example = laptop
+corp.example = peer laptop
 INI
 }
 
@@ -85,7 +85,7 @@ good | sed 's/^endpoint = .*/endpoint = 127.0.0.1:99999/' | bad '11:.*endpoint'
 good | sed 's/^relay = .*/relay = nowhere/' | bad '12:.*nowhere'
 good | sed 's/^allow = .*/allow = everything:http/' | bad '13:.*allow'
 good | sed 's/^listen = .*/listen = 0.0.0.0:1080/' | bad '16:.*listen'
-good | sed 's/^corp.example = .*/corp.example = nobody/' | bad '19:.*nobody'
+good | sed 's/^corp.example = .*/corp.example = peer nobody/' | bad '19:.*nobody'
 good | sed 's/^key = node.key/key = nothing.key/' | bad '3:.*nothing\.key'
 chmod 644 node.key
 expect "$EX_CONFIG" 'node\.key' check -c good.ini # a secret that others can read is none

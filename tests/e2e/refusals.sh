@@ -45,9 +45,9 @@ endpoint = 10.77.0.9:41000
 
 [route]
 refused.test = refuse
-home.test = home
-169.254.0.0/16 = home
-10.77.0.2/32 = home
+home.test = peer home
+169.254.0.0/16 = peer home
+10.77.0.2/32 = peer home
 10.77.0.4/32 = direct
 INI
 lab_three_start
@@ -58,7 +58,7 @@ expect 5 http://home.peer:9/                  # nobody listens there
 expect 4 http://no-such-name.home.test:8080/  # the exit cannot resolve it
 expect 2 http://shed.peer:8080/               # the exit's allow list is empty
 expect 2 http://169.254.169.254/              # "any" does not open a cloud's metadata
-expect 2 http://stranger.peer:8080/           # no such peer: must not leak to a resolver
+expect 4 http://stranger.peer:8080/           # no such peer: must not leak to a resolver
 expect 2 http://www.refused.test:8080/        # [route] says refuse
 expect 2 http://elsewhere.example:8080/       # [route] says nothing, and nothing is refuse
 expect 5 http://10.77.0.4:9/                  # direct, nobody listens
