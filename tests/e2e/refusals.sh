@@ -65,7 +65,7 @@ expect 5 http://10.77.0.4:9/                  # direct, nobody listens
 expect '[1346]' http://ghost.peer:8080/ 60    # the peer does not answer
 
 lab_spawn direct_web relay "$LAB_WEBSERVER" 10.77.0.4 8081 "$LAB/www"
-lab_wait_until 10 lab_exec relay ss -Hltn "sport = :8081"
+lab_wait_until 10 lab_listens direct_web relay 8081
 [ "$(lab_curl http://10.77.0.4:8081/small)" = "a page of home" ] || lab_fail "direct route"
 [ "$(lab_curl http://10.77.0.2:8080/small)" = "a page of home" ] || lab_fail "prefix route"
 

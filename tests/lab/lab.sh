@@ -274,14 +274,15 @@ lab_adit() {
     lab_wait_until 15 lab_answers "$1"
 }
 
+# lab_listens ID NAME PORT
 lab_listens() {
     lab_is_alive "$1" || lab_fail "$1 ended: $(tail -n 3 "$LAB/$1.log")"
-    lab_exec "$1" ss -Hltn "sport = :$2" | grep -q .
+    [ -n "$(lab_exec "$2" ss -Hltn "sport = :$3")" ]
 }
 
 lab_relay() {
     lab_spawn "$1" "$1" "$ADIT" relay -c "$LAB/$1.ini"
-    lab_wait_until 15 lab_listens "$1" 3340
+    lab_wait_until 15 lab_listens "$1" "$1" 3340
 }
 
 # lab_peer NODE PEER FILTER: one thing that NODE's status says of PEER, "none" if it says nothing.
@@ -325,7 +326,7 @@ lab_web() {
     mkdir -p "$LAB/www"
     echo "a page of home" >"$LAB/www/small"
     lab_spawn web home "$LAB_WEBSERVER" 0.0.0.0 8080 "$LAB/www"
-    lab_wait_until 10 lab_exec home curl -sf -o /dev/null http://127.0.0.1:8080/small
+    lab_wait_until 10 lab_listens web home 8080
 }
 
 lab_big_file() {
