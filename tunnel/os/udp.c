@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "os/udp.h"
 
 #include "os/sockaddr.h"
