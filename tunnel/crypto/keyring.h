@@ -94,7 +94,7 @@ bool keyring_usable(const struct keyset *keys, uint64_t now);
 bool keyring_confirm(struct keyring *ring, struct keyset *keys);
 
 /* The current keys, as long as age and count allow to send; or NULL: a handshake is due. */
-struct keyset *keyring_sender(struct keyring *ring, uint64_t now);
+struct keyset *keyring_sender(const struct keyring *ring, uint64_t now);
 /* Asked after sending: is it time for a handshake, although the keys still serve? */
 bool keyring_wants_rekey(const struct keyring *ring, uint64_t now);
 /* Asked after receiving; later, so that a peer that only sends does the work. */
