@@ -185,7 +185,10 @@ static void check_routes(struct config_parser *p)
 static void check_server(struct config_parser *p)
 {
     const struct config_server *server = &p->config->server;
-    if (server->given && !server->open && server->allow.count == 0) {
+    const struct config_key *allow = config_find_key(config_find_section("server"), "allow");
+    /* Keys that were given but wrong have their own error. */
+    bool listed = (p->keys_seen & config_key_bit(allow)) != 0;
+    if (server->given && !server->open && !listed) {
         point_at(p, 0, "allow", "server", "");
         config_fail(p, "nobody may use this relay: list public keys, or say open = yes");
     }

@@ -157,14 +157,17 @@ static void on_section(struct config_parser *p, const char *line, size_t len)
     p->line = here;
     p->section_line = here;
     p->section = NULL;
-    if (line[len - 1] != ']' || len < 3 || len - 2 >= sizeof(text)) {
+    bool closed = line[len - 1] == ']';
+    line++;
+    len = closed ? len - 2 : 0;
+    if (!trim(p, &line, &len) || len == 0 || len >= sizeof(text)) {
         memset(p->section_text, 0, sizeof(p->section_text));
         config_fail(p, "is no section line; accepted: [SECTION] or [SECTION NAME]");
         p->section_text[0] = '?'; /* so that its keys are not complained about one by one */
         return;
     }
-    memcpy(text, line + 1, len - 2);
-    text[len - 2] = '\0';
+    memcpy(text, line, len);
+    text[len] = '\0';
     open_section(p, text);
 }
 
