@@ -1,4 +1,5 @@
 #include "policy/config.h"
+#include "policy/config_keys.h"
 
 #include <base/clock.h>
 #include <base/err.h>
@@ -561,7 +562,7 @@ static char *section_text(const char *text, const char *section)
 
 static bool has_line(const char *text, const char *start)
 {
-    char line[256];
+    char line[300];
     (void)snprintf(line, sizeof(line), "\n%s", start);
     return strstr(text, line) != NULL;
 }
