@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "os/udp.h"
 
 #include "os/sockaddr.h"
@@ -121,7 +120,8 @@ int udp_open(struct udp_socket *s, const struct udp_options *options)
 {
     *s = (struct udp_socket){.fd = -1, .ops = options->ops ? options->ops : best_ops()};
     if (options->bind && options->bind->family != ADDR_NONE) {
-        return open_bound(s, options->bind, options);
+        struct addr given = addr_normalize(options->bind);
+        return open_bound(s, &given, options);
     }
     uint16_t port = options->bind ? options->bind->port : 0;
     struct addr any = {.family = ADDR_IPV6, .port = port};

@@ -122,8 +122,10 @@ static void sends_64_segments_as_64_datagrams(void **state)
 static void sends_a_shorter_tail(void **state)
 {
     struct pair p;
+    size_t sent = 0;
     assert_int_equal(pair_open(&p, state, &loopback4), 0);
-    assert_int_equal(udp_send(&p.a, &p.to_b, p.data, 5 * 1372 + 1, 1372, NULL), 0);
+    assert_int_equal(udp_send(&p.a, &p.to_b, p.data, 5 * 1372 + 1, 1372, &sent), 0);
+    assert_int_equal(sent, 5 * 1372 + 1);
     assert_arrives(&p.b, &p.batch, p.data, 5 * 1372 + 1, 1372);
     assert_int_equal(p.a.stats.datagrams_out, 6);
     pair_close(&p);
@@ -398,6 +400,17 @@ static void refuses_a_port_in_use_and_a_foreign_address(void **state)
     pair_close(&p);
 }
 
+/* A v4-mapped address is IPv4, also to bind to. */
+static void binds_a_mapped_address_as_ipv4(void **state)
+{
+    struct udp_socket s;
+    struct addr mapped = {.family = ADDR_IPV6, .ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}};
+    struct udp_options options = options_of(state, &mapped);
+    assert_int_equal(udp_open(&s, &options), 0);
+    assert_int_equal(s.family, AF_INET);
+    udp_close(&s);
+}
+
 /* "Any address, this port" takes its port from the options and does not fall back to IPv4 alone. */
 static void binds_the_port_of_any_address(void **state)
 {
@@ -456,6 +469,7 @@ static void batch_survives_want_of_memory(void **state)
         cmocka_unit_test_prestate(never_blocks_and_closes_on_exec, ops),                           \
         cmocka_unit_test_prestate(reports_the_buffers_granted, ops),                               \
         cmocka_unit_test_prestate(refuses_a_port_in_use_and_a_foreign_address, ops),               \
+        cmocka_unit_test_prestate(binds_a_mapped_address_as_ipv4, ops),                            \
         cmocka_unit_test_prestate(binds_the_port_of_any_address, ops),                             \
         cmocka_unit_test_prestate(tells_that_a_socket_is_gone, ops)
 
