@@ -19,7 +19,8 @@ enum {
 
 struct pair_config pair_config_default(const char *name, uint64_t seed)
 {
-    struct pair_config config = {.name = name, .seed = seed, .paths = 1};
+    struct pair_config config = {
+        .name = name, .seed = world_setting("ADIT_SEED", seed), .paths = 1};
     struct link_config link = {
         .rate_bps = 100000000,
         .delay_ns = 20 * NS_PER_MS,
@@ -358,6 +359,21 @@ uint64_t pair_finish(struct pair *p, uint64_t ns)
                  (unsigned long long)b->unread);
     }
     return time_since(p->start_ns, read_ns);
+}
+
+void pair_settle(struct pair *p)
+{
+    pair_rest(p, 10 * NS_PER_S);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(conn_stream_count(p->side[i].conn), 0);
+        assert_false(conn_is_active(p->side[i].conn));
+        assert_int_equal(conn_next_ns(p->side[i].conn), TIME_NEVER);
+    }
+}
+
+uint64_t pair_ideal_packets(uint64_t bytes)
+{
+    return bytes / (PATH_MTU - PACKET_DATA_OVERHEAD - 12) + 1;
 }
 
 uint64_t pair_ideal_ns(uint64_t bytes, uint64_t rate_bps, uint64_t rtt_ns)

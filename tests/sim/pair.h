@@ -52,7 +52,8 @@ struct pair {
     uint64_t start_ns;
 };
 
-/* One path of 100 Mbit/s with 20 ms each way and a queue of 200 ms. */
+/* One path of 100 Mbit/s with 20 ms each way and a queue of 200 ms. The environment's ADIT_SEED
+ * takes the place of `seed`. */
 struct pair_config pair_config_default(const char *name, uint64_t seed);
 /* The same link in both directions of a path. */
 void pair_config_path(struct pair_config *config, size_t path, const struct link_config *link);
@@ -79,9 +80,14 @@ bool pair_run(struct pair *p, uint64_t ns);
  * read, counted from the making of the pair. */
 uint64_t pair_finish(struct pair *p, uint64_t ns);
 
+/* A few seconds later nothing may be left on either side: no stream, no timer, no activity. */
+void pair_settle(struct pair *p);
+
 /* Least time for so many bytes over a path: half a round trip for the way, the rounds that slow
  * start needs to fill path or transfer from ten packets on, and the bytes at the line's rate,
  * with 4 % for headers and 2 % for window updates and the like. */
 uint64_t pair_ideal_ns(uint64_t bytes, uint64_t rate_bps, uint64_t rtt_ns);
+/* Least number of packets for so many bytes. */
+uint64_t pair_ideal_packets(uint64_t bytes);
 
 #endif

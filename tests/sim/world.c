@@ -20,7 +20,7 @@ uint64_t world_setting(const char *name, uint64_t fallback)
 
 void world_init(struct world *w, const char *name, uint64_t seed)
 {
-    *w = (struct world){.now = START_NS, .seed = world_setting("ADIT_SEED", seed)};
+    *w = (struct world){.now = START_NS, .seed = seed};
     w->rng = pcg_rng(&w->pcg, w->seed);
     CHECK(heap_init(&w->heap, WORLD_EVENTS_MAX) == 0);
     print_message("             ADIT_SEED=%" PRIu64 " build-dev/tests/%s\n", w->seed, name);

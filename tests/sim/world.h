@@ -29,7 +29,7 @@ struct world {
     uint64_t fired;
 };
 
-/* `seed` is replaced by the environment's ADIT_SEED where that is given. `name`: the program. */
+/* `name`: the program. */
 void world_init(struct world *w, const char *name, uint64_t seed);
 void world_deinit(struct world *w);
 
