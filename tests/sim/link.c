@@ -40,9 +40,9 @@ void link_deinit(struct link *l)
 static void arrive(struct world_event *event)
 {
     struct link_packet *p = container_of(event, struct link_packet, event);
-    unlist(p);
     p->link->stats.delivered++;
     p->link->deliver(p->link->user, p->data, p->len);
+    unlist(p);
     mem_free(p);
 }
 
