@@ -1,0 +1,131 @@
+/* The seam: reach a peer, whatever stands between.
+ *
+ * A node (struct adit) runs on a libuv loop of the caller's. It keeps sessions to the configured
+ * peers over direct UDP paths and relays; inside a session each connection is a stream. What a
+ * stream's target means is the caller's affair: here it is a few opaque bytes.
+ *
+ * All calls are made on the loop's thread. Events come through one handler, called from the loop
+ * only, never from inside a call made here; so calling anything from the handler is fine. Streams
+ * are ids: a late call for a stream that has ended does nothing and returns 0 or ERR_NOT_FOUND.
+ */
+#ifndef ADIT_ADIT_H
+#define ADIT_ADIT_H
+
+#include <base/addr.h>
+#include <base/log.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <adit/cause.h>
+#include <adit/key.h>
+#include <adit/stats.h>
+
+struct adit;
+struct uv_loop_s;
+
+#define ADIT_TARGET_MAX 320 /* bytes of a stream's target, and of the info of its acceptance */
+
+struct adit_relay_config {
+    const char *name;
+    const char *host; /* name or address */
+    uint16_t port;
+    const char *path; /* "/derp" */
+    bool home;        /* one of this node's own: it listens there. Else only to reach peers. */
+};
+
+struct adit_peer_config {
+    const char *name;
+    uint8_t key[ADIT_KEY_LEN];
+    uint8_t psk[ADIT_KEY_LEN];    /* zeros = none */
+    const char *const *endpoints; /* "HOST:PORT", tried on each handshake; NULL if none */
+    size_t endpoint_count;
+    const size_t *relays; /* indices into adit_config.relays; NULL: all home relays are tried */
+    size_t relay_count;
+};
+
+struct adit_config {
+    const char *name;
+    uint8_t secret[ADIT_KEY_LEN];
+    struct addr listen;         /* UDP; family ADDR_NONE = any address; port 0 = any port */
+    bool offload;               /* use UDP_SEGMENT and UDP_GRO where the system has them */
+    const char *state_dir;      /* the handshake timestamp is kept here; NULL = not kept */
+    uint64_t resume_timeout_ns; /* how long streams wait for a silent peer */
+    uint64_t session_window_max, stream_window_max; /* bytes; 0 = default */
+    uint32_t streams_max;                           /* per peer; 0 = default */
+    const struct adit_relay_config *relays;
+    size_t relay_count;
+    const struct adit_peer_config *peers;
+    size_t peer_count;
+    const struct log *log; /* lives as long as the node */
+};
+
+enum adit_event_type {
+    ADIT_EVENT_OPENED,   /* a peer opened a stream: accept or abort it; data = target */
+    ADIT_EVENT_ACCEPTED, /* our stream's target is connected; data = info */
+    ADIT_EVENT_READABLE, /* bytes or the end, after adit_peek gave none */
+    ADIT_EVENT_WRITABLE, /* room, after adit_space gave none */
+    ADIT_EVENT_RESET,    /* over, both ways, with `cause`; the id is free */
+    ADIT_EVENT_GONE,     /* both directions finished and acknowledged; the id is free */
+    ADIT_EVENT_PEER,     /* the state or path of `peer` changed (for status and log) */
+};
+
+struct adit_event {
+    enum adit_event_type type;
+    uint64_t stream;
+    void *user;  /* what adit_open or adit_set_user gave for the stream */
+    size_t peer; /* index into the configuration's peers */
+    enum cause cause;
+    const void *data; /* valid during the call */
+    size_t len;
+};
+
+/* Copies the configuration; starts to listen and to connect to its relays at once, and greets
+ * every peer once, so that a peer that remembers a former life of this node learns of it.
+ * 0; ERR_NO_MEMORY, ERR_CRYPTO, or a negative system error, with a log line that says what. */
+int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
+               void (*handler)(void *user, const struct adit_event *ev), void *user,
+               struct adit **out);
+/* Tells peers that this node goes (they reset their streams), then frees the node and calls back.
+ * No events come after this call. */
+void adit_stop(struct adit *a, void (*stopped)(void *user), void *user);
+
+/* The address of the UDP socket. */
+void adit_local(const struct adit *a, struct addr *out);
+
+/* --- streams --- */
+
+/* Opens a stream to a peer; ACCEPTED or RESET follows. Bytes may be written at once. A session
+ * that does not stand yet is set up; there is no time-out here: abort the stream when you have
+ * waited long enough. 0, ERR_NOT_FOUND (no such peer), ERR_NO_ROOM, ERR_NO_MEMORY. */
+int adit_open(struct adit *a, size_t peer, const void *target, size_t len, void *user,
+              uint64_t *stream);
+int adit_accept(struct adit *a, uint64_t stream, const void *info, size_t len);
+void adit_set_user(struct adit *a, uint64_t stream, void *user);
+
+/* Room for at most `want` bytes, in place, valid until control returns to the loop or another
+ * call is made for the same peer. 0 = none now; WRITABLE follows. */
+size_t adit_space(struct adit *a, uint64_t stream, size_t want, uint8_t **at);
+void adit_wrote(struct adit *a, uint64_t stream, size_t len);
+/* Half-close: no more bytes from us. */
+void adit_finish(struct adit *a, uint64_t stream);
+
+/* The next bytes in order, in place, valid as in adit_space; *fin = the end follows them. */
+size_t adit_peek(struct adit *a, uint64_t stream, const uint8_t **at, bool *fin);
+/* Takes bytes off and gives the peer credit for them. When the end was seen, consume(0) tells so.
+ */
+void adit_consume(struct adit *a, uint64_t stream, size_t len);
+
+/* Abandons both directions; the peer sees RESET with the cause. No event follows here. */
+void adit_abort(struct adit *a, uint64_t stream, enum cause cause);
+
+/* --- looking --- */
+
+/* Index of the peer with this name (case-insensitive), or -1. */
+long adit_find_peer(const struct adit *a, const char *name);
+bool adit_peer_stats(const struct adit *a, size_t peer, struct adit_peer_stats *out);
+bool adit_relay_stats(const struct adit *a, size_t relay, struct adit_relay_stats *out);
+void adit_counters(const struct adit *a, struct adit_counters *out);
+
+#endif

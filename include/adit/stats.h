@@ -1,0 +1,85 @@
+/* Snapshots of a node for `adit status` and the tests. Times are ages in ns, TIME_NEVER = never. */
+#ifndef ADIT_STATS_H
+#define ADIT_STATS_H
+
+#include <base/addr.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <adit/key.h>
+
+enum adit_peer_state {
+    ADIT_PEER_IDLE,       /* no session, none wanted */
+    ADIT_PEER_CONNECTING, /* handshakes are going out */
+    ADIT_PEER_CONNECTED,  /* heard of lately */
+    ADIT_PEER_LOST,       /* a session stands, but nothing comes back */
+};
+
+enum adit_path_kind {
+    ADIT_PATH_NONE,
+    ADIT_PATH_DIRECT,
+    ADIT_PATH_RELAY,
+};
+
+struct adit_peer_stats {
+    const char *name; /* lives as long as the node */
+    uint8_t key[ADIT_KEY_LEN];
+    enum adit_peer_state state;
+    struct {
+        enum adit_path_kind kind;
+        struct addr address; /* direct */
+        const char *relay;   /* relay: its name; else NULL */
+        uint64_t rtt_ns;     /* 0 = not measured yet */
+        size_t mtu;
+    } path;
+    size_t streams;
+    uint64_t bytes_in, bytes_out; /* stream bytes since the node started */
+    uint64_t packets_lost;
+    uint64_t handshake_age_ns, heard_age_ns;
+    uint64_t path_changes, restarts_seen;
+};
+
+enum adit_relay_state {
+    ADIT_RELAY_IDLE,
+    ADIT_RELAY_CONNECTING,
+    ADIT_RELAY_UP,
+};
+
+struct adit_relay_stats {
+    const char *name;
+    const char *host;
+    uint16_t port;
+    enum adit_relay_state state;
+    uint64_t rtt_ns; /* 0 = not measured yet */
+    uint64_t dropped;
+};
+
+/* What was refused, and how often. One table: names for JSON come from it. */
+#define ADIT_COUNTER_TABLE(X)                                                                      \
+    X(packets_in)                                                                                  \
+    X(packets_out)                                                                                 \
+    X(packets_unknown)     /* first byte or length is none of ours */                              \
+    X(packets_no_session)  /* receiver index unknown */                                            \
+    X(packets_unauthentic) /* tag does not verify */                                               \
+    X(packets_replayed)                                                                            \
+    X(packets_protocol) /* authentic, but breaks the protocol */                                   \
+    X(packets_unsent)   /* the system refused to send */                                           \
+    X(handshakes_done)                                                                             \
+    X(handshakes_bad_mac) /* strangers */                                                          \
+    X(handshakes_unknown) /* a key that is no peer's */                                            \
+    X(handshakes_invalid)                                                                          \
+    X(handshakes_replayed) /* an old timestamp */                                                  \
+    X(handshakes_limited)  /* too many; a cookie was asked for or nothing answered */              \
+    X(relay_dropped)                                                                               \
+    X(streams_refused)                                                                             \
+    X(path_changes)
+
+struct adit_counters {
+#define ADIT_COUNTER_FIELD(name) uint64_t name;
+    ADIT_COUNTER_TABLE(ADIT_COUNTER_FIELD)
+#undef ADIT_COUNTER_FIELD
+};
+
+#endif
