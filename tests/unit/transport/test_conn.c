@@ -549,6 +549,29 @@ static void abort_before_anything_was_sent(void **state)
     pair_free(&p);
 }
 
+static void an_abort_takes_its_pending_events_back(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p);
+    struct end ends[2] = {{.to_write = 3000}, {0}};
+    open_one(&p, &ends[0]);
+    struct conn_event ev;
+    while (!conn_event(p.side[1], &ev)) {
+        step(&p);
+    }
+    assert_int_equal(ev.type, CONN_EVENT_OPENED);
+    /* READABLE is pending now. */
+    assert_int_equal(conn_stream_abort(p.side[1], ev.stream, 3), 0);
+    assert_false(conn_event(p.side[1], &ev));
+    while (!ends[0].gone) {
+        step(&p);
+        run_events(&p, ends);
+    }
+    assert_int_equal(ends[0].cause, 3);
+    pair_free(&p);
+}
+
 static void streams_are_limited_and_come_back(void **state)
 {
     (void)state;
@@ -870,6 +893,7 @@ int main(void)
         cmocka_unit_test(unused_path_zero_sends_acks_only),
         cmocka_unit_test(abort_ends_both_sides),
         cmocka_unit_test(abort_before_anything_was_sent),
+        cmocka_unit_test(an_abort_takes_its_pending_events_back),
         cmocka_unit_test(streams_are_limited_and_come_back),
         cmocka_unit_test(streams_written_before_the_start_go_out),
         cmocka_unit_test(candidates_arrive_and_the_newest_wins),
