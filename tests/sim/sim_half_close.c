@@ -47,7 +47,7 @@ static void expect_abort(struct app_plan plan, size_t told, uint64_t cause)
     for (size_t i = 0; i < LOSSES; i++) {
         struct pair *p = make(losses[i]);
         pair_open(p, 0, &plan);
-        pair_finish(p, losses[i] ? 30 * NS_PER_S : 2 * NS_PER_S);
+        pair_finish(p, losses[i] ? 30 * NS_PER_S : NS_PER_S);
         assert_int_equal(p->side[told].app.resets, 1);
         assert_int_equal(p->side[told].app.last_cause, cause);
         assert_int_equal(p->side[1 - told].app.resets, 0);

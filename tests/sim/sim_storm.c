@@ -11,7 +11,7 @@
 #include <math.h>
 
 #define MS(n) ((uint64_t)(n)*NS_PER_MS)
-enum { WORLDS = 100, STREAMS_MAX = 20 };
+enum { WORLDS = 300, STREAMS_MAX = 20 };
 
 static uint64_t any(struct rng rng, uint64_t from, uint64_t to)
 {
