@@ -29,6 +29,9 @@ static int on_url(http_parser *hp, const char *at, size_t len)
 static int on_body(http_parser *hp, const char *at, size_t len)
 {
     struct parse *p = hp->data;
+    if (p->body && at != p->body + p->body_len) {
+        return 1; /* chunked: our own answers never are */
+    }
     p->body = p->body ? p->body : at;
     p->body_len += len;
     return 0;

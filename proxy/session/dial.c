@@ -82,6 +82,11 @@ void dial_add(struct dial *d, const struct acl *acl, const char *name, const str
     }
 }
 
+void dial_forbid(struct dial *d)
+{
+    note(d, CAUSE_NOT_ALLOWED);
+}
+
 /* RFC 8305 section 4 with a "First Address Family Count" of 1. */
 static void interleave(struct dial *d)
 {
