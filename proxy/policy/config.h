@@ -189,6 +189,7 @@ struct config_section {
     const char *name; /* "node" */
     bool named;       /* [peer NAME], and may come several times with different names */
     const char *help;
+    size_t offset; /* of its struct in struct config; not for named ones */
 };
 
 enum config_type {
