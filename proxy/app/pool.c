@@ -9,11 +9,14 @@ void pool_init(struct pool *pool, size_t blocks_max)
     pool->used = 0;
     pool->used_max = blocks_max;
     pool->refused = 0;
+    LIST_INIT(&pool->tcps);
+    pool->unused = NULL;
+    pool->user = NULL;
 }
 
 void pool_deinit(struct pool *pool)
 {
-    CHECK(pool->used == 0);
+    CHECK(pool->used == 0 && LIST_EMPTY(&pool->tcps));
     while (pool->kept_count > 0) {
         mem_free(pool->kept[--pool->kept_count]);
     }

@@ -8,17 +8,23 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 enum {
     POOL_BLOCK = 65536,
     POOL_KEEP = 16, /* free blocks that are kept */
 };
 
+struct tcp;
+
 struct pool {
     uint8_t *kept[POOL_KEEP];
     size_t kept_count;
     size_t used, used_max;
     uint64_t refused;
+    LIST_HEAD(, tcp) tcps;      /* all connections that use it, also those that are closing */
+    void (*unused)(void *user); /* the last of them is gone; see tcp_break_all */
+    void *user;
     /* For bytes that are passed on before control returns to the loop. */
     uint8_t scratch[POOL_BLOCK];
 };

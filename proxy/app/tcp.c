@@ -58,6 +58,7 @@ static struct tcp *ready(struct tcp *t, int status)
         mem_free(t);
         return NULL;
     }
+    LIST_INSERT_HEAD(&t->pool->tcps, t, entry);
     t->uv.handle.data = t;
     t->write.data = t;
     t->shutdown.data = t;
@@ -252,8 +253,13 @@ struct addr tcp_remote(const struct tcp *t)
 static void on_close(uv_handle_t *handle)
 {
     struct tcp *t = handle->data;
-    pool_give(t->pool, t->block);
+    struct pool *pool = t->pool;
+    pool_give(pool, t->block);
+    LIST_REMOVE(t, entry);
     mem_free(t);
+    if (LIST_EMPTY(&pool->tcps) && pool->unused) {
+        pool->unused(pool->user);
+    }
 }
 
 static void detach(struct tcp *t)
@@ -277,5 +283,22 @@ void tcp_reset(struct tcp *t)
     /* Refused while a shutdown is under way. */
     if (t->uv.handle.type != UV_TCP || uv_tcp_close_reset(&t->uv.tcp, on_close) != 0) {
         uv_close(&t->uv.handle, on_close);
+    }
+}
+
+void tcp_break_all(struct pool *pool, void (*unused)(void *user), void *user)
+{
+    pool->unused = unused;
+    pool->user = user;
+    if (LIST_EMPTY(&pool->tcps)) {
+        unused(user);
+        return;
+    }
+    /* Owners close their connections, which leave the list only later, from the loop. */
+    struct tcp *t;
+    LIST_FOREACH (t, &pool->tcps, entry) {
+        if (t->ops) {
+            t->ops->read(t->user, UV_ECANCELED);
+        }
     }
 }

@@ -32,6 +32,7 @@ struct tcp_ops {
 };
 
 struct tcp {
+    LIST_ENTRY(tcp) entry;
     union {
         uv_handle_t handle;
         uv_stream_t stream;
@@ -78,6 +79,10 @@ struct addr tcp_remote(const struct tcp *t);
 void tcp_close(struct tcp *t);
 /* With RST, so that the application knows that it did not get everything. */
 void tcp_reset(struct tcp *t);
+
+/* Tells every owner of a connection in the pool that it broke, so that all let go of theirs.
+ * `unused` is called once the last is gone: at once if there is none. */
+void tcp_break_all(struct pool *pool, void (*unused)(void *user), void *user);
 
 /* sockaddr to and from struct addr. */
 void tcp_sockaddr(const struct addr *a, struct sockaddr_storage *out);
