@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "transport/hystart.h"
 #include "transport/rtt.h"
 
 struct cc;
@@ -29,9 +30,9 @@ struct cc_ops {
     void (*init)(struct cc *cc, size_t mtu);
     void (*on_sent)(struct cc *cc, uint64_t number, size_t bytes, uint64_t now);
     void (*on_ack)(struct cc *cc, const struct cc_ack *ack, const struct rtt *rtt, uint64_t now);
-    /* Packet(s) sent at sent_ns were lost; one reduction per round trip is the controller's job. */
+    /* Once for each lost packet; one reduction per round trip is the controller's job. */
     void (*on_loss)(struct cc *cc, uint64_t number, uint64_t sent_ns, uint64_t now);
-    /* RFC 9002 7.6.2 */
+    /* RFC 9002 7.6.2; told after the losses themselves. */
     void (*on_persistent)(struct cc *cc, uint64_t now);
     /* A packet declared lost was acknowledged after all; may undo the reduction. */
     void (*on_spurious)(struct cc *cc, uint64_t number, uint64_t sent_ns, uint64_t now);
@@ -40,36 +41,45 @@ struct cc_ops {
 
 extern const struct cc_ops cc_cubic;
 
+/* No window grows past this: 10 Gbit/s over 800 ms. Keeps the arithmetic within 64 bits. */
+#define CC_WINDOW_MAX (UINT64_C(1) << 30)
+
+/* CUBIC's curve (RFC 9438 section 4.2), windows in bytes. */
+struct cubic_curve {
+    uint64_t w_max;
+    uint64_t w_est;      /* what Reno would have (4.3) */
+    uint64_t cwnd_prior; /* window before the last reduction */
+    uint64_t epoch_ns;   /* when avoidance began */
+    uint64_t k_ns;       /* from there to w_max */
+    bool running;        /* false: the next acknowledgement in avoidance begins the epoch */
+};
+
+/* State before a reduction, to be restored if every loss of the episode proves spurious. */
+struct cubic_undo {
+    bool valid;
+    uint64_t from; /* the episode's packets are those in [from, cc.recovery_end) */
+    uint64_t lost; /* of the episode, not yet proven spurious */
+    uint64_t cwnd, ssthresh;
+    struct cubic_curve curve;
+    struct hystart hystart;
+};
+
 struct cc {
     const struct cc_ops *ops;
     size_t mtu;
     uint64_t cwnd;
-    uint64_t ssthresh; /* UINT64_MAX in initial slow start */
-    uint64_t recovery_start_ns;
+    uint64_t ssthresh;     /* UINT64_MAX in initial slow start */
+    uint64_t last_sent;    /* newest packet number out */
+    uint64_t recovery_end; /* losses below this number belong to the last reduction */
     bool in_recovery;
-    /* CUBIC (RFC 9438), windows in bytes */
     struct {
-        uint64_t w_max, w_est, cwnd_prior, cwnd_epoch;
-        uint64_t epoch_ns; /* 0 = no epoch yet */
-        uint64_t k_ns;
-        uint64_t idle_from_ns; /* growth frozen since; 0 = not frozen */
-        struct {
-            bool valid;
-            uint64_t cwnd, ssthresh, w_max, k_ns, epoch_ns, w_est, cwnd_epoch, cwnd_prior;
-            uint64_t at_ns; /* when the reduction happened */
-            uint64_t lost;  /* packets of the episode not yet proven spurious */
-        } undo;
+        struct cubic_curve curve;
+        struct cubic_undo undo;
+        uint64_t busy_ns;   /* until when the window is known to have been in use */
+        uint64_t cwnd_rest; /* remainders of the divisions that grow cwnd and w_est */
+        uint64_t w_est_rest;
     } cubic;
-    /* HyStart++ (RFC 9406) */
-    struct {
-        uint64_t round_end; /* packet number that ends the round */
-        uint64_t last_sent;
-        uint64_t last_min_rtt, current_min_rtt, css_baseline;
-        uint32_t samples;
-        uint32_t css_rounds;
-        bool in_css;
-        bool done;
-    } hystart;
+    struct hystart hystart;
 };
 
 static inline void cc_init(struct cc *cc, const struct cc_ops *ops, size_t mtu)

@@ -4,13 +4,16 @@
  * The bucket holds what the rate gives in PACER_QUANTUM_NS (timers tick by the millisecond, so
  * less could not keep the rate), at least 10 packets.
  *
- * Guarantee: over any interval T no more than burst + rate * T bytes leave.
+ * Guarantee: if packets leave only when pacer_next() allows, then over any interval T no more than
+ * burst + rate * T bytes leave (the largest burst and rate that held in it). Probes may leave at
+ * any time; what they take beyond the bucket is not owed.
  */
 #ifndef TRANSPORT_PACER_H
 #define TRANSPORT_PACER_H
 
 #include <base/clock.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define PACER_QUANTUM_NS (2 * NS_PER_MS)
@@ -20,12 +23,12 @@ struct pacer {
     uint64_t burst;  /* size of the bucket */
     uint64_t rate;   /* bytes per second; 0 = no limit yet (no RTT sample) */
     uint64_t last_ns;
-    size_t mtu;
+    size_t mtu; /* the caller sets it anew when the path's changes */
 };
 
 void pacer_init(struct pacer *p, size_t mtu, uint64_t now);
 /* Sets rate and burst anew after the window or the RTT changed. */
-void pacer_update(struct pacer *p, uint64_t cwnd, uint64_t srtt_ns, int slow_start, uint64_t now);
+void pacer_update(struct pacer *p, uint64_t cwnd, uint64_t srtt_ns, bool slow_start, uint64_t now);
 /* When the next packet of a full MTU may leave; <= now means at once. */
 uint64_t pacer_next(const struct pacer *p, uint64_t now);
 void pacer_sent(struct pacer *p, size_t bytes, uint64_t now);

@@ -1,0 +1,48 @@
+/* A UDP socket (os/udp.h) on a libuv loop.
+ *
+ * When datagrams are there the clock is read once and on_batch is called for each batch, a bounded
+ * number of times, so that streams on the same loop get their turn; what is left comes in the next
+ * round. Everything happens on the loop's thread. Callbacks may send, open others, and close this
+ * one: after udp_uv_close no callback comes any more.
+ */
+#ifndef LOOP_UDP_UV_H
+#define LOOP_UDP_UV_H
+
+#include "os/udp.h"
+
+#include <uv.h>
+
+/* Batches of one round: up to 4 x 16 reads of up to 64 datagrams. */
+enum { UDP_UV_ROUND_BATCHES = 4 };
+
+struct udp_uv;
+
+struct udp_uv_callbacks {
+    /* The batch is filled and its cursor at the start; it is the callee's until it returns. */
+    void (*on_batch)(void *user, struct udp_batch *batch, uint64_t now);
+    /* Once after a udp_uv_send returned -EAGAIN: there is room again. */
+    void (*on_writable)(void *user, uint64_t now);
+    /* The system took the socket away (-errno): nothing is read any more; close it and open
+     * another. May be NULL. */
+    void (*on_error)(void *user, int err, uint64_t now);
+};
+
+/* `batch` are receive buffers that sockets of this loop may share (they outlive all of these); NULL
+ * = own ones, 1 MiB. `callbacks` must live as long as the socket. 0, ERR_NO_MEMORY, -errno or a
+ * libuv error; *out is set on success only. */
+int udp_uv_open(uv_loop_t *loop, const struct udp_options *options, struct udp_batch *batch,
+                const struct udp_uv_callbacks *callbacks, void *user, struct udp_uv **out);
+
+/* Stops at once; memory and descriptor go when libuv has closed the handle. */
+void udp_uv_close(struct udp_uv *u);
+
+/* udp_send, and on -EAGAIN an on_writable to come. */
+int udp_uv_send(struct udp_uv *u, const struct addr *to, const uint8_t *data, size_t len,
+                size_t segment, size_t *sent);
+
+int udp_uv_local(const struct udp_uv *u, struct addr *out);
+
+/* For its capabilities and counters. */
+const struct udp_socket *udp_uv_socket(const struct udp_uv *u);
+
+#endif

@@ -1,0 +1,313 @@
+#include "path/pathset.h"
+
+#include <base/check.h>
+
+#include <string.h>
+
+/* A path must be this much faster than the present one to take its place: an eighth and 1 ms. */
+static bool clearly_faster(const struct path *a, const struct path *b)
+{
+    return a->rtt_ns + a->rtt_ns / 8 + NS_PER_MS < b->rtt_ns;
+}
+
+static struct path *first(struct pathset *s)
+{
+    return &s->paths[1];
+}
+
+static struct path *end(struct pathset *s)
+{
+    return &s->paths[PACKET_PATHS_MAX];
+}
+
+void pathset_init(struct pathset *s, struct rng rng)
+{
+    *s = (struct pathset){.rng = rng, .pulse = PATHSET_ASLEEP};
+}
+
+struct path *pathset_find(struct pathset *s, const struct where *where)
+{
+    for (struct path *p = first(s); p < end(s); p++) {
+        if (p->id != 0 && where_equal(&p->where, where)) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+struct path *pathset_get(struct pathset *s, uint8_t id)
+{
+    CHECK(id < PACKET_PATHS_MAX);
+    return id != 0 && s->paths[id].id != 0 ? &s->paths[id] : NULL;
+}
+
+/* The learned path that was heard of longest ago, if it is not in use and not trusted. */
+static struct path *least_useful(struct pathset *s, uint64_t now)
+{
+    struct path *worst = NULL;
+    for (struct path *p = first(s); p < end(s); p++) {
+        bool needed = p->configured || p->id == s->best || pathset_is_trusted(p, now);
+        if (!needed && (!worst || p->heard_ns < worst->heard_ns)) {
+            worst = p;
+        }
+    }
+    return worst;
+}
+
+static struct path *free_slot(struct pathset *s)
+{
+    for (struct path *p = first(s); p < end(s); p++) {
+        if (p->id == 0) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+struct path *pathset_add(struct pathset *s, const struct where *where, bool configured,
+                         uint64_t now, uint8_t *dropped)
+{
+    *dropped = 0;
+    struct path *p = pathset_find(s, where);
+    if (p) {
+        p->configured = p->configured || configured;
+        return p;
+    }
+    p = free_slot(s);
+    if (!p) {
+        p = least_useful(s, now);
+        if (!p) {
+            return NULL;
+        }
+        *dropped = p->id;
+    }
+    *p = (struct path){.id = (uint8_t)(p - s->paths),
+                       .where = *where,
+                       .configured = configured,
+                       .usable = where->kind == WHERE_DIRECT,
+                       .sent_ns = TIME_NEVER,
+                       .probe_ns = now,
+                       .interval_ns = PATHSET_PROBE_FIRST_NS,
+                       .heard_ns = now};
+    return p;
+}
+
+/* --- proofs --- */
+
+static void probe_now(struct path *p, uint64_t now)
+{
+    p->probe_ns = now;
+    p->interval_ns = PATHSET_PROBE_FIRST_NS;
+}
+
+void pathset_set_usable(struct pathset *s, struct path *p, bool usable, uint64_t now)
+{
+    (void)s;
+    if (usable && !p->usable) {
+        probe_now(p, now);
+    }
+    p->usable = usable;
+}
+
+void pathset_probe_all(struct pathset *s, uint64_t now)
+{
+    for (struct path *p = first(s); p < end(s); p++) {
+        if (p->id != 0) {
+            probe_now(p, now);
+        }
+    }
+}
+
+/* How long a path without outstanding doubts is left alone. */
+static uint64_t calm_interval(const struct pathset *s)
+{
+    return s->pulse == PATHSET_BUSY ? PATHSET_HEARTBEAT_NS : PATHSET_KEEPALIVE_NS;
+}
+
+void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now)
+{
+    if (pulse == s->pulse) {
+        return;
+    }
+    enum pathset_pulse before = s->pulse;
+    s->pulse = pulse;
+    for (struct path *p = first(s); p < end(s); p++) {
+        if (p->id == 0) {
+            continue;
+        }
+        if (before == PATHSET_ASLEEP || !pathset_is_trusted(p, now)) {
+            probe_now(p, now);
+        } else {
+            p->probe_ns = time_min(p->probe_ns, now + calm_interval(s));
+        }
+    }
+}
+
+void pathset_heard(struct pathset *s, struct path *p, uint64_t now)
+{
+    (void)s;
+    p->heard_ns = now;
+    if (p->where.kind == WHERE_RELAY) {
+        p->usable = true;
+    }
+}
+
+static void prove(struct pathset *s, struct path *p, uint64_t now)
+{
+    p->proven = true;
+    p->doubted = false;
+    p->proven_ns = now;
+    p->heard_ns = now;
+    p->interval_ns = PATHSET_PROBE_FIRST_NS;
+    p->probe_ns = now + calm_interval(s);
+}
+
+void pathset_acked(struct pathset *s, struct path *p, uint64_t at)
+{
+    if (at > p->proven_ns && at > p->doubted_ns) {
+        prove(s, p, at);
+    }
+}
+
+struct path *pathset_response(struct pathset *s, const uint8_t token[FRAME_CHALLENGE_LEN],
+                              uint64_t now)
+{
+    for (struct path *p = first(s); p < end(s); p++) {
+        if (p->id == 0 || p->sent_ns == TIME_NEVER ||
+            memcmp(p->token, token, FRAME_CHALLENGE_LEN) != 0) {
+            continue;
+        }
+        uint64_t sample = time_since(p->sent_ns, now);
+        p->rtt_ns = p->rtt_ns == 0 ? sample : (7 * p->rtt_ns + sample) / 8;
+        p->sent_ns = TIME_NEVER;
+        prove(s, p, now);
+        return p;
+    }
+    return NULL;
+}
+
+void pathset_suspect(struct pathset *s, struct path *p, uint64_t now)
+{
+    (void)s;
+    if (!p->doubted) {
+        p->doubted = true;
+        p->doubted_ns = now;
+    }
+    probe_now(p, now);
+}
+
+/* --- choice --- */
+
+bool pathset_is_trusted(const struct path *p, uint64_t now)
+{
+    if (p->id == 0 || !p->usable) {
+        return false;
+    }
+    if (p->where.kind == WHERE_RELAY) {
+        return true;
+    }
+    /* What was doubted once has to hold on for a moment before it is used again, or a path that
+     * carries small packets only would be taken up and given up in turns. */
+    bool held = p->doubted_ns == 0 || time_since(p->doubted_ns, now) >= PATHSET_HOLD_NS;
+    return p->proven && !p->doubted && held && time_since(p->proven_ns, now) < PATHSET_TRUST_NS;
+}
+
+static int rank(const struct path *p, uint64_t now)
+{
+    if (p->id == 0 || !p->usable) {
+        return 0;
+    }
+    if (pathset_is_trusted(p, now)) {
+        return p->where.kind == WHERE_DIRECT ? 3 : 2;
+    }
+    return p->proven ? 1 : 0;
+}
+
+static bool better(const struct path *a, const struct path *b, uint64_t now)
+{
+    int rank_a = rank(a, now);
+    int rank_b = rank(b, now);
+    if (rank_a != rank_b) {
+        return rank_a > rank_b;
+    }
+    if (rank_a == 1) {
+        return a->proven_ns > b->proven_ns + PATHSET_HEARTBEAT_NS;
+    }
+    return clearly_faster(a, b);
+}
+
+uint8_t pathset_choose(struct pathset *s, uint64_t now)
+{
+    struct path *best = pathset_get(s, s->best);
+    for (struct path *p = first(s); p < end(s); p++) {
+        if (rank(p, now) > 0 && (!best || better(p, best, now))) {
+            best = p;
+        }
+    }
+    s->best = best && rank(best, now) > 0 ? best->id : 0;
+    return s->best;
+}
+
+/* --- challenges --- */
+
+/* A relay path needs no proof to be used, so it is only measured, and slowly. */
+static uint64_t next_interval(const struct pathset *s, struct path *p, uint64_t now)
+{
+    if (p->where.kind == WHERE_RELAY && p->proven) {
+        return p->id == s->best ? calm_interval(s) : PATHSET_KEEPALIVE_NS;
+    }
+    if (pathset_is_trusted(p, now)) {
+        return p->interval_ns; /* one heartbeat may get lost: the next comes soon */
+    }
+    uint64_t interval = p->interval_ns;
+    p->interval_ns = time_min(2 * interval, PATHSET_PROBE_LAST_NS);
+    return interval;
+}
+
+static bool is_forgotten(const struct pathset *s, const struct path *p, uint64_t now)
+{
+    return !p->configured && p->id != s->best && time_since(p->heard_ns, now) > PATHSET_FORGET_NS &&
+           p->where.kind == WHERE_DIRECT;
+}
+
+struct path *pathset_output(struct pathset *s, uint64_t now)
+{
+    if (s->pulse == PATHSET_ASLEEP) {
+        return NULL;
+    }
+    for (struct path *p = first(s); p < end(s); p++) {
+        if (p->id == 0 || !p->usable || p->probe_ns > now) {
+            continue;
+        }
+        if (is_forgotten(s, p, now)) {
+            p->probe_ns = TIME_NEVER;
+            continue;
+        }
+        rng_fill(s->rng, p->token, sizeof(p->token));
+        p->sent_ns = now;
+        p->probe_ns = now + next_interval(s, p, now);
+        return p;
+    }
+    return NULL;
+}
+
+uint64_t pathset_next_ns(const struct pathset *s, uint64_t now)
+{
+    uint64_t next = TIME_NEVER;
+    if (s->pulse == PATHSET_ASLEEP) {
+        return next;
+    }
+    for (const struct path *p = &s->paths[1]; p < &s->paths[PACKET_PATHS_MAX]; p++) {
+        if (p->id == 0 || !p->usable) {
+            continue;
+        }
+        next = time_min(next, p->probe_ns);
+        if (pathset_is_trusted(p, now) && p->where.kind == WHERE_DIRECT) {
+            next = time_min(next, p->proven_ns + PATHSET_TRUST_NS);
+        } else if (p->proven && !p->doubted && p->doubted_ns != 0) {
+            uint64_t held = p->doubted_ns + PATHSET_HOLD_NS;
+            next = held > now ? time_min(next, held) : next;
+        }
+    }
+    return next;
+}

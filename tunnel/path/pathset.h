@@ -1,0 +1,101 @@
+/* The ways to one peer: which exist, which of them prove themselves, which one to use.
+ *
+ * A path proves itself when the peer answers a challenge sent there, or acknowledges a packet that
+ * went there. A direct path is trusted for PATHSET_TRUST_NS after a proof; past that, or when the
+ * transport suspects it, the relay is used until it proves itself again (RFC 9000 8.2 has the
+ * challenges, the constants are magicsock's). A relay path is trusted while its relay is connected.
+ *
+ *     unproven --answer--> proven --trust ends or suspect--> doubted --answer--> proven
+ *
+ * Choice: a trusted direct path before a relay, a relay before a direct path that is not trusted.
+ * Among direct paths the shorter round trip wins, by a clear margin.
+ *
+ * Ids are the path ids on the wire (1 .. PACKET_PATHS_MAX-1).
+ */
+#ifndef PATH_PATHSET_H
+#define PATH_PATHSET_H
+
+#include <base/clock.h>
+#include <base/rng.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "path/where.h"
+#include "wire/frame.h"
+#include "wire/packet.h"
+
+#define PATHSET_TRUST_NS (6500 * NS_PER_MS)      /* a direct path is used alone this long */
+#define PATHSET_HEARTBEAT_NS (3 * NS_PER_S)      /* challenge to a path in use, while data moves */
+#define PATHSET_KEEPALIVE_NS (20 * NS_PER_S)     /* the same while streams are open but silent */
+#define PATHSET_PROBE_FIRST_NS (100 * NS_PER_MS) /* a path without proof: doubling from here ...   \
+                                                  */
+#define PATHSET_PROBE_LAST_NS (5 * NS_PER_S)     /* ... to here */
+#define PATHSET_FORGET_NS (45 * NS_PER_S)        /* a learned address never heard of again */
+#define PATHSET_HOLD_NS (1 * NS_PER_S)           /* a doubted path stays unused at least so long */
+
+/* How much life there is in the session: it sets how often paths are challenged. */
+enum pathset_pulse {
+    PATHSET_ASLEEP, /* nothing is open: no challenges at all */
+    PATHSET_QUIET,  /* streams are open, no data moves */
+    PATHSET_BUSY,
+};
+
+struct path {
+    uint8_t id;      /* 0 = the slot is free */
+    bool proven;     /* at least once */
+    bool doubted;    /* suspected by the transport since its last proof */
+    bool usable;     /* relay: its relay is connected and knows the peer */
+    bool configured; /* never forgotten */
+    struct where where;
+    uint8_t token[FRAME_CHALLENGE_LEN]; /* of the outstanding challenge */
+    uint64_t sent_ns;                   /* when it left; TIME_NEVER = none outstanding */
+    uint64_t probe_ns;                  /* when the next one is due */
+    uint64_t interval_ns;               /* back-off while there is no answer */
+    uint64_t proven_ns;                 /* last proof; 0 = never */
+    uint64_t heard_ns;                  /* last authentic packet from there */
+    uint64_t doubted_ns;
+    uint64_t rtt_ns; /* smoothed, from challenges; 0 = none yet */
+};
+
+struct pathset {
+    struct path paths[PACKET_PATHS_MAX]; /* [0] stays free */
+    enum pathset_pulse pulse;
+    uint8_t best; /* the present choice, 0 = none */
+    struct rng rng;
+};
+
+void pathset_init(struct pathset *s, struct rng rng);
+
+/* The path to `where`, added if it is new. When all slots are taken the one least useful makes
+ * room: *dropped is its id, else 0. NULL if none is less useful than a new one. */
+struct path *pathset_add(struct pathset *s, const struct where *where, bool configured,
+                         uint64_t now, uint8_t *dropped);
+struct path *pathset_find(struct pathset *s, const struct where *where);
+struct path *pathset_get(struct pathset *s, uint8_t id);
+/* Relay paths: whether the relay is connected and the peer there, as far as is known. */
+void pathset_set_usable(struct pathset *s, struct path *p, bool usable, uint64_t now);
+void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now);
+/* Challenges every path at once. */
+void pathset_probe_all(struct pathset *s, uint64_t now);
+
+/* An authentic packet came from there. */
+void pathset_heard(struct pathset *s, struct path *p, uint64_t now);
+/* A packet sent there was acknowledged at `at`. */
+void pathset_acked(struct pathset *s, struct path *p, uint64_t at);
+/* A response; its token names the path, whatever way it came. NULL if none waits for it. */
+struct path *pathset_response(struct pathset *s, const uint8_t token[FRAME_CHALLENGE_LEN],
+                              uint64_t now);
+/* The transport got no answer to two probes in a row. */
+void pathset_suspect(struct pathset *s, struct path *p, uint64_t now);
+
+bool pathset_is_trusted(const struct path *p, uint64_t now);
+/* Chooses anew; the id of the path to use, 0 = none. */
+uint8_t pathset_choose(struct pathset *s, uint64_t now);
+
+/* A challenge that is due: fills in its token and returns its path; NULL if none is due. */
+struct path *pathset_output(struct pathset *s, uint64_t now);
+/* When output or choose may have something new. */
+uint64_t pathset_next_ns(const struct pathset *s, uint64_t now);
+
+#endif

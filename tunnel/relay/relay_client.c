@@ -1,0 +1,239 @@
+/* Life of the connection: states, back-off, timers. */
+#include "relay/relay_client_internal.h"
+
+#include <base/check.h>
+#include <base/err.h>
+#include <base/mem.h>
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const state_names[] = {
+    [RELAY_CLIENT_IDLE] = "idle", [RELAY_CLIENT_WANTED] = "wanted",
+    [RELAY_CLIENT_HTTP] = "http", [RELAY_CLIENT_CONNECTING] = "connecting",
+    [RELAY_CLIENT_KEY] = "key",   [RELAY_CLIENT_LOGIN] = "login",
+    [RELAY_CLIENT_UP] = "up",     [RELAY_CLIENT_BACKOFF] = "back-off",
+};
+
+static size_t buffer_size(size_t wanted)
+{
+    size_t size = wanted > 0 ? wanted : CLIENT_BUFFER_DEFAULT;
+    return size > 2 * CLIENT_BUFFER_MIN ? size : 2 * CLIENT_BUFFER_MIN;
+}
+
+/* False when the text does not fit or would break the request line or header. */
+static bool copy_text(char out[CLIENT_HOST_MAX], const char *text)
+{
+    size_t len = strlen(text);
+    if (len == 0 || len >= CLIENT_HOST_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] <= ' ' || text[i] == 0x7f) {
+            return false;
+        }
+    }
+    memcpy(out, text, len + 1);
+    return true;
+}
+
+static bool make_buffers(struct relay_client *c)
+{
+    c->in_cap = buffer_size(c->config.limits.in_bytes_max);
+    c->half_cap = buffer_size(c->config.limits.out_bytes_max) / 2;
+    c->in = mem_new(1, c->in_cap);
+    c->out[0].data = mem_new(1, c->half_cap);
+    c->out[1].data = mem_new(1, c->half_cap);
+    return c->in && c->out[0].data && c->out[1].data;
+}
+
+struct relay_client *relay_client_new(const struct relay_client_config *config)
+{
+    struct relay_client *c = mem_new(1, sizeof(*c));
+    if (!c) {
+        return NULL;
+    }
+    c->config = *config;
+    c->config.host = NULL;
+    c->config.path = NULL;
+    c->backoff_ns = CLIENT_BACKOFF_MIN_NS;
+    bool named = copy_text(c->host, config->host) &&
+                 copy_text(c->path, config->path ? config->path : "/derp");
+    if (!named || !make_buffers(c)) {
+        relay_client_free(c);
+        return NULL;
+    }
+    client_recv_reset(c);
+    return c;
+}
+
+void relay_client_free(struct relay_client *c)
+{
+    if (!c) {
+        return;
+    }
+    mem_free(c->in);
+    mem_free(c->out[0].data);
+    mem_free(c->out[1].data);
+    sodium_memzero(c, sizeof(*c));
+    mem_free(c);
+}
+
+void client_set_state(struct relay_client *c, enum relay_client_state state)
+{
+    LOG_AT(c->config.log, LOG_DEBUG, "relay_client", "state", "host=%s from=%s to=%s", c->host,
+           state_names[c->state], state_names[state]);
+    c->state = state;
+}
+
+static bool has_connection(const struct relay_client *c)
+{
+    return c->state >= RELAY_CLIENT_CONNECTING && c->state <= RELAY_CLIENT_UP;
+}
+
+static void end(struct relay_client *c, int err, const char *text)
+{
+    c->stats.downs++;
+    c->down_pending = true;
+    c->down_err = err;
+    (void)snprintf(c->down_text, sizeof(c->down_text), "%s", text);
+    client_send_reset(c);
+    client_recv_reset(c);
+}
+
+static uint64_t next_backoff(struct relay_client *c)
+{
+    if (c->state == RELAY_CLIENT_UP && time_since(c->up_at, c->now) >= CLIENT_STABLE_NS) {
+        c->backoff_ns = CLIENT_BACKOFF_MIN_NS;
+    }
+    /* Three to five quarters, so that a relay's clients do not all come back at once. */
+    uint64_t half = c->backoff_ns / 2;
+    uint64_t wait = c->backoff_ns - half / 2 + rng_below(c->config.rng, half);
+    c->backoff_ns = time_min(2 * c->backoff_ns, CLIENT_BACKOFF_MAX_NS);
+    return time_min(wait, CLIENT_BACKOFF_MAX_NS);
+}
+
+void client_fail(struct relay_client *c, int err, const char *text)
+{
+    if (!has_connection(c)) {
+        return;
+    }
+    LOG_AT(c->config.log, LOG_INFO, "relay_client", "down", "host=%s err=%d why=\"%s\"", c->host,
+           err, text);
+    c->deadline = time_add(c->now, next_backoff(c));
+    end(c, err, text);
+    client_set_state(c, RELAY_CLIENT_BACKOFF);
+}
+
+void client_login_done(struct relay_client *c)
+{
+    LOG_AT(c->config.log, LOG_INFO, "relay_client", "up", "host=%s", c->host);
+    c->stats.ups++;
+    c->up_at = c->now;
+    c->ping_next = c->now;
+    c->ping_sent_at = TIME_NEVER;
+    c->ping_limit = TIME_NEVER;
+    client_set_state(c, RELAY_CLIENT_UP);
+}
+
+void relay_client_start(struct relay_client *c, uint64_t now)
+{
+    c->now = now;
+    if (c->state == RELAY_CLIENT_IDLE) {
+        c->backoff_ns = CLIENT_BACKOFF_MIN_NS;
+        client_set_state(c, RELAY_CLIENT_WANTED);
+    }
+}
+
+void relay_client_stop(struct relay_client *c, uint64_t now)
+{
+    c->now = now;
+    if (has_connection(c)) {
+        end(c, 0, "stopped");
+    }
+    if (c->state != RELAY_CLIENT_IDLE) {
+        client_set_state(c, RELAY_CLIENT_IDLE);
+    }
+}
+
+void relay_client_connected(struct relay_client *c, uint64_t now)
+{
+    c->now = now;
+    if (c->state != RELAY_CLIENT_CONNECTING) {
+        return;
+    }
+    c->stats.connects++;
+    c->heard_at = now;
+    client_send_reset(c);
+    client_recv_reset(c);
+    client_send_request(c);
+    client_set_state(c, RELAY_CLIENT_HTTP);
+}
+
+void relay_client_disconnected(struct relay_client *c, int err, uint64_t now)
+{
+    c->now = now;
+    bool connecting = c->state == RELAY_CLIENT_CONNECTING;
+    client_fail(c, err ? err : ERR_CLOSED, connecting ? "cannot connect" : "connection closed");
+}
+
+void relay_client_hurry(struct relay_client *c, uint64_t now)
+{
+    c->now = now;
+    if (c->state == RELAY_CLIENT_BACKOFF) {
+        client_set_state(c, RELAY_CLIENT_WANTED);
+    } else if (c->state == RELAY_CLIENT_UP && c->ping_limit == TIME_NEVER) {
+        c->ping_limit = time_add(now, CLIENT_HURRY_NS);
+        c->ping_next = time_add(now, CLIENT_PING_EVERY_NS);
+        client_send_ping(c);
+    }
+}
+
+static void tick_up(struct relay_client *c)
+{
+    if (c->now >= time_add(c->heard_at, CLIENT_SILENCE_NS)) {
+        client_fail(c, ERR_CLOSED, "nothing heard for 35 s");
+    } else if (c->now >= c->ping_limit) {
+        client_fail(c, ERR_CLOSED, "no answer to a ping");
+    } else if (c->now >= c->ping_next) {
+        c->ping_next = time_add(c->now, CLIENT_PING_EVERY_NS);
+        client_send_ping(c);
+    }
+}
+
+void relay_client_tick(struct relay_client *c, uint64_t now)
+{
+    c->now = now;
+    if (c->state == RELAY_CLIENT_UP) {
+        tick_up(c);
+    } else if (c->state == RELAY_CLIENT_BACKOFF && now >= c->deadline) {
+        client_set_state(c, RELAY_CLIENT_WANTED);
+    } else if (has_connection(c) && now >= c->deadline) {
+        client_fail(c, ERR_CLOSED, "not up within 10 s");
+    }
+}
+
+uint64_t relay_client_next_ns(const struct relay_client *c)
+{
+    if (c->state == RELAY_CLIENT_UP) {
+        uint64_t answer = time_min(c->ping_limit, time_add(c->heard_at, CLIENT_SILENCE_NS));
+        return time_min(c->ping_next, answer);
+    }
+    return c->state == RELAY_CLIENT_BACKOFF || has_connection(c) ? c->deadline : TIME_NEVER;
+}
+
+enum relay_client_state relay_client_state(const struct relay_client *c)
+{
+    return c->state;
+}
+
+uint64_t relay_client_rtt_ns(const struct relay_client *c)
+{
+    return c->rtt_ns;
+}
+
+const struct relay_client_stats *relay_client_stats(const struct relay_client *c)
+{
+    return &c->stats;
+}

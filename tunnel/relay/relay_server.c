@@ -1,0 +1,406 @@
+/* Life of the relay and of its connections: slots, timers, events. */
+#include "relay/relay_server_internal.h"
+
+#include <base/check.h>
+#include <base/err.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const close_texts[] = {
+#define CLOSE_TEXT(name, text) [RELAY_CLOSE_##name] = (text),
+    RELAY_CLOSE_TABLE(CLOSE_TEXT)
+#undef CLOSE_TEXT
+};
+
+static const char *const state_names[] = {
+    [CONN_HTTP] = "http",     [CONN_LOGIN] = "login", [CONN_OPEN] = "open",
+    [CONN_ANSWER] = "answer", [CONN_DEAD] = "dead",
+};
+
+const char *relay_close_text(enum relay_close reason)
+{
+    CHECK(reason < RELAY_CLOSE_COUNT);
+    return close_texts[reason];
+}
+
+unsigned server_hash(const struct relay_server *s, const void *data, size_t len)
+{
+    uint8_t out[crypto_shorthash_BYTES];
+    unsigned hash;
+    crypto_shorthash(out, data, len, s->hash_seed);
+    memcpy(&hash, out, sizeof(hash));
+    return hash;
+}
+
+static size_t size_or(size_t value, size_t otherwise)
+{
+    return value > 0 ? value : otherwise;
+}
+
+static uint64_t u64_or(uint64_t value, uint64_t otherwise)
+{
+    return value > 0 ? value : otherwise;
+}
+
+static void fill_limits(struct relay_server_limits *l)
+{
+    const size_t packet = DERP_PACKET_OVERHEAD + DERP_PACKET_MAX;
+    l->clients_max = size_or(l->clients_max, 10000);
+    l->clients_per_address_max = size_or(l->clients_per_address_max, l->clients_max);
+    l->queue_packets_max = size_or(l->queue_packets_max, 128);
+    l->queue_bytes_max = size_or(l->queue_bytes_max, 1 << 20);
+    l->queue_bytes_max = l->queue_bytes_max > packet ? l->queue_bytes_max : packet;
+    l->pool_bytes_max = size_or(l->pool_bytes_max, (size_t)256 << 20);
+    l->contacts_max = size_or(l->contacts_max, 1024);
+    l->http_header_max = size_or(l->http_header_max, 8 << 10);
+    l->handshake_timeout_ns = u64_or(l->handshake_timeout_ns, 10 * NS_PER_S);
+    l->write_stall_ns = u64_or(l->write_stall_ns, 2 * NS_PER_S);
+    l->keep_alive_ns = u64_or(l->keep_alive_ns, 60 * NS_PER_S);
+    l->rate_burst_bytes = u64_or(l->rate_burst_bytes, l->rate_bytes_per_s);
+    l->rate_burst_bytes = l->rate_burst_bytes > packet ? l->rate_burst_bytes : packet;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    return memcmp(a, b, DERP_KEY);
+}
+
+static int make_tables(struct relay_server *s, const struct relay_server_config *config)
+{
+    size_t max = s->config.limits.clients_max;
+    s->conns = mem_new(max, sizeof(struct relay_conn *));
+    s->free_slots = mem_new(max, sizeof(uint32_t));
+    s->generations = mem_new(max, sizeof(uint32_t));
+    s->allowed = mem_new(config->allowed_count + 1, DERP_KEY);
+    if (!s->conns || !s->free_slots || !s->generations || !s->allowed) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < max; i++) {
+        s->free_slots[i] = (uint32_t)(max - 1 - i);
+    }
+    s->free_count = max;
+    if (config->allowed_count > 0) {
+        memcpy(s->allowed, config->allowed, config->allowed_count * DERP_KEY);
+        qsort(s->allowed, config->allowed_count, DERP_KEY, compare_keys);
+    }
+    s->config.allowed = NULL;
+    return heap_init(&s->timers, max);
+}
+
+struct relay_server *relay_server_new(const struct relay_server_config *config)
+{
+    struct relay_server *s = mem_new(1, sizeof(*s));
+    if (!s) {
+        return NULL;
+    }
+    s->config = *config;
+    fill_limits(&s->config.limits);
+    TAILQ_INIT(&s->tell);
+    relay_pool_init(&s->pool, s->config.limits.pool_bytes_max);
+    rng_fill(config->rng, s->hash_seed, sizeof(s->hash_seed));
+    if (crypto_scalarmult_base(s->public_key, config->secret) || make_tables(s, config)) {
+        relay_server_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+static void let_address_go(struct relay_server *s, struct relay_conn *c)
+{
+    if (c->address && --c->address->count == 0) {
+        HASH_DEL(s->addresses, c->address);
+        mem_free(c->address);
+    }
+    c->address = NULL;
+}
+
+static void free_conn(struct relay_server *s, struct relay_conn *c)
+{
+    uint32_t slot = (uint32_t)c->id;
+    if (c->tell) {
+        TAILQ_REMOVE(&s->tell, c, told);
+    }
+    server_send_deinit(s, c, true);
+    s->conns[slot] = NULL;
+    s->free_slots[s->free_count++] = slot;
+    mem_free(c);
+}
+
+/* Everything but the memory and the bytes that the shell holds. */
+static void retire(struct relay_server *s, struct relay_conn *c, enum relay_close reason)
+{
+    char text[ADDR_TEXT_MAX];
+    LOG_AT(s->config.log, reason == RELAY_CLOSE_GONE ? LOG_DEBUG : LOG_INFO, "relay_server",
+           "close", "from=%s state=%s why=\"%s\"", addr_format(&c->from, text),
+           state_names[c->state], relay_close_text(reason));
+    server_set_state(s, c, CONN_DEAD);
+    c->reason = reason;
+    s->stats.closed[reason]++;
+    s->stats.connections--;
+    heap_remove(&s->timers, &c->timer);
+    server_http_close(c);
+    if (c->partial) {
+        relay_pool_give(&s->pool, c->partial);
+        c->partial = NULL;
+    }
+    server_send_deinit(s, c, false);
+    let_address_go(s, c);
+    server_logout(s, c);
+}
+
+void server_kill(struct relay_server *s, struct relay_conn *c, enum relay_close reason)
+{
+    if (c->state != CONN_DEAD) {
+        retire(s, c, reason);
+        server_tell(s, c, TELL_CLOSE);
+    }
+}
+
+void relay_server_free(struct relay_server *s)
+{
+    if (!s) {
+        return;
+    }
+    for (size_t i = 0; s->conns && i < s->config.limits.clients_max; i++) {
+        struct relay_conn *c = s->conns[i];
+        if (c && c->state != CONN_DEAD) {
+            retire(s, c, RELAY_CLOSE_GONE);
+        }
+    }
+    for (size_t i = 0; s->conns && i < s->config.limits.clients_max; i++) {
+        if (s->conns[i]) {
+            free_conn(s, s->conns[i]);
+        }
+    }
+    relay_pool_deinit(&s->pool);
+    heap_deinit(&s->timers);
+    mem_free(s->conns);
+    mem_free(s->free_slots);
+    mem_free(s->generations);
+    mem_free(s->allowed);
+    sodium_memzero(s, sizeof(*s));
+    mem_free(s);
+}
+
+void relay_server_public_key(const struct relay_server *s, uint8_t out[32])
+{
+    memcpy(out, s->public_key, DERP_KEY);
+}
+
+struct relay_conn *server_find(const struct relay_server *s, uint64_t id)
+{
+    uint32_t slot = (uint32_t)id;
+    if (slot >= s->config.limits.clients_max) {
+        return NULL;
+    }
+    struct relay_conn *c = s->conns[slot];
+    return c && c->id == id && c->state != CONN_DEAD ? c : NULL;
+}
+
+void server_set_state(struct relay_server *s, struct relay_conn *c, enum conn_state state)
+{
+    LOG_AT(s->config.log, LOG_TRACE, "relay_server", "state", "slot=%u from=%s to=%s",
+           (unsigned)(uint32_t)c->id, state_names[c->state], state_names[state]);
+    c->state = state;
+}
+
+void server_tell(struct relay_server *s, struct relay_conn *c, unsigned what)
+{
+    if (c->tell == 0) {
+        TAILQ_INSERT_TAIL(&s->tell, c, told);
+    }
+    /* Of pausing and resuming only the later one counts. */
+    unsigned undone = what & TELL_PAUSE ? TELL_RESUME : what & TELL_RESUME ? TELL_PAUSE : 0;
+    c->tell = (c->tell & ~undone) | what;
+}
+
+void server_schedule(struct relay_server *s, struct relay_conn *c, uint64_t at)
+{
+    if (c->timer.slot == 0 || at < c->timer.at) {
+        CHECK(heap_set(&s->timers, &c->timer, at) == 0); /* one place for each slot */
+    }
+}
+
+/* One house: an IPv4 address, or an IPv6 /64. */
+static struct address_count *find_address(const struct relay_server *s, const struct addr *from,
+                                          uint8_t ip[16])
+{
+    struct address_count *found = NULL;
+    struct addr a = addr_normalize(from);
+    memset(ip, 0, 16);
+    memcpy(ip, a.ip, a.family == ADDR_IPV4 ? 4 : 8);
+    ip[15] = a.family;
+    HASH_FIND(hh, s->addresses, ip, sizeof(found->ip), found);
+    return found;
+}
+
+static int take_address(struct relay_server *s, struct relay_conn *c)
+{
+    uint8_t ip[16];
+    struct address_count *a = find_address(s, &c->from, ip);
+    if (!a) {
+        a = mem_new(1, sizeof(*a));
+        if (!a) {
+            return ERR_NO_MEMORY;
+        }
+        memcpy(a->ip, ip, sizeof(ip));
+        HASH_ADD_KEYPTR(hh, s->addresses, a->ip, sizeof(a->ip), a);
+        if (!a->hh.tbl) {
+            mem_free(a);
+            return ERR_NO_MEMORY;
+        }
+    }
+    a->count++;
+    c->address = a;
+    return 0;
+}
+
+static int refuse(struct relay_server *s, enum relay_refusal why, int err)
+{
+    s->stats.refused[why]++;
+    return err;
+}
+
+/* The id is the slot and, above it, how often the slot was used: never 0, never soon the same. */
+static uint64_t take_slot(struct relay_server *s, struct relay_conn *c)
+{
+    uint32_t slot = s->free_slots[--s->free_count];
+    if (++s->generations[slot] == 0) {
+        s->generations[slot] = 1;
+    }
+    s->conns[slot] = c;
+    return (uint64_t)s->generations[slot] << 32 | slot;
+}
+
+int relay_server_accept(struct relay_server *s, const struct addr *from, uint64_t now, uint64_t *id)
+{
+    uint8_t ip[16];
+    s->now = now;
+    if (s->free_count == 0) {
+        return refuse(s, RELAY_REFUSED_CLIENTS, ERR_NO_ROOM);
+    }
+    const struct address_count *a = find_address(s, from, ip);
+    if (a && a->count >= s->config.limits.clients_per_address_max) {
+        return refuse(s, RELAY_REFUSED_ADDRESS, ERR_REFUSED);
+    }
+    struct relay_conn *c = mem_new(1, sizeof(*c));
+    if (!c) {
+        return refuse(s, RELAY_REFUSED_MEMORY, ERR_NO_MEMORY);
+    }
+    c->from = *from;
+    if (server_http_open(c) || take_address(s, c)) {
+        server_http_close(c);
+        mem_free(c);
+        return refuse(s, RELAY_REFUSED_MEMORY, ERR_NO_MEMORY);
+    }
+    server_send_init(c);
+    c->id = take_slot(s, c);
+    c->resume_at = TIME_NEVER;
+    c->keep_alive_at = TIME_NEVER;
+    c->handshake_end = time_add(now, s->config.limits.handshake_timeout_ns);
+    server_schedule(s, c, c->handshake_end);
+    s->stats.accepted++;
+    s->stats.connections++;
+    *id = c->id;
+    return 0;
+}
+
+void relay_server_closed(struct relay_server *s, uint64_t id, uint64_t now)
+{
+    struct relay_conn *c = server_find(s, id);
+    s->now = now;
+    if (c) {
+        retire(s, c, RELAY_CLOSE_GONE);
+    } else {
+        /* The shell was faster than its own taking of CLOSE: then there is nothing to tell. */
+        uint32_t slot = (uint32_t)id;
+        c = slot < s->config.limits.clients_max ? s->conns[slot] : NULL;
+    }
+    if (c && c->id == id) {
+        free_conn(s, c);
+    }
+}
+
+void relay_server_input(struct relay_server *s, uint64_t id, const void *data, size_t len,
+                        uint64_t now)
+{
+    struct relay_conn *c = server_find(s, id);
+    const uint8_t *at = data;
+    s->now = now;
+    if (c && c->state == CONN_HTTP && len > 0) {
+        size_t n = server_http_input(s, c, at, len);
+        at += n;
+        len -= n;
+    }
+    if (c && len > 0) {
+        server_recv_frames(s, c, at, len);
+    }
+}
+
+/* Deadlines only ever move away without the heap being told: a timer that fires too early finds
+ * nothing due and is set anew. */
+static void run_timer(struct relay_server *s, struct relay_conn *c)
+{
+    if (s->now >= c->handshake_end) {
+        server_kill(s, c, RELAY_CLOSE_TIMEOUT);
+        return;
+    }
+    server_recv_timer(s, c);
+    server_send_timer(s, c);
+    if (c->state != CONN_DEAD) {
+        uint64_t next = time_min(c->handshake_end, c->resume_at);
+        next = time_min(next, server_send_next(s, c));
+        CHECK(next > s->now && heap_set(&s->timers, &c->timer, next) == 0);
+    }
+}
+
+void relay_server_tick(struct relay_server *s, uint64_t now)
+{
+    s->now = now;
+    while (heap_next(&s->timers) <= now && heap_first(&s->timers)) {
+        run_timer(s, container_of(heap_first(&s->timers), struct relay_conn, timer));
+    }
+}
+
+uint64_t relay_server_next_ns(const struct relay_server *s)
+{
+    return heap_next(&s->timers);
+}
+
+bool relay_server_event(struct relay_server *s, struct relay_server_event *ev)
+{
+    static const struct {
+        unsigned bit;
+        enum relay_server_event_type type;
+    } order[] = {
+        {TELL_PAUSE, RELAY_SERVER_EV_PAUSE},
+        {TELL_RESUME, RELAY_SERVER_EV_RESUME},
+        {TELL_WRITABLE, RELAY_SERVER_EV_WRITABLE},
+    };
+    struct relay_conn *c = TAILQ_FIRST(&s->tell);
+    if (!c) {
+        return false;
+    }
+    *ev = (struct relay_server_event){.id = c->id, .reason = c->reason};
+    if (c->tell & TELL_CLOSE) {
+        ev->type = RELAY_SERVER_EV_CLOSE;
+        free_conn(s, c);
+        return true;
+    }
+    size_t i = 0;
+    while (!(c->tell & order[i].bit)) {
+        i++;
+    }
+    ev->type = order[i].type;
+    c->tell &= ~order[i].bit;
+    if (c->tell == 0) {
+        TAILQ_REMOVE(&s->tell, c, told);
+    }
+    return true;
+}
+
+const struct relay_server_stats *relay_server_stats(const struct relay_server *s)
+{
+    return &s->stats;
+}
