@@ -29,7 +29,8 @@ enum {
     CONFIG_SOCKET_PATH_MAX = 103, /* what every system's sockaddr_un holds */
     CONFIG_PUBLIC_KEY_LEN = 32,
     CONFIG_TEXT_MAX = 1 << 20,
-    CONFIG_LIST_MAX = 256, /* values of one key; also relays, routes */
+    CONFIG_LIST_MAX = 256,  /* values of one key; lines of [route] */
+    CONFIG_RELAYS_MAX = 16, /* [relay]s, and those of one peer */
     CONFIG_PEERS_MAX = 4096,
     CONFIG_ERRORS_MAX = 32,
 };

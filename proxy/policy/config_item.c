@@ -180,7 +180,7 @@ static void add_relay(struct config_parser *p, struct config_relays *list, const
         return;
     }
     struct config_relay *items =
-        config_grow(p, list->items, list->count, sizeof(*items), CONFIG_LIST_MAX);
+        config_grow(p, list->items, list->count, sizeof(*items), CONFIG_RELAYS_MAX);
     if (items) {
         list->items = items;
         list->items[list->count++] = relay;

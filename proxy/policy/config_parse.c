@@ -15,7 +15,10 @@
 
 /* inih also ends a key at ':', which IPv6 prefixes in [route] have; it travels as this byte, which
  * a line cannot have otherwise. */
-enum { COLON_IN_KEY = '\x01', INIH_LINE_END = 3 };
+static const char colon_in_key = '\x01';
+
+/* inih's buffer also holds CR, LF and NUL. */
+enum { INIH_LINE_END = 3 };
 
 static bool is_space(char c)
 {
@@ -89,7 +92,7 @@ static void *add_relay(struct config_parser *p, const char *name)
         }
     }
     struct config_relay *items =
-        config_grow(p, relays->items, relays->count, sizeof(*items), CONFIG_LIST_MAX);
+        config_grow(p, relays->items, relays->count, sizeof(*items), CONFIG_RELAYS_MAX);
     if (!items) {
         return NULL;
     }
@@ -199,7 +202,7 @@ static void write_line(char *out, const char *line, size_t len)
     out[len] = '\n';
     out[len + 1] = '\0';
     for (char *at = out; *at != '='; at++) {
-        *at = *at == ':' ? COLON_IN_KEY : *at;
+        *at = *at == ':' ? colon_in_key : *at;
     }
 }
 
@@ -233,7 +236,7 @@ static int on_key(void *user, const char *section, const char *name, const char 
     (void)section; /* the reader knows it, and inih cuts it */
     (void)snprintf(p->key_text, sizeof(p->key_text), "%s", name);
     for (char *at = p->key_text; *at; at++) {
-        *at = *at == COLON_IN_KEY ? ':' : *at;
+        *at = *at == colon_in_key ? ':' : *at;
     }
     p->key = config_find_key(p->section, p->key_text);
     if (!p->key) {

@@ -261,7 +261,7 @@ static void bad_values_are_refused(void **state)
         {"[node]\nresume_timeout = 0s\n", "is too little"},
         {"[node]\nresume_timeout = 31d\n", "is too much"},
         {"[node]\nresume_timeout = 99999999999999999999s\n", "is no number"},
-        {"[node]\nresume_timeout = 9999999999999999d\n", "is too much"},
+        {"[node]\nresume_timeout = 281474976710657d\n", "is too much"},
         {"[node]\nresume_timeout = -1s\n", "is no number"},
         {"[limits]\nwindow = lots\n", "is no number"},
         {"[limits]\nwindow = 1k\n", "is too little"},
@@ -440,6 +440,27 @@ static void too_much_is_refused(void **state)
     free(text);
     parse_bad_part("[limits]\npeers_max = 1\n" PEER_A "[peer b]\nkey = " KEY_B "\n",
                    "[limits] peers_max: there are 2 peers, more than 1");
+}
+
+static void lists_have_a_ceiling(void **state)
+{
+    (void)state;
+    char text[8192] = PEER_A;
+    for (int i = 0; i <= CONFIG_RELAYS_MAX; i++) {
+        strcat(text, "relay = http://a.example\n");
+    }
+    parse_bad_part(text, "f.ini:19: [peer home] relay: there are more than 16");
+    text[0] = '\0';
+    for (int i = 0; i <= CONFIG_RELAYS_MAX; i++) {
+        size_t len = strlen(text);
+        (void)snprintf(text + len, sizeof(text) - len, "[relay r%d]\nurl = http://a\n", i);
+    }
+    parse_bad_part(text, "f.ini:33: [relay r16]: there are more than 16");
+    (void)snprintf(text, sizeof(text), "[front]\n");
+    for (int i = 0; i <= CONFIG_LIST_MAX; i++) {
+        strcat(text, "listen = 127.0.0.1:0\n");
+    }
+    parse_bad_part(text, "there are more than 256");
 }
 
 static void environment_may_be_empty(void **state)
@@ -640,6 +661,7 @@ int main(void)
         cmocka_unit_test(control_path_must_fit_a_socket),
         cmocka_unit_test(all_errors_are_collected_up_to_the_ceiling),
         cmocka_unit_test(too_much_is_refused),
+        cmocka_unit_test(lists_have_a_ceiling),
         cmocka_unit_test(environment_may_be_empty),
         cmocka_unit_test(allocation_may_fail_anywhere),
         cmocka_unit_test(files_in_conf_are_valid),
