@@ -1,18 +1,27 @@
-/* Small files: keys, state, configuration. Errors are negative system errors (-errno). */
+/* Small files as a whole: configuration, keys, state. Every error is -errno. Blocking. */
 #ifndef ADIT_FILE_H
 #define ADIT_FILE_H
 
-#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
-/* The whole file, with a '\0' behind it, in memory of mem_new (the caller frees it).
- * -EFBIG if it is longer than `max`. */
+/* Reads the whole file, up to `max` bytes (-EFBIG above). *out is the caller's to mem_free; a NUL
+ * that `len` does not count stands behind the last byte, so that text can be used as it is. No
+ * other copy of the contents stays in memory (the file may be a key); wiping *out is the caller's.
+ * 0 or -errno, *out untouched on failure. */
 int file_read_all(const char *path, size_t max, char **out, size_t *len);
-/* Writes to a temporary file beside it, syncs and renames: old or new, never half. */
-int file_write_atomic(const char *path, const void *data, size_t len, unsigned mode);
-/* True if neither group nor others can read it. */
-bool file_is_private(const char *path);
-/* Makes the folder and those above it. */
-int file_make_dirs(const char *path, unsigned mode);
+
+/* Replaces the file or makes it: readers, and a machine that loses power, see the old contents or
+ * the new, never half. `mode` is set exactly, whatever the umask. A symbolic link stays one: what
+ * it points to is replaced. 0 or -errno, the old file untouched on failure. */
+int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode);
+
+/* 1 if neither group nor others have any right to the file (as a secret key wants it), 0 if they
+ * have, -errno if it cannot be examined. */
+int file_mode_private(const char *path);
+
+/* Makes the directory and the missing ones above it, all with `mode` (less the umask). Existing
+ * ones are left as they are. 0 or -errno (-ENOTDIR: something else has the name). */
+int file_make_dirs(const char *path, mode_t mode);
 
 #endif

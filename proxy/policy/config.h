@@ -1,6 +1,6 @@
 /* adit.ini: text in, struct config or a list of errors out. No file is touched here.
  *
- * One table (config_keys.c) describes every section and key; the parser, the error messages,
+ * One table (policy/config_keys.h) describes every section and key; the parser, the error messages,
  * `adit check` and the test of conf/example.ini all read it.
  *
  * Syntax: [section] or [section NAME], key = value. A # or ; at the start of a line or after white
@@ -53,7 +53,7 @@ struct config_addrs {
     size_t count;
 };
 
-struct config_keys {
+struct config_public_keys {
     struct config_public_key *items;
     size_t count;
 };
@@ -128,7 +128,7 @@ struct config_server {
     bool given; /* the section is there */
     struct config_addrs listen;
     char *key; /* path of the relay's secret key file */
-    struct config_keys allow;
+    struct config_public_keys allow;
     bool open; /* any key is admitted */
     uint64_t clients_max;
     uint64_t clients_per_address_max;
@@ -183,54 +183,5 @@ const char *config_error_format(const struct config_errors *errors, size_t index
 
 /* NULL if there is none; any case. */
 const struct config_peer *config_find_peer(const struct config *config, const char *name);
-
-/* --- the table ------------------------------------------------------------------------------ */
-
-struct config_section {
-    const char *name; /* "node" */
-    bool named;       /* [peer NAME], and may come several times with different names */
-    const char *help;
-    size_t offset; /* of its struct in struct config; not for named ones */
-};
-
-enum config_type {
-    CONFIG_NAME,
-    CONFIG_PATH,
-    CONFIG_SOCKET,
-    CONFIG_ADDR,
-    CONFIG_ADDRS,
-    CONFIG_LOOPBACKS,
-    CONFIG_LEVEL,
-    CONFIG_DURATION,
-    CONFIG_NUMBER,
-    CONFIG_YES_NO,
-    CONFIG_KEY,
-    CONFIG_KEYS,
-    CONFIG_URL,
-    CONFIG_ENDPOINTS,
-    CONFIG_RELAYS,
-    CONFIG_ALLOW,
-    CONFIG_ROUTE,
-    CONFIG_TYPES,
-};
-
-struct config_key {
-    const char *section;
-    const char *name; /* "PATTERN" stands for any key ([route]) */
-    enum config_type type;
-    bool list;     /* may be repeated, several values in a line */
-    bool required; /* in every such section that is there */
-    /* The default as the ini would say it, "" if none. */
-    const char *initial;
-    bool computed;        /* `initial` only describes it: config_env or other keys give the value */
-    uint64_t least, most; /* numbers and durations (ns); no range if both are 0 */
-    const char *accepted;
-    const char *help; /* one sentence */
-    size_t offset;    /* of the field in the section's struct */
-};
-
-/* The tables end with a NULL name. */
-extern const struct config_section config_sections[];
-extern const struct config_key config_keys_table[];
 
 #endif

@@ -3,6 +3,7 @@
 #define POLICY_CONFIG_INTERNAL_H
 
 #include "policy/config.h"
+#include "policy/config_keys.h"
 
 #include <stdbool.h>
 #include <stddef.h>

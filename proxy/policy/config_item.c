@@ -138,7 +138,7 @@ static void add_loopback(struct config_parser *p, struct config_addrs *list, con
     add_addr(p, list, item);
 }
 
-static void add_key(struct config_parser *p, struct config_keys *list, const char *item)
+static void add_key(struct config_parser *p, struct config_public_keys *list, const char *item)
 {
     struct config_public_key key;
     if (!config_take_public_key(p, &key, item)) {

@@ -1,4 +1,5 @@
-/* The table of sections and keys, and looking things up in it. */
+#include "policy/config_keys.h"
+
 #include "policy/config_internal.h"
 
 #include <base/check.h>
@@ -40,7 +41,7 @@ const struct config_key config_keys_table[] = {
      .initial = "$XDG_STATE_HOME/adit or ~/.local/state/adit", .computed = true,
      .accepted = "the path of a folder", .help = "The folder for what must outlive a restart.",
      NODE(state)},
-    {S("node"), .name = "control", .type = CONFIG_SOCKET, .initial = "control in the state folder",
+    {S("node"), .name = "control", .type = CONFIG_PATH, .initial = "control in the state folder",
      .computed = true, .accepted = "a path of at most 103 bytes",
      .help = "The unix socket through which commands talk to the running node.", NODE(control)},
     {S("node"), .name = "log", .type = CONFIG_LEVEL, .initial = "info",

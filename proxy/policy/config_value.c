@@ -224,7 +224,6 @@ void config_take(struct config_parser *p, const char *value)
         }
         break;
     case CONFIG_PATH:
-    case CONFIG_SOCKET:
         take_path(p, field, value);
         break;
     case CONFIG_ADDR:

@@ -100,7 +100,7 @@ bool keyring_confirm(struct keyring *ring, struct keyset *keys)
     return true;
 }
 
-struct keyset *keyring_sender(struct keyring *ring, uint64_t now)
+struct keyset *keyring_sender(const struct keyring *ring, uint64_t now)
 {
     struct keyset *keys = ring->current;
     if (!keys || !keyring_usable(keys, now) || keys->sent_packets >= REJECT_AFTER_MESSAGES) {

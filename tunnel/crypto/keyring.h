@@ -1,9 +1,9 @@
 /* The keys of a session: previous, current and next, as in WireGuard.
  *
- *   A handshake ends:  the initiator, who has proof that the responder is there, makes the new keys
- *                      current; the responder keeps them as next.
- *   The first packet   that opens under next proves the same to the responder: next becomes
- * current. Previous           still opens what was under way when current changed.
+ *   handshake ends   The initiator, who has proof that the responder is there, makes the new keys
+ *                    current; the responder keeps them as next.
+ *   first packet     What opens under next proves the same to the responder: next becomes current.
+ *   afterwards       Previous still opens what was under way when current changed.
  *
  * Keys change, packet numbers go on: each path numbers its packets through all keys of a session
  * epoch, because acknowledgements and the replay window belong to the path, not to the keys.
@@ -94,7 +94,7 @@ bool keyring_usable(const struct keyset *keys, uint64_t now);
 bool keyring_confirm(struct keyring *ring, struct keyset *keys);
 
 /* The current keys, as long as age and count allow to send; or NULL: a handshake is due. */
-struct keyset *keyring_sender(struct keyring *ring, uint64_t now);
+struct keyset *keyring_sender(const struct keyring *ring, uint64_t now);
 /* Asked after sending: is it time for a handshake, although the keys still serve? */
 bool keyring_wants_rekey(const struct keyring *ring, uint64_t now);
 /* Asked after receiving; later, so that a peer that only sends does the work. */

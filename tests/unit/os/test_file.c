@@ -1,4 +1,4 @@
-#include "os/file.h"
+#include <adit/file.h>
 
 #include <base/mem.h>
 

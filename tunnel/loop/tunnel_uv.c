@@ -1,0 +1,378 @@
+/* The seam (include/adit/adit.h) over a node, one UDP socket and its relays' TCP connections.
+ *
+ * One round: whatever woke the loop gives bytes to the node; then, before the loop sleeps again,
+ * pump() hands out events, sends what the node has, and sets one timer. Calls of the program only
+ * mark that there is work, so that many of them share one round of sending.
+ */
+#include "loop/tunnel_internal.h"
+
+#include <base/clock.h>
+#include <base/err.h>
+
+#include <string.h>
+#include <strings.h>
+
+#include "os/sysclock.h"
+
+/* Batches sent before the loop looks at its sockets again. */
+enum { OUTPUT_ROUNDS = 64 };
+
+/* --- events --- */
+
+static void on_resolved(void *user, int status, const struct addr *addrs, size_t count)
+{
+    struct endpoint_lookup *l = user;
+    l->resolve = NULL;
+    if (status != 0) {
+        LOG_AT(l->adit->log, LOG_INFO, "peer", "not_resolved", "endpoint=%s why=\"%s\"", l->host,
+               uv_strerror(status));
+    }
+    node_resolved(l->adit->node, l->peer, l->endpoint, addrs, count, sys_now_ns());
+    l->adit->work = true;
+}
+
+static void resolve(struct adit *a, size_t peer, size_t endpoint)
+{
+    struct endpoint_lookup *l = &a->lookups[peer * NODE_ENDPOINTS_MAX + endpoint];
+    if (!l->resolve) {
+        (void)resolve_uv_start(a->loop, l->host, l->port, on_resolved, l, &l->resolve);
+    }
+}
+
+static void dispatch(struct adit *a, const struct node_event *ev)
+{
+    switch (ev->type) {
+    case NODE_EVENT_STREAM_OPENED:
+        tunnel_stream_event(a, ev, ADIT_EVENT_OPENED);
+        break;
+    case NODE_EVENT_STREAM_ACCEPTED:
+        tunnel_stream_event(a, ev, ADIT_EVENT_ACCEPTED);
+        break;
+    case NODE_EVENT_STREAM_READABLE:
+        tunnel_stream_event(a, ev, ADIT_EVENT_READABLE);
+        break;
+    case NODE_EVENT_STREAM_WRITABLE:
+        tunnel_stream_event(a, ev, ADIT_EVENT_WRITABLE);
+        break;
+    case NODE_EVENT_STREAM_RESET:
+        tunnel_stream_event(a, ev, ADIT_EVENT_RESET);
+        break;
+    case NODE_EVENT_STREAM_GONE:
+        tunnel_stream_event(a, ev, ADIT_EVENT_GONE);
+        break;
+    case NODE_EVENT_PEER:
+        a->handler(a->user, &(struct adit_event){.type = ADIT_EVENT_PEER, .peer = ev->peer});
+        break;
+    case NODE_EVENT_RELAY_CONNECT:
+        relay_link_connect(a->relays[ev->relay].link);
+        break;
+    case NODE_EVENT_RELAY_CLOSE:
+        relay_link_close(a->relays[ev->relay].link);
+        break;
+    case NODE_EVENT_RESOLVE:
+        resolve(a, ev->peer, ev->endpoint);
+        break;
+    }
+}
+
+/* --- sending --- */
+
+/* False if the socket is full: the rest waits in a->blocked until it is writable. */
+static bool send_batch(struct adit *a, struct node_batch *b)
+{
+    while (b->len > 0) {
+        size_t sent = 0;
+        int err = udp_uv_send(a->udp, &b->to, b->data, b->len, b->segment, &sent);
+        if (err == 0) {
+            b->len = 0;
+            break;
+        }
+        b->data += sent;
+        b->len -= sent;
+        if (err == -UV_EAGAIN || err == UV_EAGAIN) {
+            a->blocked = *b;
+            return false;
+        }
+        /* The network or a firewall did not want this one; the transport will see a loss. */
+        size_t lost = b->len < b->segment ? b->len : b->segment;
+        b->data += lost;
+        b->len -= lost;
+        a->unsent++;
+    }
+    a->blocked.len = 0;
+    return true;
+}
+
+static void send_output(struct adit *a, uint64_t now)
+{
+    if (a->blocked.len > 0) {
+        return;
+    }
+    struct node_batch batch;
+    for (int i = 0; i < OUTPUT_ROUNDS; i++) {
+        if (!node_output(a->node, &batch, now)) {
+            return;
+        }
+        if (!send_batch(a, &batch)) {
+            return;
+        }
+    }
+    a->work = true; /* there may be more: after the sockets had their turn */
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct adit *a = timer->data;
+    node_tick(a->node, sys_now_ns());
+    a->work = true;
+}
+
+static void set_timer(struct adit *a, uint64_t now)
+{
+    uint64_t next = a->work ? now : node_next_ns(a->node);
+    if (next == TIME_NEVER) {
+        (void)uv_timer_stop(&a->timer);
+        return;
+    }
+    uint64_t wait_ms = (time_since(now, next) + NS_PER_MS - 1) / NS_PER_MS;
+    uv_update_time(a->loop);
+    (void)uv_timer_start(&a->timer, on_timer, wait_ms, 0);
+}
+
+static void pump(struct adit *a)
+{
+    if (a->pumping) {
+        return;
+    }
+    a->pumping = true;
+    uint64_t now = sys_now_ns();
+    a->work = false;
+    struct node_event ev;
+    while (node_event(a->node, &ev, now)) {
+        if (!a->stopping) {
+            dispatch(a, &ev);
+        }
+    }
+    tunnel_store_timestamp(a);
+    send_output(a, now);
+    for (size_t i = 0; i < a->relay_count; i++) {
+        relay_link_flush(a->relays[i].link);
+    }
+    set_timer(a, now);
+    a->pumping = false;
+}
+
+/* --- callbacks of the loop --- */
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct adit *a = prepare->data;
+    if (a->work) {
+        pump(a);
+    }
+}
+
+static void on_batch(void *user, struct udp_batch *batch, uint64_t now)
+{
+    struct adit *a = user;
+    struct udp_datagram d;
+    while (udp_batch_next(batch, &d)) {
+        node_input(a->node, &d.from, d.data, d.len, now);
+    }
+    pump(a);
+}
+
+static void on_writable(void *user, uint64_t now)
+{
+    struct adit *a = user;
+    (void)now;
+    struct node_batch rest = a->blocked;
+    a->blocked.len = 0;
+    if (send_batch(a, &rest)) {
+        pump(a);
+    }
+}
+
+static void on_udp_error(void *user, int err, uint64_t now)
+{
+    struct adit *a = user;
+    (void)now;
+    LOG_AT(a->log, LOG_ERROR, "udp", "socket_lost", "why=\"%s\"", strerror(-err));
+}
+
+static void on_activity(void *user)
+{
+    struct adit *a = user;
+    a->work = true;
+}
+
+/* --- start --- */
+
+static int open_links(struct adit *a)
+{
+    for (size_t i = 0; i < a->relay_count; i++) {
+        struct relay_link_options options = {.loop = a->loop,
+                                             .node = a->node,
+                                             .relay = i,
+                                             .host = a->relays[i].host,
+                                             .port = a->relays[i].port,
+                                             .on_activity = on_activity,
+                                             .user = a};
+        a->relays[i].link = relay_link_new(&options);
+        if (!a->relays[i].link) {
+            return ERR_NO_MEMORY;
+        }
+    }
+    return 0;
+}
+
+static int open_socket(struct adit *a, const struct adit_config *c)
+{
+    static const struct udp_uv_callbacks callbacks = {
+        .on_batch = on_batch, .on_writable = on_writable, .on_error = on_udp_error};
+    struct udp_options options = {.bind = &c->listen, .offload = c->offload};
+    int err = udp_uv_open(a->loop, &options, NULL, &callbacks, a, &a->udp);
+    char text[ADDR_TEXT_MAX];
+    if (err != 0) {
+        LOG_AT(a->log, LOG_ERROR, "udp", "not_bound", "listen=%s why=\"%s\"",
+               addr_format(&c->listen, text), uv_strerror(err));
+        return err;
+    }
+    const struct udp_socket *s = udp_uv_socket(a->udp);
+    LOG_AT(a->log, LOG_INFO, "udp", "bound", "rcvbuf=%d sndbuf=%d offload=%d", s->rcvbuf, s->sndbuf,
+           s->offload);
+    if (s->rcvbuf < UDP_BUFFER_BYTES) {
+        LOG_AT(a->log, LOG_INFO, "udp", "small_buffers",
+               "hint=\"raise net.core.rmem_max and wmem_max to %d for full speed\"",
+               UDP_BUFFER_BYTES);
+    }
+    return 0;
+}
+
+static void free_all(struct adit *a)
+{
+    tunnel_free_streams(a);
+    node_free(a->node);
+    tunnel_free_config(a);
+    mem_free(a);
+}
+
+int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
+               void (*handler)(void *user, const struct adit_event *ev), void *user,
+               struct adit **out)
+{
+    struct adit *a = mem_new(1, sizeof(*a));
+    if (!a) {
+        return ERR_NO_MEMORY;
+    }
+    a->loop = loop;
+    a->log = config->log;
+    a->handler = handler;
+    a->user = user;
+    int err = tunnel_make_node(a, config);
+    if (err == 0) {
+        err = open_links(a);
+    }
+    if (err == 0) {
+        err = open_socket(a, config);
+    }
+    if (err != 0) {
+        for (size_t i = 0; i < a->relay_count; i++) {
+            relay_link_free(a->relays[i].link);
+        }
+        free_all(a);
+        return err;
+    }
+    (void)uv_prepare_init(loop, &a->prepare);
+    (void)uv_timer_init(loop, &a->timer);
+    a->prepare.data = a->timer.data = a;
+    (void)uv_prepare_start(&a->prepare, on_prepare);
+    a->open_handles = 2;
+    tunnel_tell_literals(a, config);
+    node_start(a->node, sys_now_ns());
+    a->work = true;
+    *out = a;
+    return 0;
+}
+
+/* --- stop --- */
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct adit *a = handle->data;
+    if (--a->open_handles > 0) {
+        return;
+    }
+    void (*stopped)(void *) = a->stopped;
+    void *user = a->stopped_user;
+    free_all(a);
+    if (stopped) {
+        stopped(user);
+    }
+}
+
+void adit_stop(struct adit *a, void (*stopped)(void *user), void *user)
+{
+    a->stopping = true;
+    a->stopped = stopped;
+    a->stopped_user = user;
+    node_stop(a->node, sys_now_ns());
+    pump(a); /* the farewells */
+    for (size_t i = 0; i < a->relay_count; i++) {
+        relay_link_free(a->relays[i].link);
+        a->relays[i].link = NULL;
+    }
+    for (size_t i = 0; i < a->peer_count * NODE_ENDPOINTS_MAX; i++) {
+        if (a->lookups[i].resolve) {
+            resolve_uv_cancel(a->lookups[i].resolve);
+        }
+    }
+    udp_uv_close(a->udp);
+    uv_close((uv_handle_t *)&a->prepare, on_handle_closed);
+    uv_close((uv_handle_t *)&a->timer, on_handle_closed);
+}
+
+void adit_local(const struct adit *a, struct addr *out)
+{
+    if (udp_uv_local(a->udp, out) != 0) {
+        *out = (struct addr){0};
+    }
+}
+
+/* --- looking --- */
+
+long adit_find_peer(const struct adit *a, const char *name)
+{
+    for (size_t i = 0; i < a->peer_count; i++) {
+        if (strcasecmp(a->peer_names[i], name) == 0) {
+            return (long)i;
+        }
+    }
+    return -1;
+}
+
+bool adit_peer_stats(const struct adit *a, size_t peer, struct adit_peer_stats *out)
+{
+    if (peer >= a->peer_count) {
+        return false;
+    }
+    node_peer_stats(a->node, peer, out, sys_now_ns());
+    return true;
+}
+
+bool adit_relay_stats(const struct adit *a, size_t relay, struct adit_relay_stats *out)
+{
+    if (relay >= a->relay_count) {
+        return false;
+    }
+    node_relay_stats(a->node, relay, out);
+    out->host = a->relays[relay].host;
+    out->port = a->relays[relay].port;
+    return true;
+}
+
+void adit_counters(const struct adit *a, struct adit_counters *out)
+{
+    node_counters(a->node, out);
+    out->packets_unsent += a->unsent;
+}

@@ -1,0 +1,159 @@
+/* A whole node as a sans-I/O machine: handshakes, sessions, paths and relays of all its peers.
+ *
+ * The only folder that knows all cores. The shell (tunnel/loop, or the simulator) moves bytes:
+ *
+ *   in    node_input (datagrams), node_relay_* (a relay's TCP bytes), node_resolved, node_tick
+ *   out   node_event until there is none, then node_output until there is none, then
+ *         node_relay_output of each relay; then sleep until node_next_ns
+ *
+ * Everything a peer or a stranger does wrong is dropped and counted. Memory is taken when a node,
+ * a session or a stream is made.
+ */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include <base/log.h>
+#include <base/rng.h>
+
+#include <adit/cause.h>
+#include <adit/stats.h>
+
+#include "transport/conn.h"
+
+struct node;
+
+enum {
+    NODE_PEERS_MAX = 4096,
+    NODE_RELAYS_MAX = 16,
+    NODE_ENDPOINTS_MAX = 4,   /* configured endpoints of one peer */
+    NODE_ADDRESSES_MAX = 4,   /* addresses that one of them resolves to */
+    NODE_BATCH_BYTES = 65000, /* one run of datagrams for one address */
+    NODE_BATCH_SEGMENTS = 64,
+};
+
+struct node_relay_config {
+    const char *name;
+    const char *host_header; /* "host" or "host:port" */
+    const char *path;
+    bool home;
+};
+
+struct node_peer_config {
+    const char *name;
+    uint8_t key[32];
+    uint8_t psk[32]; /* zeros = none */
+    size_t endpoint_count;
+    const size_t *relays; /* NULL: every home relay */
+    size_t relay_count;
+};
+
+struct node_config {
+    uint8_t secret[32];
+    struct conn_limits limits;
+    uint64_t resume_timeout_ns;
+    uint64_t unix_ns;   /* wall clock at `now` of node_new, 0 if unknown */
+    uint64_t timestamp; /* the last handshake timestamp that an earlier life may have used */
+    const struct node_relay_config *relays;
+    size_t relay_count;
+    const struct node_peer_config *peers;
+    size_t peer_count;
+    struct rng rng;
+    const struct log *log;
+};
+
+/* Copies the configuration. 0, ERR_NO_MEMORY, ERR_CRYPTO, ERR_NO_ROOM. */
+int node_new(const struct node_config *config, uint64_t now, struct node **out);
+void node_free(struct node *n);
+/* Connects to the relays and greets every peer once. Call after the endpoints that are addresses
+ * have been told by node_resolved. */
+void node_start(struct node *n, uint64_t now);
+/* Tells connected peers that this node goes. What it says comes out of node_output as usual. */
+void node_stop(struct node *n, uint64_t now);
+
+/* --- datagrams --- */
+
+/* One datagram from the shared socket; decrypted in place. */
+void node_input(struct node *n, const struct addr *from, uint8_t *data, size_t len, uint64_t now);
+
+/* A run of datagrams for one address: `segment` bytes each, the last may be shorter. */
+struct node_batch {
+    struct addr to;
+    const uint8_t *data; /* valid until the next call of node_output */
+    size_t len;
+    size_t segment;
+};
+
+/* False when there is nothing to send now. Also moves packets into the relays' buffers. */
+bool node_output(struct node *n, struct node_batch *out, uint64_t now);
+
+void node_tick(struct node *n, uint64_t now);
+uint64_t node_next_ns(const struct node *n);
+
+/* --- relays: TCP connections that the shell holds --- */
+
+void node_relay_connected(struct node *n, size_t relay, uint64_t now);
+/* The connection failed or ended; err 0 = closed by the relay. */
+void node_relay_disconnected(struct node *n, size_t relay, int err, uint64_t now);
+void node_relay_input(struct node *n, size_t relay, const uint8_t *data, size_t len, uint64_t now);
+/* Bytes to write, valid until node_relay_sent has been told of all of them. */
+size_t node_relay_output(struct node *n, size_t relay, const uint8_t **data);
+void node_relay_sent(struct node *n, size_t relay, size_t len, uint64_t now);
+
+/* --- events --- */
+
+enum node_event_type {
+    NODE_EVENT_STREAM_OPENED,
+    NODE_EVENT_STREAM_ACCEPTED,
+    NODE_EVENT_STREAM_READABLE,
+    NODE_EVENT_STREAM_WRITABLE,
+    NODE_EVENT_STREAM_RESET,
+    NODE_EVENT_STREAM_GONE,
+    NODE_EVENT_PEER,          /* state or path changed */
+    NODE_EVENT_RELAY_CONNECT, /* open a connection to `relay`, then node_relay_connected */
+    NODE_EVENT_RELAY_CLOSE,   /* close the connection to `relay`, if there still is one */
+    NODE_EVENT_RESOLVE,       /* resolve `endpoint` of `peer`, then node_resolved */
+};
+
+struct node_event {
+    enum node_event_type type;
+    uint64_t stream;
+    size_t peer;
+    size_t relay;
+    size_t endpoint;
+    enum cause cause;
+    uint8_t data[FRAME_TARGET_MAX]; /* opened: target; accepted: info */
+    size_t len;
+};
+
+bool node_event(struct node *n, struct node_event *ev, uint64_t now);
+
+/* The addresses of a configured endpoint (at most NODE_ADDRESSES_MAX are kept); 0 = none found. */
+void node_resolved(struct node *n, size_t peer, size_t endpoint, const struct addr *addrs,
+                   size_t count, uint64_t now);
+
+/* The greatest handshake timestamp that may be used before this is asked again: the shell keeps it
+ * on disk before it sends. Moves in steps of a minute. */
+uint64_t node_timestamp(const struct node *n);
+
+/* --- streams: as in transport/conn.h; a stream id is unique over all peers and sessions --- */
+
+int node_stream_open(struct node *n, size_t peer, const void *target, size_t len, uint64_t *stream,
+                     uint64_t now);
+int node_stream_accept(struct node *n, uint64_t stream, const void *info, size_t len);
+size_t node_stream_space(struct node *n, uint64_t stream, size_t want, uint8_t **at);
+void node_stream_wrote(struct node *n, uint64_t stream, size_t len);
+int node_stream_finish(struct node *n, uint64_t stream);
+size_t node_stream_peek(struct node *n, uint64_t stream, const uint8_t **at, bool *fin);
+void node_stream_consume(struct node *n, uint64_t stream, size_t len, uint64_t now);
+int node_stream_abort(struct node *n, uint64_t stream, enum cause cause);
+/* Index of the stream's peer. */
+size_t node_stream_peer(uint64_t stream);
+
+/* --- looking --- */
+
+/* name is left to the caller. */
+void node_peer_stats(const struct node *n, size_t peer, struct adit_peer_stats *out, uint64_t now);
+void node_relay_stats(const struct node *n, size_t relay, struct adit_relay_stats *out);
+void node_counters(const struct node *n, struct adit_counters *out);
+
+#endif

@@ -1,0 +1,237 @@
+/* Shared inside tunnel/node only: what a node and a peer are made of.
+ *
+ * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
+ * node_relay.c relays, node_stream.c streams, node_stats.c looking; peer.c the session of one peer,
+ * peer_handshake.c how it gets keys, peer_path.c which way its packets go.
+ */
+#ifndef NODE_NODE_INTERNAL_H
+#define NODE_NODE_INTERNAL_H
+
+#include "node/node.h"
+
+#include <base/check.h>
+#include <base/clock.h>
+#include <base/err.h>
+#include <base/heap.h>
+#include <base/mem.h>
+
+#include <sys/queue.h>
+
+#include "crypto/handshake.h"
+#include "crypto/keyring.h"
+#include "crypto/replay.h"
+#include "path/pathset.h"
+#include "relay/relay_client.h"
+#include "wire/params.h"
+
+enum {
+    NODE_OUTBOX_MAX = 64,  /* datagrams that are not stream data, waiting */
+    NODE_RELAY_MTU = 8192, /* a relay carries up to 64 KiB a packet and queues 32 of them */
+    NODE_RELAY_BACKLOG = 128 * 1024, /* above this a relay path is blocked */
+    NODE_HANDSHAKES_PER_S = 64,      /* above this initiations need a cookie */
+};
+
+#define NODE_LOST_NS (10 * NS_PER_S)   /* silence after which a peer in use counts as lost */
+#define NODE_RESTART_NS (5 * NS_PER_S) /* silence after which a new handshake is tried */
+#define NODE_FRESH_NS (10 * NS_PER_S)  /* a new session is kept lively this long */
+#define NODE_BUSY_NS (45 * NS_PER_S)   /* as long after data moved */
+#define NODE_GREET_ATTEMPTS 4          /* initiations of a greeting */
+#define NODE_INITIATION_MIN_NS (20 * NS_PER_MS) /* accepted per peer: one in this time */
+#define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
+
+struct outgoing {
+    struct addr to;
+    size_t len;
+    uint8_t data[PACKET_MTU_BASE];
+};
+
+/* A relay and what the shell has to be told about it. */
+struct relay_link {
+    struct relay_client *client;
+    const char *name; /* the caller's; lives as long as the node */
+    bool home;
+    bool want_connect;
+    bool want_close;
+    uint64_t dropped;
+};
+
+/* A former session whose streams still have to hear of their end. */
+struct old_session {
+    struct conn *conn;
+    uint8_t generation;
+    STAILQ_ENTRY(old_session) link;
+};
+
+struct endpoint {
+    struct addr addrs[NODE_ADDRESSES_MAX];
+    size_t count;
+    bool want_resolve;
+};
+
+/* Why a handshake is going on: what is at stake decides how long it is tried. */
+enum hs_reason {
+    HS_NONE,
+    HS_GREET, /* at start: tell a peer that may remember a former life of ours */
+    HS_DATA,  /* streams wait */
+    HS_REKEY,
+};
+
+struct peer {
+    struct node *node;
+    uint32_t index;
+    const char *name;
+    struct public_key key;
+    uint8_t psk[32];
+    struct endpoint endpoints[NODE_ENDPOINTS_MAX];
+    size_t endpoint_count;
+    uint32_t relays; /* bit set of relay indices */
+
+    /* the session */
+    struct conn *conn; /* always there */
+    uint8_t generation;
+    bool started;          /* conn_start was called: remote_epoch is known */
+    uint64_t epoch;        /* ours */
+    uint64_t remote_epoch; /* theirs, of this session */
+    uint64_t session_ns;   /* when the session was established */
+    STAILQ_HEAD(, old_session) old;
+
+    /* keys */
+    struct keyring keys;
+    struct replay replay[PACKET_PATHS_MAX];
+    uint64_t probe_number; /* of the next packet in the probe space */
+    struct params remote;  /* of the last handshake that was authenticated */
+
+    /* handshake */
+    struct handshake hs;
+    enum hs_reason hs_reason;
+    uint32_t hs_index;
+    uint32_t hs_attempts;
+    uint64_t hs_retry_ns;
+    struct cookie_jar jar[2];  /* direct, relay: a cookie belongs to the address it was sent to */
+    uint64_t remote_timestamp; /* greatest seen */
+    uint64_t initiation_ns;    /* when the last one was accepted */
+    uint64_t handshake_ns;     /* when the last one was completed; 0 = never */
+
+    /* paths */
+    struct pathset paths;
+    uint32_t opened; /* bit set of path ids that the conn knows */
+    uint64_t heard_ns, active_ns;
+    uint64_t sent_ns; /* first stream packet since something was heard; 0 = none */
+
+    /* what the shell knows */
+    bool changed; /* NODE_EVENT_PEER is due */
+    enum adit_peer_state state;
+    uint64_t path_changes, restarts;
+    uint64_t bytes_in, bytes_out, packets_lost; /* of former sessions */
+
+    /* scheduling */
+    struct heap_node timer;
+    bool ready;    /* in node->ready: may have something to send */
+    bool eventful; /* in node->eventful: may have events */
+    TAILQ_ENTRY(peer) ready_link;
+    TAILQ_ENTRY(peer) event_link;
+};
+
+struct node {
+    struct key_pair self;
+    struct conn_limits limits;
+    uint64_t resume_timeout_ns;
+    struct rng rng;
+    const struct log *log;
+    bool stopping;
+
+    uint64_t unix_offset;   /* unix time - now */
+    uint64_t timestamp;     /* last used */
+    uint64_t timestamp_max; /* may be used without asking the shell to store more */
+
+    struct relay_link relays[NODE_RELAYS_MAX];
+    size_t relay_count;
+    struct peer *peers;
+    size_t peer_count;
+    uint32_t index_mask; /* hides which peer an index belongs to */
+
+    struct cookie_checker checker;
+    uint64_t load_from_ns; /* the second in which initiations are counted */
+    uint32_t load;
+
+    struct heap timers;
+    TAILQ_HEAD(peer_list, peer) ready;
+    struct peer_list eventful;
+
+    struct outgoing outbox[NODE_OUTBOX_MAX];
+    size_t outbox_first, outbox_count;
+    uint8_t *batch;   /* NODE_BATCH_BYTES */
+    uint8_t *scratch; /* one relay packet, opened in place */
+
+    struct adit_counters counters;
+};
+
+/* --- node_send.c --- */
+
+/* The peer may have something to send, or its timers have moved. */
+void node_wake(struct peer *p);
+/* One datagram or relay packet that is not part of a run. Dropped and counted when there is no
+ * room. `envelope`: a handshake packet. */
+void node_emit(struct peer *p, const struct where *to, const uint8_t *data, size_t len,
+               bool envelope);
+
+/* --- node_recv.c --- */
+
+void node_receive(struct node *n, const struct where *from, const struct public_key *relay_key,
+                  uint8_t *data, size_t len, uint64_t now);
+
+/* --- node.c --- */
+
+struct peer *node_find_key(struct node *n, const struct public_key *key);
+/* Indices on the wire name the peer; see node.c. */
+uint32_t node_new_index(struct peer *p);
+struct peer *node_find_index(struct node *n, uint32_t index);
+uint64_t node_take_timestamp(struct node *n, uint64_t now);
+
+/* --- peer.c --- */
+
+int peer_init(struct peer *p, struct node *n, uint32_t index, const struct node_peer_config *c,
+              uint64_t now);
+void peer_deinit(struct peer *p);
+/* A handshake that the peer has confirmed: continues the session, or begins a new one. */
+void peer_establish(struct peer *p, struct keyset *keys, const struct where *from, uint64_t now);
+/* Ends the session here: its streams are reset. Ours is the new epoch if `ours`. */
+void peer_drop_session(struct peer *p, enum cause cause, bool ours, uint64_t now);
+/* Brings paths, choice, pulse and timers in line with what happened. Before sending. */
+void peer_settle(struct peer *p, uint64_t now);
+void peer_tick(struct peer *p, uint64_t now);
+uint64_t peer_next_ns(const struct peer *p, uint64_t now);
+/* One sealed data packet in the probe space, to any address. */
+void peer_send_probe(struct peer *p, const struct where *to, struct writer *frames, uint64_t now);
+bool peer_has_relay(const struct peer *p, size_t relay);
+
+/* --- peer_handshake.c --- */
+
+void peer_handshake_want(struct peer *p, enum hs_reason reason, uint64_t now);
+void peer_handshake_tick(struct peer *p, uint64_t now);
+void peer_on_initiation(struct node *n, const struct where *from,
+                        const struct public_key *relay_key, const uint8_t *data, size_t len,
+                        uint64_t now);
+void peer_on_response(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
+                      uint64_t now);
+void peer_on_cookie(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
+                    uint64_t now);
+
+/* --- peer_path.c --- */
+
+struct path *peer_path(struct peer *p, const struct where *where, bool configured, uint64_t now);
+void peer_paths_settle(struct peer *p, uint64_t now);
+void peer_relay_changed(struct peer *p, size_t relay, bool up, uint64_t now);
+void peer_on_probe(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
+                   uint64_t now);
+void peer_send_challenges(struct peer *p, uint64_t now);
+
+/* --- node_stream.c --- */
+
+uint64_t stream_handle(const struct peer *p, uint8_t generation, uint64_t id);
+
+/* --- node_relay.c --- */
+
+void node_relay_tick(struct node *n, uint64_t now);
+
+#endif

@@ -1,0 +1,108 @@
+/* What comes in: told apart by its first byte, authenticated, and given to the part it is for. */
+#include "node/node_internal.h"
+
+static void protocol_error(struct peer *p, int err, uint64_t now)
+{
+    p->node->counters.packets_protocol++;
+    LOG_AT(p->node->log, LOG_WARN, "peer", "protocol_error", "peer=%s error=%s", p->name,
+           err_name(err));
+    peer_drop_session(p, CAUSE_PROTOCOL, true, now);
+}
+
+/* An authentic packet: whoever holds the keys sent it from there just now. */
+static void deliver(struct peer *p, const struct where *from, const struct packet_data_header *h,
+                    const uint8_t *data, size_t len, uint64_t now)
+{
+    p->heard_ns = now;
+    p->sent_ns = 0;
+    struct path *path = peer_path(p, from, false, now);
+    if (path) {
+        pathset_heard(&p->paths, path, now);
+    }
+    if (h->path == PACKET_PATH_PROBE) {
+        peer_on_probe(p, from, data, len, now);
+        return;
+    }
+    p->active_ns = now;
+    uint8_t reply = path && (p->opened >> path->id & 1) ? path->id : 0;
+    int err = conn_input(p->conn, h->path, h->number, reply, data, len, now);
+    if (err != 0) {
+        protocol_error(p, err, now);
+    }
+}
+
+static void on_data(struct node *n, const struct where *from, const struct public_key *relay_key,
+                    uint8_t *data, size_t len, uint64_t now)
+{
+    struct packet_data_header h;
+    if (packet_read_data(&h, data, len) != 0) {
+        n->counters.packets_unknown++;
+        return;
+    }
+    struct peer *p = node_find_index(n, h.receiver);
+    struct keyset *keys = p ? keyring_find(&p->keys, h.receiver) : NULL;
+    if (!keys || !keyring_usable(keys, now) ||
+        (relay_key && !public_key_equal(relay_key, &p->key))) {
+        n->counters.packets_no_session++;
+        return;
+    }
+    if (!replay_check(&p->replay[h.path], h.number)) {
+        n->counters.packets_replayed++;
+        return;
+    }
+    int plain = aead_open(&keys->recv, h.path, h.number, data, PACKET_DATA_HEADER_LEN,
+                          data + PACKET_DATA_HEADER_LEN, len - PACKET_DATA_HEADER_LEN);
+    if (plain < 0) {
+        n->counters.packets_unauthentic++;
+        return;
+    }
+    /* The first packet under new keys may begin a new session, with windows and numbers of its
+     * own; so this comes before the window is looked at for good. */
+    if (keyring_confirm(&p->keys, keys)) {
+        keys = keyring_find(&p->keys, h.receiver);
+        peer_establish(p, keys, from, now);
+    }
+    if (!replay_accept(&p->replay[h.path], h.number)) {
+        n->counters.packets_replayed++;
+        return;
+    }
+    deliver(p, from, &h, data + PACKET_DATA_HEADER_LEN, (size_t)plain, now);
+    node_wake(p);
+}
+
+void node_receive(struct node *n, const struct where *from, const struct public_key *relay_key,
+                  uint8_t *data, size_t len, uint64_t now)
+{
+    n->counters.packets_in++;
+    uint8_t type = packet_type(data, len);
+    uint32_t index = 0;
+    switch (type) {
+    case PACKET_DATA:
+        on_data(n, from, relay_key, data, len, now);
+        return;
+    case PACKET_INITIATION:
+        peer_on_initiation(n, from, relay_key, data, len, now);
+        return;
+    case PACKET_RESPONSE:
+    case PACKET_COOKIE:
+        break;
+    default:
+        n->counters.packets_unknown++;
+        return;
+    }
+    bool whole = handshake_receiver(&index, data, len) == 0;
+    struct peer *p = whole ? node_find_index(n, index) : NULL;
+    if (!p || (relay_key && !public_key_equal(relay_key, &p->key))) {
+        n->counters.packets_no_session++;
+    } else if (type == PACKET_RESPONSE) {
+        peer_on_response(p, from, data, len, now);
+    } else {
+        peer_on_cookie(p, from, data, len, now);
+    }
+}
+
+void node_input(struct node *n, const struct addr *from, uint8_t *data, size_t len, uint64_t now)
+{
+    struct where where = where_direct(from);
+    node_receive(n, &where, NULL, data, len, now);
+}

@@ -1,0 +1,141 @@
+/* Relays: their TCP bytes in and out, and what they mean for the peers. */
+#include "node/node_internal.h"
+
+#include <string.h>
+
+static void on_state(struct node *n, size_t relay, bool up, uint64_t now)
+{
+    for (size_t i = 0; i < n->peer_count; i++) {
+        if (peer_has_relay(&n->peers[i], relay)) {
+            peer_relay_changed(&n->peers[i], relay, up, now);
+        }
+    }
+}
+
+static void on_packet(struct node *n, size_t relay, const struct relay_client_event *ev,
+                      uint64_t now)
+{
+    struct public_key key;
+    memcpy(key.bytes, ev->key, KEY_LEN);
+    struct where from = where_relay((uint32_t)relay);
+    size_t skip = 0;
+    if (ev->len >= PACKET_ENVELOPE_LEN &&
+        memcmp(ev->data, PACKET_ENVELOPE, PACKET_ENVELOPE_LEN) == 0) {
+        skip = PACKET_ENVELOPE_LEN;
+    }
+    if (ev->len - skip > PACKET_MTU_MAX) {
+        n->counters.packets_unknown++;
+        return;
+    }
+    memcpy(n->scratch, ev->data + skip, ev->len - skip);
+    node_receive(n, &from, &key, n->scratch, ev->len - skip, now);
+}
+
+static void on_peer_gone(struct node *n, size_t relay, const uint8_t *bytes, uint64_t now)
+{
+    struct public_key key;
+    memcpy(key.bytes, bytes, KEY_LEN);
+    struct peer *p = node_find_key(n, &key);
+    if (p) {
+        LOG_AT(n->log, LOG_DEBUG, "relay", "peer_gone", "peer=%s relay=%s", p->name,
+               n->relays[relay].name);
+        peer_relay_changed(p, relay, false, now);
+    }
+}
+
+static void drain(struct node *n, size_t relay, uint64_t now)
+{
+    struct relay_link *r = &n->relays[relay];
+    struct relay_client_event ev;
+    while (relay_client_event(r->client, &ev)) {
+        switch (ev.type) {
+        case RELAY_CLIENT_EV_CONNECT:
+            r->want_connect = true;
+            break;
+        case RELAY_CLIENT_EV_UP:
+            LOG_AT(n->log, LOG_INFO, "relay", "up", "relay=%s", r->name);
+            on_state(n, relay, true, now);
+            break;
+        case RELAY_CLIENT_EV_DOWN:
+            LOG_AT(n->log, LOG_INFO, "relay", "down", "relay=%s why=\"%s\"", r->name,
+                   ev.text ? ev.text : "");
+            r->want_close = true;
+            on_state(n, relay, false, now);
+            break;
+        case RELAY_CLIENT_EV_PACKET:
+            on_packet(n, relay, &ev, now);
+            break;
+        case RELAY_CLIENT_EV_PEER_GONE:
+            on_peer_gone(n, relay, ev.key, now);
+            break;
+        case RELAY_CLIENT_EV_HEALTH:
+            LOG_AT(n->log, LOG_WARN, "relay", "health", "relay=%s says=\"%.*s\"", r->name,
+                   (int)(ev.len < 200 ? ev.len : 200), (const char *)ev.data);
+            break;
+        case RELAY_CLIENT_EV_RESTARTING:
+            LOG_AT(n->log, LOG_INFO, "relay", "restarting", "relay=%s", r->name);
+            break;
+        }
+    }
+}
+
+void node_relay_connected(struct node *n, size_t relay, uint64_t now)
+{
+    relay_client_connected(n->relays[relay].client, now);
+    drain(n, relay, now);
+}
+
+void node_relay_disconnected(struct node *n, size_t relay, int err, uint64_t now)
+{
+    relay_client_disconnected(n->relays[relay].client, err, now);
+    drain(n, relay, now);
+}
+
+void node_relay_input(struct node *n, size_t relay, const uint8_t *data, size_t len, uint64_t now)
+{
+    struct relay_client *client = n->relays[relay].client;
+    while (len > 0) {
+        size_t room = relay_client_room(client);
+        size_t part = len < room ? len : room;
+        if (part == 0 || relay_client_input(client, data, part, now) != 0) {
+            break; /* it is going down: the rest belongs to nobody */
+        }
+        data += part;
+        len -= part;
+        drain(n, relay, now);
+    }
+    drain(n, relay, now);
+}
+
+size_t node_relay_output(struct node *n, size_t relay, const uint8_t **data)
+{
+    return relay_client_output(n->relays[relay].client, data);
+}
+
+void node_relay_sent(struct node *n, size_t relay, size_t len, uint64_t now)
+{
+    struct relay_client *client = n->relays[relay].client;
+    bool was_full = relay_client_backlog(client) > NODE_RELAY_BACKLOG;
+    relay_client_sent(client, len);
+    if (was_full && relay_client_backlog(client) <= NODE_RELAY_BACKLOG) {
+        for (size_t i = 0; i < n->peer_count; i++) {
+            struct where where = where_relay((uint32_t)relay);
+            struct path *path = pathset_find(&n->peers[i].paths, &where);
+            if (path) {
+                conn_path_block(n->peers[i].conn, path->id, false);
+                node_wake(&n->peers[i]);
+            }
+        }
+    }
+    (void)now;
+}
+
+void node_relay_tick(struct node *n, uint64_t now)
+{
+    for (size_t i = 0; i < n->relay_count; i++) {
+        if (relay_client_next_ns(n->relays[i].client) <= now) {
+            relay_client_tick(n->relays[i].client, now);
+        }
+        drain(n, i, now);
+    }
+}

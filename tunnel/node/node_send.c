@@ -1,0 +1,191 @@
+/* What leaves: single datagrams from the outbox first, then runs of data packets, peer by peer. */
+#include "node/node_internal.h"
+
+#include <string.h>
+
+void node_wake(struct peer *p)
+{
+    if (!p->ready) {
+        p->ready = true;
+        TAILQ_INSERT_TAIL(&p->node->ready, p, ready_link);
+    }
+    if (!p->eventful) {
+        p->eventful = true;
+        TAILQ_INSERT_TAIL(&p->node->eventful, p, event_link);
+    }
+}
+
+/* --- single packets --- */
+
+static bool emit_relay(struct peer *p, size_t relay, const uint8_t *data, size_t len, bool envelope)
+{
+    struct relay_client *client = p->node->relays[relay].client;
+    size_t head = envelope ? PACKET_ENVELOPE_LEN : 0;
+    uint8_t *at = relay_client_reserve(client, p->key.bytes, head + len);
+    if (!at) {
+        return false;
+    }
+    memcpy(at, PACKET_ENVELOPE, head);
+    memcpy(at + head, data, len);
+    relay_client_commit(client, head + len);
+    return true;
+}
+
+static bool emit_direct(struct node *n, const struct addr *to, const uint8_t *data, size_t len)
+{
+    if (n->outbox_count == NODE_OUTBOX_MAX || len > sizeof(n->outbox[0].data)) {
+        return false;
+    }
+    struct outgoing *o = &n->outbox[(n->outbox_first + n->outbox_count++) % NODE_OUTBOX_MAX];
+    o->to = *to;
+    o->len = len;
+    memcpy(o->data, data, len);
+    return true;
+}
+
+void node_emit(struct peer *p, const struct where *to, const uint8_t *data, size_t len,
+               bool envelope)
+{
+    struct node *n = p->node;
+    bool sent = to->kind == WHERE_RELAY ? emit_relay(p, to->relay, data, len, envelope)
+                                        : emit_direct(n, &to->addr, data, len);
+    n->counters.packets_out += sent;
+    n->counters.packets_unsent += !sent;
+}
+
+static bool take_outbox(struct node *n, struct node_batch *out)
+{
+    if (n->outbox_count == 0) {
+        return false;
+    }
+    const struct outgoing *o = &n->outbox[n->outbox_first];
+    n->outbox_first = (n->outbox_first + 1) % NODE_OUTBOX_MAX;
+    n->outbox_count--;
+    memcpy(n->batch, o->data, o->len);
+    *out = (struct node_batch){.to = o->to, .data = n->batch, .len = o->len, .segment = o->len};
+    return true;
+}
+
+/* --- data packets --- */
+
+/* Seals the payload that stands behind the header's place in `at`; returns the packet's length. */
+static size_t seal(struct keyset *keys, uint8_t path, uint64_t number, uint8_t *at, size_t len)
+{
+    struct packet_data_header header = {
+        .path = path, .receiver = keys->remote_index, .number = number};
+    packet_write_data(at, &header);
+    size_t sealed = aead_seal(&keys->send, path, number, at, PACKET_DATA_HEADER_LEN,
+                              at + PACKET_DATA_HEADER_LEN, len);
+    keys->sent_packets++;
+    return PACKET_DATA_HEADER_LEN + sealed;
+}
+
+/* One packet straight into the relay's buffer. False when there was none, or no room for it. */
+static bool fill_relay(struct peer *p, struct keyset *keys, const struct path *path, uint64_t now)
+{
+    struct relay_client *client = p->node->relays[path->where.relay].client;
+    if (relay_client_backlog(client) > NODE_RELAY_BACKLOG) {
+        conn_path_block(p->conn, path->id, true);
+        return false;
+    }
+    uint8_t *at = relay_client_reserve(client, p->key.bytes, NODE_RELAY_MTU);
+    if (!at) {
+        conn_path_block(p->conn, path->id, true);
+        return false;
+    }
+    uint64_t number;
+    size_t len = conn_output(p->conn, path->id, at + PACKET_DATA_HEADER_LEN,
+                             NODE_RELAY_MTU - PACKET_DATA_OVERHEAD, &number, now);
+    relay_client_commit(client, len == 0 ? 0 : seal(keys, path->id, number, at, len));
+    p->node->counters.packets_out += len > 0;
+    return len > 0;
+}
+
+/* A run of packets for one address: all of one size, only the last may be shorter. A first packet
+ * that is not full stays alone, or those behind it would have to be as small. */
+static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *path,
+                        struct node_batch *out, uint64_t now)
+{
+    struct node *n = p->node;
+    struct conn_path_info info;
+    CHECK(conn_path_info(p->conn, path->id, &info));
+    *out = (struct node_batch){.to = path->where.addr, .data = n->batch, .segment = info.mtu};
+    for (size_t i = 0; i < NODE_BATCH_SEGMENTS && out->len + info.mtu <= NODE_BATCH_BYTES; i++) {
+        uint8_t *at = n->batch + out->len;
+        uint64_t number;
+        size_t len = conn_output(p->conn, path->id, at + PACKET_DATA_HEADER_LEN,
+                                 info.mtu - PACKET_DATA_OVERHEAD, &number, now);
+        if (len == 0) {
+            break;
+        }
+        size_t packet = seal(keys, path->id, number, at, len);
+        out->len += packet;
+        n->counters.packets_out++;
+        if (packet < info.mtu) {
+            break;
+        }
+    }
+    return out->len > 0;
+}
+
+/* True if a batch was filled. Relay paths are served on the way. */
+static bool produce(struct peer *p, struct node_batch *out, uint64_t now)
+{
+    uint8_t id;
+    while (p->started && (id = conn_next_path(p->conn, now)) != 0) {
+        struct keyset *keys = keyring_sender(&p->keys, now);
+        const struct path *path = pathset_get(&p->paths, id);
+        CHECK(path);
+        if (!keys) {
+            peer_handshake_want(p, HS_DATA, now);
+            return false;
+        }
+        bool filled;
+        if (path->where.kind == WHERE_RELAY) {
+            filled = fill_relay(p, keys, path, now);
+        } else {
+            filled = fill_direct(p, keys, path, out, now);
+        }
+        if (filled && p->sent_ns == 0 && conn_is_active(p->conn)) {
+            p->sent_ns = now;
+        }
+        if (filled && path->where.kind == WHERE_DIRECT) {
+            return true;
+        }
+        if (!filled && conn_next_path(p->conn, now) == id) {
+            return false; /* it has nothing after all */
+        }
+    }
+    return false;
+}
+
+static void rest(struct peer *p, uint64_t now)
+{
+    p->ready = false;
+    TAILQ_REMOVE(&p->node->ready, p, ready_link);
+    /* A deadline that has passed already waits for something that is not here (a key, room): no
+     * spinning on it. */
+    uint64_t next = peer_next_ns(p, now);
+    (void)heap_set(&p->node->timers, &p->timer, next <= now ? now + NS_PER_MS : next);
+}
+
+bool node_output(struct node *n, struct node_batch *out, uint64_t now)
+{
+    struct peer *p;
+    for (;;) {
+        if (take_outbox(n, out)) {
+            return true;
+        }
+        p = TAILQ_FIRST(&n->ready);
+        if (!p) {
+            return false;
+        }
+        peer_settle(p, now);
+        if (produce(p, out, now)) {
+            TAILQ_REMOVE(&n->ready, p, ready_link);
+            TAILQ_INSERT_TAIL(&n->ready, p, ready_link);
+            return true;
+        }
+        rest(p, now);
+    }
+}

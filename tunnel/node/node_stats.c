@@ -1,0 +1,68 @@
+#include "node/node_internal.h"
+
+static uint64_t age(uint64_t then, uint64_t now)
+{
+    return then == 0 ? TIME_NEVER : time_since(then, now);
+}
+
+void node_peer_stats(const struct node *n, size_t peer, struct adit_peer_stats *out, uint64_t now)
+{
+    const struct peer *p = &n->peers[peer];
+    struct conn_stats conn;
+    conn_stats(p->conn, &conn);
+    *out = (struct adit_peer_stats){
+        .name = p->name,
+        .state = p->state,
+        .streams = conn_stream_count(p->conn),
+        .bytes_in = p->bytes_in + conn.bytes_in,
+        .bytes_out = p->bytes_out + conn.bytes_out,
+        .packets_lost = p->packets_lost + conn.packets_lost,
+        .handshake_age_ns = age(p->handshake_ns, now),
+        .heard_age_ns = age(p->heard_ns, now),
+        .path_changes = p->path_changes,
+        .restarts_seen = p->restarts,
+    };
+    memcpy(out->key, p->key.bytes, sizeof(out->key));
+    if (p->paths.best == 0) {
+        return;
+    }
+    const struct path *path = &p->paths.paths[p->paths.best];
+    struct conn_path_info info;
+    bool open = conn_path_info(p->conn, path->id, &info);
+    out->path.rtt_ns = open && info.srtt_ns != 0 ? info.srtt_ns : path->rtt_ns;
+    out->path.mtu = open ? info.mtu : 0;
+    out->path.kind = path->where.kind == WHERE_DIRECT ? ADIT_PATH_DIRECT : ADIT_PATH_RELAY;
+    if (path->where.kind == WHERE_DIRECT) {
+        out->path.address = path->where.addr;
+    } else {
+        out->path.relay = n->relays[path->where.relay].name;
+    }
+}
+
+void node_relay_stats(const struct node *n, size_t relay, struct adit_relay_stats *out)
+{
+    const struct relay_link *r = &n->relays[relay];
+    enum relay_client_state state = relay_client_state(r->client);
+    *out = (struct adit_relay_stats){
+        .name = r->name,
+        .state = state == RELAY_CLIENT_UP     ? ADIT_RELAY_UP
+                 : state == RELAY_CLIENT_IDLE ? ADIT_RELAY_IDLE
+                                              : ADIT_RELAY_CONNECTING,
+        .rtt_ns = relay_client_rtt_ns(r->client),
+        .dropped = r->dropped,
+    };
+}
+
+void node_counters(const struct node *n, struct adit_counters *out)
+{
+    *out = n->counters;
+    for (size_t i = 0; i < n->relay_count; i++) {
+        out->relay_dropped += n->relays[i].dropped;
+    }
+    for (size_t i = 0; i < n->peer_count; i++) {
+        struct conn_stats conn;
+        conn_stats(n->peers[i].conn, &conn);
+        out->streams_refused += conn.streams_refused;
+        out->path_changes += n->peers[i].path_changes;
+    }
+}

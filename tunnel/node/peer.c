@@ -1,0 +1,268 @@
+/* One peer: its session, from the first handshake to the last stream. */
+#include "node/node_internal.h"
+
+#include <string.h>
+
+/* --- life --- */
+
+static struct conn *new_conn(struct peer *p)
+{
+    const struct node *n = p->node;
+    struct conn_config config = {
+        .limits = n->limits,
+        .even = memcmp(n->self.public.bytes, p->key.bytes, KEY_LEN) < 0,
+        .rng = n->rng,
+        .log = n->log,
+    };
+    return conn_new(&config);
+}
+
+static uint64_t new_epoch(struct node *n)
+{
+    uint64_t epoch;
+    do {
+        epoch = rng_u64(n->rng);
+    } while (epoch == 0);
+    return epoch;
+}
+
+static uint32_t relay_bits(const struct node *n, const struct node_peer_config *c)
+{
+    uint32_t bits = 0;
+    for (size_t i = 0; i < c->relay_count; i++) {
+        bits |= UINT32_C(1) << c->relays[i];
+    }
+    for (size_t i = 0; !c->relays && i < n->relay_count; i++) {
+        bits |= n->relays[i].home ? UINT32_C(1) << i : 0;
+    }
+    return bits;
+}
+
+int peer_init(struct peer *p, struct node *n, uint32_t index, const struct node_peer_config *c,
+              uint64_t now)
+{
+    *p =
+        (struct peer){.node = n,
+                      .index = index,
+                      .name = c->name,
+                      .endpoint_count = c->endpoint_count < NODE_ENDPOINTS_MAX ? c->endpoint_count
+                                                                               : NODE_ENDPOINTS_MAX,
+                      .relays = relay_bits(n, c),
+                      .epoch = new_epoch(n),
+                      .hs_retry_ns = TIME_NEVER};
+    memcpy(p->key.bytes, c->key, KEY_LEN);
+    memcpy(p->psk, c->psk, sizeof(p->psk));
+    STAILQ_INIT(&p->old);
+    pathset_init(&p->paths, n->rng);
+    for (size_t i = 0; i < 2; i++) {
+        cookie_jar_init(&p->jar[i], &p->key);
+    }
+    for (uint32_t i = 0; i < n->relay_count; i++) {
+        struct where where = where_relay(i);
+        if (peer_has_relay(p, i)) {
+            struct path *path = peer_path(p, &where, true, now);
+            path->usable = false; /* until the relay is connected */
+        }
+    }
+    p->conn = new_conn(p);
+    return p->conn ? 0 : ERR_NO_MEMORY;
+}
+
+void peer_deinit(struct peer *p)
+{
+    struct old_session *old;
+    while ((old = STAILQ_FIRST(&p->old)) != NULL) {
+        STAILQ_REMOVE_HEAD(&p->old, link);
+        conn_free(old->conn);
+        mem_free(old);
+    }
+    conn_free(p->conn);
+    keyring_clear_except(&p->keys, NULL);
+    handshake_wipe(&p->hs);
+    for (size_t i = 0; i < 2; i++) {
+        cookie_jar_wipe(&p->jar[i]);
+    }
+    sodium_memzero(p->psk, sizeof(p->psk));
+}
+
+/* --- sessions --- */
+
+static void retire_conn(struct peer *p, enum cause cause, struct conn *fresh)
+{
+    struct conn_stats stats;
+    conn_stats(p->conn, &stats);
+    p->bytes_in += stats.bytes_in;
+    p->bytes_out += stats.bytes_out;
+    p->packets_lost += stats.packets_lost;
+    conn_abandon(p->conn, cause);
+    struct old_session *old = mem_new(1, sizeof(*old));
+    CHECK(old); /* a few bytes, right after a whole conn could be had */
+    old->conn = p->conn;
+    old->generation = p->generation++;
+    STAILQ_INSERT_TAIL(&p->old, old, link);
+    p->conn = fresh;
+}
+
+void peer_drop_session(struct peer *p, enum cause cause, bool ours, uint64_t now)
+{
+    struct conn *fresh = new_conn(p);
+    if (!fresh) {
+        LOG_AT(p->node->log, LOG_ERROR, "peer", "no_memory", "peer=%s", p->name);
+        return; /* the old one goes on; it is tried again with the next reason */
+    }
+    (void)now;
+    retire_conn(p, cause, fresh);
+    p->started = false;
+    p->opened = 0;
+    p->sent_ns = 0;
+    p->probe_number = 0;
+    for (size_t i = 0; i < PACKET_PATHS_MAX; i++) {
+        replay_reset(&p->replay[i]);
+    }
+    if (ours) {
+        /* Packet numbers start again: no key of the old session may ever see one of them. */
+        keyring_clear_except(&p->keys, NULL);
+        p->epoch = new_epoch(p->node);
+        p->remote_epoch = 0;
+    }
+    p->changed = true;
+    node_wake(p);
+}
+
+static void start_session(struct peer *p, uint64_t now)
+{
+    struct conn_peer_limits limits = {
+        .session_window = p->remote.session_window,
+        .stream_window = p->remote.stream_window,
+        .streams_max = p->remote.streams_max,
+        .max_ack_delay_ns = p->remote.max_ack_delay_us * NS_PER_US,
+    };
+    p->started = true;
+    p->remote_epoch = p->remote.epoch;
+    p->session_ns = now;
+    conn_start(p->conn, &limits, now);
+}
+
+void peer_establish(struct peer *p, struct keyset *keys, const struct where *from, uint64_t now)
+{
+    uint64_t epoch = keys->tag;
+    if (p->started && epoch != p->remote_epoch) {
+        LOG_AT(p->node->log, LOG_INFO, "peer", "restarted", "peer=%s", p->name);
+        p->restarts++;
+        keyring_clear_except(&p->keys, keys);
+        peer_drop_session(p, CAUSE_PEER_RESTARTED, false, now);
+    }
+    if (!p->started) {
+        start_session(p, now);
+    }
+    p->node->counters.handshakes_done++;
+    p->handshake_ns = now;
+    p->heard_ns = now;
+    p->sent_ns = 0;
+    p->hs_reason = HS_NONE;
+    p->hs_retry_ns = TIME_NEVER;
+    struct path *path = peer_path(p, from, false, now);
+    if (path) {
+        path->usable = true;
+        pathset_acked(&p->paths, path, now);
+    }
+    peer_settle(p, now);
+    pathset_probe_all(&p->paths, now);
+    p->changed = true;
+    node_wake(p);
+}
+
+/* --- housekeeping --- */
+
+static enum pathset_pulse pulse_of(const struct peer *p, uint64_t now)
+{
+    if (!p->started) {
+        return PATHSET_ASLEEP;
+    }
+    if (time_since(p->handshake_ns, now) < NODE_FRESH_NS && p->handshake_ns != 0) {
+        return PATHSET_BUSY;
+    }
+    if (conn_stream_count(p->conn) == 0) {
+        return PATHSET_ASLEEP;
+    }
+    return time_since(p->active_ns, now) < NODE_BUSY_NS ? PATHSET_BUSY : PATHSET_QUIET;
+}
+
+static enum adit_peer_state state_of(const struct peer *p, uint64_t now)
+{
+    bool keys = (keyring_sender(&p->keys, now) != NULL);
+    if (p->started && p->sent_ns != 0 && time_since(p->sent_ns, now) >= NODE_LOST_NS) {
+        return ADIT_PEER_LOST;
+    }
+    if (p->started && keys) {
+        return ADIT_PEER_CONNECTED;
+    }
+    return p->hs_reason != HS_NONE ? ADIT_PEER_CONNECTING : ADIT_PEER_IDLE;
+}
+
+static void set_state(struct peer *p, enum adit_peer_state state)
+{
+    static const char *const names[] = {"idle", "connecting", "connected", "lost"};
+    if (state != p->state) {
+        LOG_AT(p->node->log, LOG_INFO, "peer", "state", "peer=%s from=%s to=%s", p->name,
+               names[p->state], names[state]);
+        p->state = state;
+        p->changed = true;
+    }
+}
+
+void peer_settle(struct peer *p, uint64_t now)
+{
+    pathset_set_pulse(&p->paths, pulse_of(p, now), now);
+    peer_paths_settle(p, now);
+    peer_send_challenges(p, now);
+    if (p->started && keyring_wants_rekey(&p->keys, now) && conn_is_active(p->conn)) {
+        peer_handshake_want(p, HS_REKEY, now);
+    }
+    set_state(p, state_of(p, now));
+}
+
+void peer_tick(struct peer *p, uint64_t now)
+{
+    keyring_expire(&p->keys, now);
+    if (p->started) {
+        conn_tick(p->conn, now);
+    }
+    bool waiting = conn_stream_count(p->conn) > 0;
+    if (p->started && waiting && time_since(p->heard_ns, now) > p->node->resume_timeout_ns) {
+        LOG_AT(p->node->log, LOG_WARN, "peer", "given_up", "peer=%s", p->name);
+        peer_drop_session(p, CAUSE_PEER_LOST, true, now);
+    } else if (waiting && p->sent_ns != 0 && time_since(p->sent_ns, now) >= NODE_RESTART_NS) {
+        peer_handshake_want(p, HS_DATA, now);
+    }
+    peer_handshake_tick(p, now);
+}
+
+/* The next moment at which pulse or state change by themselves. */
+static uint64_t next_change(const struct peer *p, uint64_t now)
+{
+    const uint64_t moments[] = {
+        p->handshake_ns == 0 ? TIME_NEVER : p->handshake_ns + NODE_FRESH_NS,
+        conn_stream_count(p->conn) == 0 ? TIME_NEVER : p->active_ns + NODE_BUSY_NS,
+        p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_RESTART_NS,
+        p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_LOST_NS,
+        conn_stream_count(p->conn) == 0 ? TIME_NEVER
+                                        : time_add(p->heard_ns, p->node->resume_timeout_ns + 1),
+    };
+    uint64_t next = TIME_NEVER;
+    for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
+        next = moments[i] > now ? time_min(next, moments[i]) : next;
+    }
+    return next;
+}
+
+uint64_t peer_next_ns(const struct peer *p, uint64_t now)
+{
+    uint64_t next = time_min(next_change(p, now), p->hs_retry_ns);
+    next = time_min(next, keyring_next_ns(&p->keys));
+    if (p->started && (keyring_sender(&p->keys, now) != NULL)) {
+        next = time_min(next, conn_next_ns(p->conn));
+        next = time_min(next, pathset_next_ns(&p->paths, now));
+    }
+    return next;
+}

@@ -1,0 +1,381 @@
+/* How a peer gets keys: initiations out on every way that could work, answers to those that come.
+ *
+ * WireGuard's habits: silent to strangers (mac1), cookies under load, and a timestamp that must
+ * rise before anything is answered. What differs: one initiation travels over all ways at once, and
+ * the payload carries the session's epochs, so that both sides agree whether a session goes on.
+ */
+#include "node/node_internal.h"
+
+enum { WAYS_MAX = NODE_ENDPOINTS_MAX * NODE_ADDRESSES_MAX + NODE_RELAYS_MAX + PACKET_PATHS_MAX };
+
+static uint64_t aead_mask(void)
+{
+    return PARAMS_AEAD_CHACHA20POLY1305 |
+           (aead_available(AEAD_AES256GCM) ? (uint64_t)PARAMS_AEAD_AES256GCM : 0);
+}
+
+static enum aead_kind choose_aead(uint64_t both)
+{
+    return both & PARAMS_AEAD_AES256GCM ? AEAD_AES256GCM : AEAD_CHACHA20POLY1305;
+}
+
+static struct cookie_jar *jar_of(struct peer *p, const struct where *where)
+{
+    return &p->jar[where->kind == WHERE_RELAY];
+}
+
+static struct params our_params(const struct peer *p, uint64_t aead)
+{
+    const struct conn_limits *limits = &p->node->limits;
+    return (struct params){
+        .epoch = p->epoch,
+        .peer_epoch = p->started ? p->remote_epoch : 0,
+        .version = PARAMS_VERSION,
+        .aead = aead,
+        .session_window = limits->session_window,
+        .stream_window = limits->stream_window,
+        .streams_max = limits->streams_max,
+        .max_ack_delay_us = limits->max_ack_delay_ns / NS_PER_US,
+    };
+}
+
+/* --- initiator --- */
+
+static void add_way(struct where *ways, size_t *count, const struct where *way)
+{
+    for (size_t i = 0; i < *count; i++) {
+        if (where_equal(&ways[i], way)) {
+            return;
+        }
+    }
+    CHECK(*count < WAYS_MAX);
+    ways[(*count)++] = *way;
+}
+
+/* Every way that could work: connected relays, configured endpoints, paths that worked before. */
+static size_t collect_ways(struct peer *p, struct where *ways)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < p->node->relay_count; i++) {
+        enum relay_client_state state = relay_client_state(p->node->relays[i].client);
+        if (peer_has_relay(p, i) && state == RELAY_CLIENT_UP) {
+            struct where way = where_relay(i);
+            add_way(ways, &count, &way);
+        }
+    }
+    for (size_t i = 0; i < p->endpoint_count; i++) {
+        for (size_t k = 0; k < p->endpoints[i].count; k++) {
+            struct where way = where_direct(&p->endpoints[i].addrs[k]);
+            add_way(ways, &count, &way);
+        }
+    }
+    for (uint8_t id = 1; id < PACKET_PATHS_MAX; id++) {
+        const struct path *path = pathset_get(&p->paths, id);
+        if (path && path->proven && path->where.kind == WHERE_DIRECT) {
+            add_way(ways, &count, &path->where);
+        }
+    }
+    return count;
+}
+
+/* A fresh initiation each time, so that each has a timestamp of its own. */
+static void send_initiation(struct peer *p, uint64_t now)
+{
+    struct node *n = p->node;
+    struct where ways[WAYS_MAX];
+    size_t count = collect_ways(p, ways);
+    if (count == 0) {
+        return; /* a relay that comes up, or an answer of the resolver, brings us here again */
+    }
+    struct params params = our_params(p, aead_mask());
+    params.timestamp_ns = node_take_timestamp(n, now);
+    uint8_t payload[PARAMS_LEN_MAX];
+    uint8_t packet[HANDSHAKE_MAX];
+    p->hs_index = node_new_index(p);
+    struct handshake_draft draft = {.index = p->hs_index,
+                                    .payload = payload,
+                                    .payload_len = params_encode(payload, &params),
+                                    .jar = jar_of(p, &ways[0]),
+                                    .rng = n->rng,
+                                    .now = now};
+    handshake_start(&p->hs, &n->self, &p->key, p->psk);
+    int len = handshake_write_initiation(&p->hs, &draft, packet, sizeof(packet));
+    if (len < 0) {
+        LOG_AT(n->log, LOG_ERROR, "handshake", "failed", "peer=%s error=%s", p->name,
+               err_name(len));
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        cookie_jar_stamp(jar_of(p, &ways[i]), packet, (size_t)len, now);
+        node_emit(p, &ways[i], packet, (size_t)len, true);
+    }
+    p->hs_attempts++;
+    LOG_AT(n->log, LOG_DEBUG, "handshake", "sent", "peer=%s ways=%zu attempt=%u", p->name, count,
+           p->hs_attempts);
+}
+
+/* 1, 2, 4 s, then every REKEY_TIMEOUT; after REKEY_ATTEMPT_TIME three times as slow. */
+static uint64_t retry_delay(const struct peer *p)
+{
+    uint64_t delay = REKEY_TIMEOUT_NS;
+    if (p->hs_attempts <= 3) {
+        delay = NS_PER_S << (p->hs_attempts > 0 ? p->hs_attempts - 1 : 0);
+    } else if (p->hs_attempts > REKEY_ATTEMPT_TIME_NS / REKEY_TIMEOUT_NS) {
+        delay = 3 * REKEY_TIMEOUT_NS;
+    }
+    return delay + rng_below(p->node->rng, REKEY_TIMEOUT_JITTER_NS);
+}
+
+static void ask_resolver(struct peer *p)
+{
+    for (size_t i = 0; i < p->endpoint_count; i++) {
+        p->endpoints[i].want_resolve = true;
+    }
+    node_wake(p);
+}
+
+void peer_handshake_want(struct peer *p, enum hs_reason reason, uint64_t now)
+{
+    if (p->hs_reason != HS_NONE) {
+        p->hs_reason = reason > p->hs_reason ? reason : p->hs_reason;
+        return;
+    }
+    p->hs_reason = reason;
+    p->hs_attempts = 0;
+    p->hs_retry_ns = now;
+    ask_resolver(p);
+    peer_handshake_tick(p, now);
+}
+
+/* Is it still worth trying? */
+static bool worthwhile(const struct peer *p, uint64_t now)
+{
+    if (conn_stream_count(p->conn) > 0) {
+        return true;
+    }
+    switch (p->hs_reason) {
+    case HS_GREET:
+        return p->hs_attempts < NODE_GREET_ATTEMPTS;
+    case HS_REKEY:
+        return keyring_sender(&p->keys, now) != NULL;
+    case HS_DATA:
+    case HS_NONE:
+        return false;
+    }
+    return false;
+}
+
+void peer_handshake_tick(struct peer *p, uint64_t now)
+{
+    if (p->hs_reason == HS_NONE || p->hs_retry_ns > now || p->node->stopping) {
+        return;
+    }
+    if (!worthwhile(p, now)) {
+        p->hs_reason = HS_NONE;
+        p->hs_retry_ns = TIME_NEVER;
+        handshake_wipe(&p->hs);
+        return;
+    }
+    send_initiation(p, now);
+    p->hs_retry_ns = now + retry_delay(p);
+    node_wake(p);
+}
+
+void node_resolved(struct node *n, size_t peer, size_t endpoint, const struct addr *addrs,
+                   size_t count, uint64_t now)
+{
+    struct peer *p = &n->peers[peer];
+    CHECK(endpoint < p->endpoint_count);
+    struct endpoint *e = &p->endpoints[endpoint];
+    bool fresh = false;
+    size_t kept = count < NODE_ADDRESSES_MAX ? count : NODE_ADDRESSES_MAX;
+    for (size_t i = 0; i < kept; i++) {
+        fresh = fresh || i >= e->count || !addr_equal(&e->addrs[i], &addrs[i]);
+        e->addrs[i] = addrs[i];
+    }
+    e->count = kept > 0 ? kept : e->count; /* an old address may still be right */
+    if (fresh && p->hs_reason != HS_NONE) {
+        p->hs_retry_ns = now;
+        peer_handshake_tick(p, now);
+    }
+    for (size_t i = 0; i < kept; i++) {
+        struct where where = where_direct(&addrs[i]);
+        (void)peer_path(p, &where, true, now);
+    }
+    node_wake(p);
+}
+
+/* --- both --- */
+
+/* New keys after a handshake; NULL if the other side chose an AEAD that we do not have. */
+static struct keyset *install(struct peer *p, struct handshake *h, enum aead_kind kind,
+                              bool initiator, uint64_t now)
+{
+    struct keyring_offer offer = {.kind = kind,
+                                  .initiator = initiator,
+                                  .local_index = h->local_index,
+                                  .remote_index = h->remote_index,
+                                  .tag = p->remote.epoch};
+    handshake_keys(h, offer.send, offer.recv);
+    struct keyset *keys = keyring_install(&p->keys, &offer, now);
+    sodium_memzero(&offer, sizeof(offer));
+    return keys;
+}
+
+void peer_on_response(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
+                      uint64_t now)
+{
+    struct node *n = p->node;
+    uint8_t payload[HANDSHAKE_PAYLOAD_MAX];
+    size_t payload_len;
+    struct params params;
+    if (handshake_read_response(&p->hs, data, len, payload, &payload_len) != 0) {
+        n->counters.handshakes_invalid++;
+        return;
+    }
+    if (params_decode(&params, payload, payload_len) != 0 || (params.aead & ~aead_mask()) != 0) {
+        n->counters.handshakes_invalid++;
+        handshake_wipe(&p->hs);
+        return;
+    }
+    p->remote = params;
+    struct keyset *keys = install(p, &p->hs, choose_aead(params.aead), true, now);
+    if (keys) {
+        peer_establish(p, keys, from, now);
+    }
+}
+
+void peer_on_cookie(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
+                    uint64_t now)
+{
+    if (handshake_read_cookie(jar_of(p, from), data, len, now) == 0 && p->hs_reason != HS_NONE) {
+        p->hs_retry_ns = now;
+        peer_handshake_tick(p, now);
+    }
+}
+
+/* --- responder --- */
+
+/* More initiations in this second than a machine should do DHs for? */
+static bool under_load(struct node *n, uint64_t now)
+{
+    if (time_since(n->load_from_ns, now) >= NS_PER_S) {
+        n->load_from_ns = now;
+        n->load = 0;
+    }
+    return ++n->load > NODE_HANDSHAKES_PER_S;
+}
+
+/* To an address that is no peer's: the answer to a stranger who knows our public key. */
+static void emit_stranger(struct node *n, const struct where *to, const uint8_t *data, size_t len)
+{
+    if (to->kind == WHERE_DIRECT && n->outbox_count < NODE_OUTBOX_MAX) {
+        size_t slot = (n->outbox_first + n->outbox_count++) % NODE_OUTBOX_MAX;
+        n->outbox[slot] = (struct outgoing){.to = to->addr, .len = len};
+        memcpy(n->outbox[slot].data, data, len);
+    }
+}
+
+/* True if the message may cost us DHs. */
+static bool admit(struct node *n, const struct handshake_mail *mail, const struct where *from,
+                  uint64_t now)
+{
+    enum cookie_verdict verdict = handshake_check_mac(&n->checker, mail);
+    if (verdict == COOKIE_BAD) {
+        n->counters.handshakes_bad_mac++;
+        return false;
+    }
+    if (under_load(n, now) && verdict != COOKIE_MAC2) {
+        uint8_t cookie[HANDSHAKE_COOKIE_LEN];
+        n->counters.handshakes_limited++;
+        handshake_write_cookie(&n->checker, mail, n->rng, cookie);
+        emit_stranger(n, from, cookie, sizeof(cookie));
+        return false;
+    }
+    return true;
+}
+
+static void respond(struct peer *p, struct handshake *h, const struct where *to, uint64_t now)
+{
+    struct node *n = p->node;
+    enum aead_kind kind = choose_aead(p->remote.aead & aead_mask());
+    struct params params = our_params(p, (uint64_t)kind);
+    uint8_t payload[PARAMS_LEN_MAX];
+    uint8_t packet[HANDSHAKE_MAX];
+    struct handshake_draft draft = {.index = node_new_index(p),
+                                    .payload = payload,
+                                    .payload_len = params_encode(payload, &params),
+                                    .jar = jar_of(p, to),
+                                    .rng = n->rng,
+                                    .now = now};
+    int len = handshake_write_response(h, &draft, packet, sizeof(packet));
+    if (len < 0) {
+        n->counters.handshakes_invalid++;
+        return;
+    }
+    if (install(p, h, kind, false, now)) {
+        node_emit(p, to, packet, (size_t)len, true);
+        node_wake(p);
+    }
+}
+
+/* The payload of an initiation that is authentic: is it new, and do we understand it? */
+static bool accept_params(struct peer *p, const uint8_t *payload, size_t len, uint64_t now)
+{
+    struct node *n = p->node;
+    struct params params;
+    if (params_decode(&params, payload, len) != 0 ||
+        (params.aead & PARAMS_AEAD_CHACHA20POLY1305) == 0) {
+        n->counters.handshakes_invalid++;
+        return false;
+    }
+    if (params.timestamp_ns == p->remote_timestamp) {
+        return false; /* the same message by another way */
+    }
+    if (params.timestamp_ns < p->remote_timestamp) {
+        n->counters.handshakes_replayed++;
+        LOG_AT(n->log, LOG_WARN, "handshake", "replayed", "peer=%s", p->name);
+        return false;
+    }
+    if (p->initiation_ns != 0 && time_since(p->initiation_ns, now) < INITIATION_INTERVAL_NS) {
+        n->counters.handshakes_limited++;
+        return false;
+    }
+    p->remote_timestamp = params.timestamp_ns;
+    p->initiation_ns = now;
+    p->remote = params;
+    return true;
+}
+
+void peer_on_initiation(struct node *n, const struct where *from,
+                        const struct public_key *relay_key, const uint8_t *data, size_t len,
+                        uint64_t now)
+{
+    struct handshake_mail mail = {.data = data,
+                                  .len = len,
+                                  .source = relay_key ? cookie_source_key(relay_key)
+                                                      : cookie_source_addr(&from->addr),
+                                  .now = now};
+    if (n->stopping || !admit(n, &mail, from, now)) {
+        return;
+    }
+    struct handshake h = {0};
+    if (handshake_read_initiation(&h, &n->self, data, len) != 0) {
+        n->counters.handshakes_invalid++;
+        return;
+    }
+    struct peer *p = node_find_key(n, &h.peer);
+    if (!p || (relay_key && !public_key_equal(relay_key, &p->key))) {
+        n->counters.handshakes_unknown++;
+        handshake_wipe(&h);
+        return;
+    }
+    uint8_t payload[HANDSHAKE_PAYLOAD_MAX];
+    size_t payload_len;
+    if (handshake_accept_initiation(&h, p->psk, payload, &payload_len) != 0) {
+        n->counters.handshakes_invalid++;
+    } else if (accept_params(p, payload, payload_len, now)) {
+        respond(p, &h, from, now);
+    }
+    handshake_wipe(&h);
+}

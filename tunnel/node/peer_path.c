@@ -1,0 +1,163 @@
+/* Which way a peer's packets go: joins the pathset (what proves itself) and the conn (what is in
+ * flight where). */
+#include "node/node_internal.h"
+
+enum { PROBE_MAX = 128 };
+
+static void close_path(struct peer *p, uint8_t id, uint64_t now)
+{
+    if (id != 0 && p->opened >> id & 1) {
+        p->opened &= ~(UINT32_C(1) << id);
+        conn_path_close(p->conn, id, now);
+    }
+}
+
+struct path *peer_path(struct peer *p, const struct where *where, bool configured, uint64_t now)
+{
+    uint8_t dropped;
+    struct path *path = pathset_add(&p->paths, where, configured, now, &dropped);
+    close_path(p, dropped, now);
+    return path;
+}
+
+bool peer_has_relay(const struct peer *p, size_t relay)
+{
+    return p->relays >> relay & 1;
+}
+
+void peer_relay_changed(struct peer *p, size_t relay, bool up, uint64_t now)
+{
+    struct where where = where_relay((uint32_t)relay);
+    struct path *path = peer_path(p, &where, true, now);
+    if (path) {
+        pathset_set_usable(&p->paths, path, up, now);
+    }
+    if (up && p->hs_reason != HS_NONE) {
+        p->hs_retry_ns = now; /* do not wait for the next try: this may be the only way */
+        peer_handshake_tick(p, now);
+    }
+    node_wake(p);
+}
+
+/* --- challenges --- */
+
+void peer_send_probe(struct peer *p, const struct where *to, struct writer *frames, uint64_t now)
+{
+    struct keyset *keys = keyring_sender(&p->keys, now);
+    if (!keys) {
+        return;
+    }
+    uint8_t packet[PACKET_DATA_OVERHEAD + PROBE_MAX];
+    CHECK(!frames->failed && writer_len(frames) <= PROBE_MAX);
+    struct packet_data_header h = {
+        .path = PACKET_PATH_PROBE, .receiver = keys->remote_index, .number = p->probe_number++};
+    packet_write_data(packet, &h);
+    memcpy(packet + PACKET_DATA_HEADER_LEN, frames->start, writer_len(frames));
+    size_t sealed = aead_seal(&keys->send, h.path, h.number, packet, PACKET_DATA_HEADER_LEN,
+                              packet + PACKET_DATA_HEADER_LEN, writer_len(frames));
+    keys->sent_packets++;
+    node_emit(p, to, packet, PACKET_DATA_HEADER_LEN + sealed, false);
+}
+
+void peer_send_challenges(struct peer *p, uint64_t now)
+{
+    struct path *path;
+    while (keyring_sender(&p->keys, now) && (path = pathset_output(&p->paths, now)) != NULL) {
+        uint8_t buf[PROBE_MAX];
+        struct writer w = writer_of(buf, sizeof(buf));
+        frame_write_challenge(&w, path->token);
+        peer_send_probe(p, &path->where, &w, now);
+        if (path->proven && p->sent_ns == 0) {
+            p->sent_ns = now;
+        }
+    }
+}
+
+static void on_challenge(struct peer *p, const struct where *from, const struct frame *f,
+                         uint64_t now)
+{
+    uint8_t buf[PROBE_MAX];
+    struct writer w = writer_of(buf, sizeof(buf));
+    frame_write_response(&w, f->u.path.token, from->kind == WHERE_DIRECT ? &from->addr : NULL);
+    peer_send_probe(p, from, &w, now);
+}
+
+void peer_on_probe(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
+                   uint64_t now)
+{
+    struct reader r = reader_of(data, len);
+    while (reader_left(&r) > 0) {
+        struct frame f;
+        if (frame_read(&f, &r) != 0) {
+            p->node->counters.packets_protocol++;
+            return;
+        }
+        if (f.type == FRAME_PATH_CHALLENGE) {
+            on_challenge(p, from, &f, now);
+        } else if (f.type == FRAME_PATH_RESPONSE) {
+            (void)pathset_response(&p->paths, f.u.path.token, now);
+        } else if (f.type != FRAME_PADDING) {
+            p->node->counters.packets_protocol++;
+            return;
+        }
+    }
+}
+
+/* --- settling --- */
+
+/* The conn knows the paths that may carry data: relays, and direct ones that proved themselves. */
+static void open_paths(struct peer *p, uint64_t now)
+{
+    for (uint8_t id = 1; id < PACKET_PATHS_MAX; id++) {
+        const struct path *path = pathset_get(&p->paths, id);
+        bool open = p->opened >> id & 1;
+        if (path && !open && path->usable && (path->proven || path->where.kind == WHERE_RELAY)) {
+            bool relay = path->where.kind == WHERE_RELAY;
+            conn_path_open(p->conn, id, relay ? NODE_RELAY_MTU : PACKET_MTU_BASE, now);
+            p->opened |= UINT32_C(1) << id;
+        }
+    }
+}
+
+/* An acknowledgement is as good a proof as the answer to a challenge. */
+static void take_proofs(struct peer *p)
+{
+    for (uint8_t id = 1; id < PACKET_PATHS_MAX; id++) {
+        struct conn_path_info info;
+        struct path *path = pathset_get(&p->paths, id);
+        if (path && conn_path_info(p->conn, id, &info) && info.last_acked_ns > path->proven_ns) {
+            pathset_acked(&p->paths, path, info.last_acked_ns);
+        }
+    }
+}
+
+static void log_choice(const struct peer *p, uint8_t id)
+{
+    char text[ADDR_TEXT_MAX];
+    const struct path *path = &p->paths.paths[id];
+    if (id == 0) {
+        LOG_AT(p->node->log, LOG_INFO, "path", "none", "peer=%s", p->name);
+    } else if (path->where.kind == WHERE_DIRECT) {
+        LOG_AT(p->node->log, LOG_INFO, "path", "direct", "peer=%s address=%s rtt_us=%llu", p->name,
+               addr_format(&path->where.addr, text), (unsigned long long)path->rtt_ns / NS_PER_US);
+    } else {
+        LOG_AT(p->node->log, LOG_INFO, "path", "relay", "peer=%s relay=%s", p->name,
+               p->node->relays[path->where.relay].name);
+    }
+}
+
+void peer_paths_settle(struct peer *p, uint64_t now)
+{
+    take_proofs(p);
+    open_paths(p, now);
+    uint8_t before = conn_path_used(p->conn);
+    uint8_t id = pathset_choose(&p->paths, now);
+    if (id == before || !p->started) {
+        return;
+    }
+    const struct path *old = pathset_get(&p->paths, before);
+    conn_path_use(p->conn, id, old && !pathset_is_trusted(old, now), now);
+    p->path_changes++;
+    p->changed = true;
+    log_choice(p, id);
+}
