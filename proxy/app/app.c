@@ -162,3 +162,10 @@ bool app_peer_stats(const struct app *app, size_t peer, struct adit_peer_stats *
 {
     return adit_peer_stats(app->ctx.node, peer, out);
 }
+
+struct addr app_local(const struct app *app)
+{
+    struct addr a;
+    adit_local(app->ctx.node, &a);
+    return a;
+}

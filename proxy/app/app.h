@@ -34,6 +34,8 @@ void app_stop(struct app *app, void (*stopped)(void *user), void *user);
 
 /* Address of the i-th listener of the front, with the port it got; false past the last. */
 bool app_front_address(const struct app *app, size_t i, struct addr *out);
+/* The UDP socket's address. */
+struct addr app_local(const struct app *app);
 bool app_peer_stats(const struct app *app, size_t peer, struct adit_peer_stats *out);
 
 /* /status as JSON; to be freed with control_free. NULL: out of memory. */

@@ -197,8 +197,9 @@ static void go(struct client *c)
 {
     const struct target *t = front_target(&c->front);
     char peer[TARGET_PEER_MAX + 1];
+    bool name = t->kind == TARGET_NAME;
     struct route route =
-        route_decide(c->ctx->config, t->kind == TARGET_NAME ? t->name : NULL, &t->addr);
+        route_decide(c->ctx->config, name ? t->name : NULL, name ? NULL : &t->addr);
     c->ctx->counters.front.requests++;
     switch (route.kind) {
     case ROUTE_DIRECT:

@@ -45,7 +45,7 @@ struct asker {
         const char *at;
         size_t len;
     } rest[2]; /* head and body, as far as they are not sent */
-    bool answering;
+    bool answering, finished;
 };
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -84,7 +84,10 @@ static void send_rest(struct asker *a)
             a->rest[i].len -= (size_t)n;
         }
     }
-    (void)tcp_finish(a->tcp);
+    if (!a->finished) {
+        a->finished = true;
+        (void)tcp_finish(a->tcp);
+    }
 }
 
 static unsigned handle(struct asker *a, const struct control_request *r)
