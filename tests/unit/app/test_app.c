@@ -312,7 +312,7 @@ static int ask_control(struct two *t, const char *request, char *answer, size_t 
     assert_true(n > 0);
     answer[n] = '\0';
     (void)close(fd);
-    return atoi(answer + strlen("HTTP/1.1 "));
+    return (int)strtol(answer + strlen("HTTP/1.1 "), NULL, 10);
 }
 
 static void control_answers_its_user_only(void **state)
