@@ -2,8 +2,8 @@
  *
  * The first byte of the input says what the rest is for; the rest is a message that may be given
  * right MACs, right index and a right type, so that the parts behind those checks are reached too.
- * Or the rest bends a true handshake: four bytes at a time, where and by what. A message may then
- * be accepted only if it is the true one, but for what no key protects: the sender's index. */
+ * Or the rest bends a true handshake: three bytes of input say where and by what. A message may
+ * then be accepted only if it is the true one, but for what no key protects: the sender's index. */
 #include "crypto/handshake.h"
 
 #include "wire/packet.h"

@@ -1,12 +1,15 @@
 /* The three handshake messages: Noise_IKpsk2 (noise.h) between a header and two MACs (cookie.h).
  *
- *   initiation  type 1 | 0 (3) | sender index 4 | e 32 | sealed static key 48 | sealed payload p +
- * 16 | mac1 16 | mac2 16 response    type 1 | 0 (3) | sender index 4 | receiver index 4 | e 32 |
- * sealed payload p + 16 | mac1 16 | mac2 16 cookie      type 1 | 0 (3) | receiver index 4 | nonce
- * 24 | sealed cookie 32
+ *   initiation   type 1, zeros 3, sender index 4,
+ *                e 32, static key sealed 48, payload sealed p + 16, mac1 16, mac2 16
+ *   response     type 1, zeros 3, sender index 4, receiver index 4,
+ *                e 32, payload sealed p + 16, mac1 16, mac2 16
+ *   cookie       type 1, zeros 3, receiver index 4,
+ *                nonce 24, cookie sealed 32
  *
  * Types are those of wire/packet.h, integers are big-endian, and the payload is the caller's. An
- * index names a set of keys at who chose it: it leads what that node receives.
+ * index names a set of keys at who chose it: it leads what that node receives. The sender's index
+ * is outside of what Noise protects: who can change it on the way could as well drop the message.
  *
  *     initiator                                responder
  *     handshake_start

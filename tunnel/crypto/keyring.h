@@ -1,9 +1,9 @@
 /* The keys of a session: previous, current and next, as in WireGuard.
  *
- *   A handshake ends:  the initiator, who has proof that the responder is there, makes the new keys
- *                      current; the responder keeps them as next.
- *   The first packet   that opens under next proves the same to the responder: next becomes
- * current. Previous           still opens what was under way when current changed.
+ *   handshake ends   The initiator, who has proof that the responder is there, makes the new keys
+ *                    current; the responder keeps them as next.
+ *   first packet     What opens under next proves the same to the responder: next becomes current.
+ *   afterwards       Previous still opens what was under way when current changed.
  *
  * Keys change, packet numbers go on: each path numbers its packets through all keys of a session
  * epoch, because acknowledgements and the replay window belong to the path, not to the keys.

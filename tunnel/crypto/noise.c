@@ -109,24 +109,23 @@ static void mix_key_and_hash(struct noise *n, const uint8_t *data, size_t len)
     sodium_memzero(out, sizeof(out));
 }
 
-/* Four zero bytes and n, little-endian (section 12.3): the only such integer in Adit. */
-static void next_nonce(struct noise *n, uint8_t out[crypto_aead_chacha20poly1305_ietf_NPUBBYTES])
+/* Section 12.3 makes the nonce of n. Here every key is followed by the next before a second use, so
+ * that n is 0 whenever something is sealed or opened. */
+static const uint8_t *next_nonce(struct noise *n)
 {
-    memset(out, 0, crypto_aead_chacha20poly1305_ietf_NPUBBYTES);
-    for (size_t i = 0; i < sizeof(n->n); i++) {
-        out[4 + i] = (uint8_t)(n->n >> (8 * i));
-    }
+    static const uint8_t zero[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
+    CHECK(n->n == 0);
     n->n++;
+    return zero;
 }
 
 static int encrypt_and_hash(struct noise *n, const void *data, size_t len, struct writer *out)
 {
-    uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
     uint8_t *sealed = write_space(out, len + NOISE_TAG_LEN);
     if (!sealed) {
         return ERR_NO_ROOM;
     }
-    next_nonce(n, nonce);
+    const uint8_t *nonce = next_nonce(n);
     crypto_aead_chacha20poly1305_ietf_encrypt(sealed, NULL, data, len, n->h, NOISE_HASH_LEN, NULL,
                                               nonce, n->k);
     mix_hash(n, sealed, len + NOISE_TAG_LEN);
@@ -136,12 +135,11 @@ static int encrypt_and_hash(struct noise *n, const void *data, size_t len, struc
 /* `len` is the plaintext's. */
 static int decrypt_and_hash(struct noise *n, struct reader *in, void *data, size_t len)
 {
-    uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
     const uint8_t *sealed = read_bytes(in, len + NOISE_TAG_LEN);
     if (!sealed) {
         return ERR_TRUNCATED;
     }
-    next_nonce(n, nonce);
+    const uint8_t *nonce = next_nonce(n);
     if (crypto_aead_chacha20poly1305_ietf_decrypt(data, NULL, NULL, sealed, len + NOISE_TAG_LEN,
                                                   n->h, NOISE_HASH_LEN, nonce, n->k) != 0) {
         return ERR_CRYPTO;

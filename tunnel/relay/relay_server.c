@@ -188,6 +188,11 @@ void relay_server_public_key(const struct relay_server *s, uint8_t out[32])
     memcpy(out, s->public_key, DERP_KEY);
 }
 
+size_t relay_server_slots(const struct relay_server *s)
+{
+    return s->config.limits.clients_max;
+}
+
 struct relay_conn *server_find(const struct relay_server *s, uint64_t id)
 {
     uint32_t slot = (uint32_t)id;

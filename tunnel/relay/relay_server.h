@@ -128,6 +128,9 @@ struct relay_server *relay_server_new(const struct relay_server_config *config);
 void relay_server_free(struct relay_server *s);
 void relay_server_public_key(const struct relay_server *s, uint8_t out[32]);
 
+/* All ids have, in their low 32 bits, a number below this: a shell may keep an array. */
+size_t relay_server_slots(const struct relay_server *s);
+
 /* A connection came in. 0 and *id (never 0), or ERR_NO_ROOM, ERR_REFUSED (too many of that
  * address), ERR_NO_MEMORY: then the shell closes it. */
 int relay_server_accept(struct relay_server *s, const struct addr *from, uint64_t now,

@@ -1,0 +1,61 @@
+#include "policy/config.h"
+
+#include <base/check.h>
+#include <base/mem.h>
+
+#include <stdio.h>
+#include <strings.h>
+
+static void free_peer(struct config_peer *peer)
+{
+    mem_free(peer->psk);
+    mem_free(peer->endpoints.items);
+    mem_free(peer->relays.items);
+    acl_deinit(&peer->allow);
+}
+
+void config_free(struct config *config)
+{
+    if (!config) {
+        return;
+    }
+    for (size_t i = 0; i < config->peers_count; i++) {
+        free_peer(&config->peers[i]);
+    }
+    mem_free(config->peers);
+    mem_free(config->routes);
+    mem_free(config->relays.items);
+    mem_free(config->front.listen.items);
+    mem_free(config->server.listen.items);
+    mem_free(config->server.allow.items);
+    mem_free(config->server.key);
+    mem_free(config->node.key);
+    mem_free(config->node.state);
+    mem_free(config->node.control);
+    mem_free(config);
+}
+
+const char *config_error_format(const struct config_errors *errors, size_t index, char *out,
+                                size_t cap)
+{
+    CHECK(index < errors->count && cap > 0);
+    const struct config_error *e = &errors->items[index];
+    char line[16] = "";
+    if (e->line > 0) {
+        (void)snprintf(line, sizeof(line), ":%u", e->line);
+    }
+    (void)snprintf(out, cap, "%s%s:%s%s%s%s%s%s %s", errors->file, line, e->section[0] ? " [" : "",
+                   e->section, e->section[0] ? "]" : "", e->key[0] ? " " : "", e->key,
+                   e->section[0] || e->key[0] ? ":" : "", e->text);
+    return out;
+}
+
+const struct config_peer *config_find_peer(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->peers_count; i++) {
+        if (strcasecmp(config->peers[i].name, name) == 0) {
+            return &config->peers[i];
+        }
+    }
+    return NULL;
+}

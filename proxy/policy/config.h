@@ -1,0 +1,187 @@
+/* adit.ini: text in, struct config or a list of errors out. No file is touched here.
+ *
+ * One table (policy/config_keys.h) describes every section and key; the parser, the error messages,
+ * `adit check` and the test of conf/example.ini all read it.
+ *
+ * Syntax: [section] or [section NAME], key = value. A # or ; at the start of a line or after white
+ * space begins a comment. A key whose value is a list may be repeated, and takes several values
+ * in one line, parted by commas or spaces; any other key or section that comes twice is an error.
+ * Paths are relative to the ini's folder; "~/" is config_env's home.
+ *
+ * Numbers take k, M, G (powers of 1024); durations ms, s, m, h, d.
+ */
+#ifndef POLICY_CONFIG_H
+#define POLICY_CONFIG_H
+
+#include "policy/acl.h"
+
+#include <base/addr.h>
+#include <base/log.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    CONFIG_NAME_MAX = 63,
+    CONFIG_HOST_MAX = 255,
+    CONFIG_URL_PATH_MAX = 127,
+    CONFIG_SOCKET_PATH_MAX = 103, /* what every system's sockaddr_un holds */
+    CONFIG_PUBLIC_KEY_LEN = 32,
+    CONFIG_TEXT_MAX = 1 << 20,
+    CONFIG_LIST_MAX = 256,  /* values of one key; lines of [route] */
+    CONFIG_RELAYS_MAX = 16, /* [relay]s, and those of one peer */
+    CONFIG_PEERS_MAX = 4096,
+    CONFIG_ERRORS_MAX = 32,
+};
+
+/* What the system decides and the core cannot ask for; all borrowed during config_parse. A NULL
+ * leaves the value empty: paths NULL, names "". */
+struct config_env {
+    const char *name;    /* [node] name: the host's name */
+    const char *state;   /* [node] state: $XDG_STATE_HOME/adit or ~/.local/state/adit */
+    const char *control; /* [node] control: NULL = "control" in the state folder */
+    const char *home;    /* for "~/" */
+};
+
+struct config_public_key {
+    uint8_t bytes[CONFIG_PUBLIC_KEY_LEN];
+};
+
+struct config_addrs {
+    struct addr *items;
+    size_t count;
+};
+
+struct config_public_keys {
+    struct config_public_key *items;
+    size_t count;
+};
+
+struct config_endpoint {
+    char host[CONFIG_HOST_MAX + 1]; /* a name in lower case, or an IP without brackets */
+    uint16_t port;
+};
+
+struct config_endpoints {
+    struct config_endpoint *items;
+    size_t count;
+};
+
+/* http://HOST[:PORT][/PATH] */
+struct config_url {
+    char host[CONFIG_HOST_MAX + 1];     /* as in config_endpoint */
+    uint16_t port;                      /* 80 if not given */
+    char path[CONFIG_URL_PATH_MAX + 1]; /* "/derp" if not given */
+};
+
+/* A [relay NAME], or one named by URL in a [peer]: then the name is "". */
+struct config_relay {
+    char name[CONFIG_NAME_MAX + 1];
+    struct config_url url;
+    unsigned line;
+};
+
+struct config_relays {
+    struct config_relay *items;
+    size_t count;
+};
+
+struct config_node {
+    char name[CONFIG_NAME_MAX + 1];
+    char *key; /* path of the secret key file */
+    struct addr listen;
+    char *state;
+    char *control;
+    enum log_level log;
+    uint64_t resume_timeout_ns;
+};
+
+struct config_peer {
+    char name[CONFIG_NAME_MAX + 1];
+    struct config_public_key key;
+    char *psk; /* path, or NULL */
+    struct config_endpoints endpoints;
+    struct config_relays relays; /* names replaced by their URL; all [relay]s if none was given */
+    struct acl allow;
+    unsigned line;
+};
+
+struct config_front {
+    struct config_addrs listen; /* may be empty: no front */
+};
+
+enum config_route_kind { ROUTE_REFUSE, ROUTE_DIRECT, ROUTE_PEER };
+
+/* One line of [route]; see policy/route.h. */
+struct config_route {
+    char suffix[CONFIG_HOST_MAX + 1]; /* "corp.example"; "" when it is a prefix or the default */
+    struct prefix prefix;             /* family ADDR_NONE when it is a suffix or the default */
+    enum config_route_kind kind;
+    size_t peer; /* ROUTE_PEER: index into peers */
+    char peer_name[CONFIG_NAME_MAX + 1];
+    unsigned line;
+};
+
+/* `adit relay`. */
+struct config_server {
+    bool given; /* the section is there */
+    struct config_addrs listen;
+    char *key; /* path of the relay's secret key file */
+    struct config_public_keys allow;
+    bool open; /* any key is admitted */
+    uint64_t clients_max;
+    uint64_t clients_per_address_max;
+    uint64_t queue_packets;
+    uint64_t rate; /* bytes per second and client, 0 = no limit */
+};
+
+struct config_limits {
+    uint64_t clients_max; /* applications connected at the front at once */
+    uint64_t streams_max; /* open at once in one session */
+    uint64_t peers_max;
+    uint64_t window; /* bytes a session may hold for one direction */
+};
+
+struct config {
+    struct config_node node;
+    struct config_front front;
+    struct config_server server;
+    struct config_limits limits;
+    struct config_relays relays;
+    struct config_peer *peers;
+    size_t peers_count;
+    struct config_route *routes;
+    size_t routes_count;
+};
+
+struct config_error {
+    unsigned line;    /* 0 = the file as a whole */
+    char section[64]; /* "peer home", may be "" */
+    char key[64];     /* may be "" */
+    char text[384];
+};
+
+/* The first errors in the order of their lines as far as one pass finds them. */
+struct config_errors {
+    const char *file; /* borrowed from config_parse */
+    struct config_error items[CONFIG_ERRORS_MAX];
+    size_t count;
+    size_t dropped; /* errors past the ceiling */
+};
+
+/* `file` is the name for messages and the start of relative paths; `text` need not end with NUL.
+ * 0 and *out to be freed with config_free, or ERR_MALFORMED with errors, or ERR_NO_MEMORY; *out is
+ * NULL then. `errors` is set up by the call. */
+int config_parse(struct config **out, const char *file, const char *text, size_t len,
+                 const struct config_env *env, struct config_errors *errors);
+void config_free(struct config *config);
+
+/* "FILE:LINE: [section] key: text", cut to `cap`; returns `out`. */
+const char *config_error_format(const struct config_errors *errors, size_t index, char *out,
+                                size_t cap);
+
+/* NULL if there is none; any case. */
+const struct config_peer *config_find_peer(const struct config *config, const char *name);
+
+#endif

@@ -1,0 +1,83 @@
+/* Shared by the config_*.c files only. */
+#ifndef POLICY_CONFIG_INTERNAL_H
+#define POLICY_CONFIG_INTERNAL_H
+
+#include "policy/config.h"
+#include "policy/config_keys.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Room for a section or key in messages; inih cuts nothing shorter than that. */
+enum { CONFIG_LABEL_MAX = 80 };
+
+struct config_parser {
+    struct config *config;
+    const struct config_env *env;
+    struct config_errors *errors;
+    const char *file;
+
+    const char *at; /* text not yet read */
+    const char *end;
+    unsigned line;
+    unsigned section_line;
+
+    /* Where we are; also what an error message names. NULL = none, or one that is unknown. */
+    const struct config_section *section;
+    const struct config_key *key;
+    char section_text[CONFIG_LABEL_MAX];
+    char key_text[CONFIG_LABEL_MAX];
+    void *base; /* the struct that the section fills */
+
+    uint64_t keys_seen;     /* by place in config_keys_table; of a named section the last one's */
+    uint64_t sections_seen; /* by place in config_sections */
+    bool no_memory;
+};
+
+/* Notes an error at the parser's line, section and key. */
+void config_fail(struct config_parser *p, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The same, with what the key accepts put behind. */
+void config_fail_value(struct config_parser *p, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* --- config_keys.c --- */
+
+const struct config_section *config_find_section(const char *name);
+/* Also the PATTERN key of a section that takes any. */
+const struct config_key *config_find_key(const struct config_section *section, const char *name);
+uint64_t config_key_bit(const struct config_key *key);
+uint64_t config_section_bit(const struct config_section *section);
+/* Says that the name is unknown, which one was probably meant, and which there are. */
+void config_fail_section(struct config_parser *p, const char *name);
+void config_fail_key(struct config_parser *p, const char *name);
+/* True if `b` is so near to `a` that it was probably meant. */
+bool config_is_near(const char *a, const char *b);
+
+/* --- config_value.c, config_item.c --- */
+
+/* Puts the value into the field of p->key in p->base, or notes what is wrong with it. */
+void config_take(struct config_parser *p, const char *value);
+
+/* One item of a list type: the same. */
+void config_take_item(struct config_parser *p, void *field, const char *item);
+bool config_take_url(struct config_parser *p, struct config_url *url, const char *text);
+bool config_take_public_key(struct config_parser *p, struct config_public_key *key,
+                            const char *text);
+/* A name of a node, peer or relay: letters, digits, '-'; lower case into `out`. */
+bool config_set_name(char out[CONFIG_NAME_MAX + 1], const char *text);
+/* One line of [route]. */
+void config_take_route(struct config_parser *p, const char *pattern, const char *value);
+
+/* One more zeroed item at the end of a list: the new block, or NULL with an error noted. */
+void *config_grow(struct config_parser *p, void *items, size_t count, size_t size, size_t max);
+
+/* --- config_check.c --- */
+
+/* Fills in defaults, and checks what concerns more than one value. */
+void config_check(struct config_parser *p);
+/* Required keys of the section that ends here. */
+void config_check_section(struct config_parser *p);
+
+#endif

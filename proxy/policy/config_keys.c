@@ -1,0 +1,226 @@
+#include "policy/config_keys.h"
+
+#include "policy/config_internal.h"
+
+#include <base/check.h>
+#include <base/clock.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#define S(name) .section = name
+#define NODE(field) .offset = offsetof(struct config_node, field)
+#define RELAY(field) .offset = offsetof(struct config_relay, field)
+#define PEER(field) .offset = offsetof(struct config_peer, field)
+#define FRONT(field) .offset = offsetof(struct config_front, field)
+#define SERVER(field) .offset = offsetof(struct config_server, field)
+#define LIMITS(field) .offset = offsetof(struct config_limits, field)
+#define DAY (86400 * NS_PER_S)
+
+const struct config_section config_sections[] = {
+    {"node", false, "This machine.", offsetof(struct config, node)},
+    {"relay", true, "A relay of this node: it listens on all of them.", 0},
+    {"peer", true, "Another machine that is trusted, and what it may reach here.", 0},
+    {"front", false, "Where applications connect to.", offsetof(struct config, front)},
+    {"route", false, "Which way connections of applications go.", 0},
+    {"server", false, "The relay server, for `adit relay`.", offsetof(struct config, server)},
+    {"limits", false, "Ceilings.", offsetof(struct config, limits)},
+    {NULL, false, NULL, 0},
+};
+
+const struct config_key config_keys_table[] = {
+    {S("node"), .name = "name", .type = CONFIG_NAME, .initial = "the host's name", .computed = true,
+     .accepted = "letters, digits and -, up to 63",
+     .help = "The name by which this machine invites others.", NODE(name)},
+    {S("node"), .name = "key", .type = CONFIG_PATH, .initial = "adit.key",
+     .accepted = "the path of a file", .help = "The file with this node's secret key.", NODE(key)},
+    {S("node"), .name = "listen", .type = CONFIG_ADDR, .initial = "[::]:0",
+     .accepted = "IP:PORT; port 0 lets the system choose",
+     .help = "The UDP socket toward peers; [::] takes IPv4 as well.", NODE(listen)},
+    {S("node"), .name = "state", .type = CONFIG_PATH,
+     .initial = "$XDG_STATE_HOME/adit or ~/.local/state/adit", .computed = true,
+     .accepted = "the path of a folder", .help = "The folder for what must outlive a restart.",
+     NODE(state)},
+    {S("node"), .name = "control", .type = CONFIG_PATH, .initial = "control in the state folder",
+     .computed = true, .accepted = "a path of at most 103 bytes",
+     .help = "The unix socket through which commands talk to the running node.", NODE(control)},
+    {S("node"), .name = "log", .type = CONFIG_LEVEL, .initial = "info",
+     .accepted = "error, warn, info, debug, trace", .help = "How much is logged.", NODE(log)},
+    {S("node"), .name = "resume_timeout", .type = CONFIG_DURATION, .initial = "24h",
+     .least = NS_PER_S, .most = 30 * DAY,
+     .accepted = "a duration from 1s to 30d, such as 90s, 15m, 24h",
+     .help = "How long connections wait for a peer that cannot be reached.",
+     NODE(resume_timeout_ns)},
+
+    {S("relay"), .name = "url", .type = CONFIG_URL, .required = true, .initial = "",
+     .accepted = "http://HOST[:PORT][/PATH]", .help = "Where the relay is.", RELAY(url)},
+
+    {S("peer"), .name = "key", .type = CONFIG_KEY, .required = true, .initial = "",
+     .accepted = "a public key: 43 characters of base64url, as `adit key show` prints it",
+     .help = "The peer's public key.", PEER(key)},
+    {S("peer"), .name = "psk", .type = CONFIG_PATH, .initial = "", .accepted = "the path of a file",
+     .help = "A file with a secret that both sides share, on top of the keys.", PEER(psk)},
+    {S("peer"), .name = "endpoint", .type = CONFIG_ENDPOINTS, .list = true, .initial = "",
+     .accepted = "HOST:PORT", .help = "Where the peer may be reached directly.", PEER(endpoints)},
+    {S("peer"), .name = "relay", .type = CONFIG_RELAYS, .list = true, .initial = "every [relay]",
+     .computed = true, .accepted = "the NAME of a [relay NAME], or http://HOST[:PORT][/PATH]",
+     .help = "Where the peer listens.", PEER(relays)},
+    {S("peer"), .name = "allow", .type = CONFIG_ALLOW, .list = true, .initial = "",
+     .accepted = "any, IP, PREFIX or HOST, each with an optional :PORT or :PORT-PORT",
+     .help = "What the peer may reach through this machine; nothing if not given.", PEER(allow)},
+
+    {S("front"), .name = "listen", .type = CONFIG_LOOPBACKS, .list = true,
+     .initial = "127.0.0.1:1080", .accepted = "IP:PORT with a loopback IP, or none",
+     .help = "Where SOCKS clients connect to.", FRONT(listen)},
+
+    {S("route"), .name = "PATTERN", .type = CONFIG_ROUTE, .initial = "refuse",
+     .accepted = "PATTERN = peer NAME, direct or refuse; PATTERN is a domain (itself and below), "
+                 "a prefix or default",
+     .help = "The longest pattern that fits the target decides; NAME.peer always goes to the peer.",
+     .offset = 0},
+
+    {S("server"), .name = "listen", .type = CONFIG_ADDRS, .list = true, .initial = "127.0.0.1:3340",
+     .accepted = "IP:PORT", .help = "Where nodes connect to.", SERVER(listen)},
+    {S("server"), .name = "key", .type = CONFIG_PATH, .initial = "relay.key",
+     .accepted = "the path of a file", .help = "The file with the relay's secret key.",
+     SERVER(key)},
+    {S("server"), .name = "allow", .type = CONFIG_KEYS, .list = true, .initial = "",
+     .accepted = "public keys: 43 characters of base64url",
+     .help = "The nodes that may use this relay.", SERVER(allow)},
+    {S("server"), .name = "open", .type = CONFIG_YES_NO, .initial = "no", .accepted = "yes, no",
+     .help = "Whether anybody may use this relay.", SERVER(open)},
+    {S("server"), .name = "clients_max", .type = CONFIG_NUMBER, .initial = "1024", .least = 1,
+     .most = 1 << 20, .accepted = "a number from 1 to 1M", .help = "Nodes connected at once.",
+     SERVER(clients_max)},
+    {S("server"), .name = "clients_per_address_max", .type = CONFIG_NUMBER, .initial = "64",
+     .least = 1, .most = 1 << 20, .accepted = "a number from 1 to 1M",
+     .help = "Nodes connected at once from one address.", SERVER(clients_per_address_max)},
+    {S("server"), .name = "queue_packets", .type = CONFIG_NUMBER, .initial = "128", .least = 8,
+     .most = 64 << 10, .accepted = "a number from 8 to 64k",
+     .help = "Packets that wait for one node before the oldest is dropped.", SERVER(queue_packets)},
+    {S("server"), .name = "rate", .type = CONFIG_NUMBER, .initial = "0", .least = 0,
+     .most = UINT64_C(1) << 40, .accepted = "bytes per second, such as 512k or 4M; 0 = no limit",
+     .help = "How much one node may send.", SERVER(rate)},
+
+    {S("limits"), .name = "clients_max", .type = CONFIG_NUMBER, .initial = "1024", .least = 1,
+     .most = 64 << 10, .accepted = "a number from 1 to 64k",
+     .help = "Connections of applications at once.", LIMITS(clients_max)},
+    {S("limits"), .name = "streams_max", .type = CONFIG_NUMBER, .initial = "1024", .least = 1,
+     .most = 64 << 10, .accepted = "a number from 1 to 64k",
+     .help = "Streams open at once in the session with one peer.", LIMITS(streams_max)},
+    {S("limits"), .name = "peers_max", .type = CONFIG_NUMBER, .initial = "256", .least = 1,
+     .most = CONFIG_PEERS_MAX, .accepted = "a number from 1 to 4k",
+     .help = "Peers this node has room for.", LIMITS(peers_max)},
+    {S("limits"), .name = "window", .type = CONFIG_NUMBER, .initial = "16M", .least = 64 << 10,
+     .most = 1 << 30, .accepted = "bytes from 64k to 1G",
+     .help = "Bytes that a session holds for one direction.", LIMITS(window)},
+    {.name = NULL},
+};
+
+const struct config_section *config_find_section(const char *name)
+{
+    for (const struct config_section *s = config_sections; s->name; s++) {
+        if (strcmp(s->name, name) == 0) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+const struct config_key *config_find_key(const struct config_section *section, const char *name)
+{
+    for (const struct config_key *k = config_keys_table; k->name; k++) {
+        bool any = k->type == CONFIG_ROUTE;
+        if (strcmp(k->section, section->name) == 0 && (any || strcmp(k->name, name) == 0)) {
+            return k;
+        }
+    }
+    return NULL;
+}
+
+uint64_t config_key_bit(const struct config_key *key)
+{
+    size_t place = (size_t)(key - config_keys_table);
+    CHECK(place < 64);
+    return UINT64_C(1) << place;
+}
+
+uint64_t config_section_bit(const struct config_section *section)
+{
+    size_t place = (size_t)(section - config_sections);
+    CHECK(place < 64);
+    return UINT64_C(1) << place;
+}
+
+static size_t min3(size_t a, size_t b, size_t c)
+{
+    size_t least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+/* Levenshtein's edit distance, one row at a time. Both texts shorter than CONFIG_LABEL_MAX. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[CONFIG_LABEL_MAX];
+    size_t len = strlen(b);
+    for (size_t k = 0; k <= len; k++) {
+        row[k] = k;
+    }
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t k = 0; k < len; k++) {
+            size_t above = row[k + 1];
+            row[k + 1] = min3(above + 1, row[k] + 1, diagonal + (a[i] != b[k]));
+            diagonal = above;
+        }
+    }
+    return row[len];
+}
+
+bool config_is_near(const char *a, const char *b)
+{
+    size_t shorter = strlen(a) < strlen(b) ? strlen(a) : strlen(b);
+    bool fits = strlen(a) < CONFIG_LABEL_MAX && strlen(b) < CONFIG_LABEL_MAX;
+    return fits && shorter > 0 && distance(a, b) <= (shorter < 4 ? 1 : 2);
+}
+
+/* Adds ", word" to a list in `out`; what does not fit is left out. */
+static void append(char *out, size_t cap, const char *word)
+{
+    size_t len = strlen(out);
+    (void)snprintf(out + len, cap - len, "%s%s", len > 0 ? ", " : "", word);
+}
+
+static void fail_unknown(struct config_parser *p, const char *what, const char *near,
+                         const char *all)
+{
+    config_fail(p, "unknown %s%s%s%s; accepted: %s", what, near ? ", did you mean \"" : "",
+                near ? near : "", near ? "\"?" : "", all);
+}
+
+void config_fail_section(struct config_parser *p, const char *name)
+{
+    char all[256] = "";
+    const char *near = NULL;
+    for (const struct config_section *s = config_sections; s->name; s++) {
+        char text[32];
+        (void)snprintf(text, sizeof(text), "[%s%s]", s->name, s->named ? " NAME" : "");
+        append(all, sizeof(all), text);
+        near = !near && config_is_near(name, s->name) ? s->name : near;
+    }
+    fail_unknown(p, "section", near, all);
+}
+
+void config_fail_key(struct config_parser *p, const char *name)
+{
+    char all[256] = "";
+    const char *near = NULL;
+    for (const struct config_key *k = config_keys_table; k->name; k++) {
+        if (strcmp(k->section, p->section->name) == 0) {
+            append(all, sizeof(all), k->name);
+            near = !near && config_is_near(name, k->name) ? k->name : near;
+        }
+    }
+    fail_unknown(p, "key", near, all);
+}

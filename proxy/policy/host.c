@@ -1,0 +1,71 @@
+#include "policy/host.h"
+
+#include <stdint.h>
+#include <string.h>
+
+static char to_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_name(const char *name)
+{
+    char before = '.';
+    bool digits = true; /* in the label so far */
+    for (const char *at = name; *at; at++) {
+        bool plain = (*at >= 'a' && *at <= 'z') || *at == '-' || *at == '_';
+        if (!plain && !is_digit(*at) && (*at != '.' || before == '.')) {
+            return false;
+        }
+        digits = *at == '.' || (is_digit(*at) && digits);
+        before = *at;
+    }
+    return before != '.' && !digits;
+}
+
+bool host_set_name(char out[HOST_NAME_MAX_LEN + 1], const char *text, size_t len)
+{
+    char copy[HOST_NAME_MAX_LEN + 1];
+    if (len == 0 || len > HOST_NAME_MAX_LEN) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        copy[i] = to_lower(text[i]);
+    }
+    copy[copy[len - 1] == '.' ? len - 1 : len] = '\0';
+    if (strlen(copy) + 1 < len || !is_name(copy)) {
+        return false;
+    }
+    memcpy(out, copy, strlen(copy) + 1);
+    return true;
+}
+
+int host_parse_port(const char *text, size_t len)
+{
+    int port = 0;
+    if (len == 0 || len > 5) {
+        return -1;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (!is_digit(text[i])) {
+            return -1;
+        }
+        port = port * 10 + (text[i] - '0');
+    }
+    return port <= UINT16_MAX ? port : -1;
+}
+
+bool host_is_in(const char *name, const char *suffix)
+{
+    size_t name_len = strlen(name);
+    size_t len = strlen(suffix);
+    if (len == 0 || len > name_len || strcmp(name + name_len - len, suffix) != 0) {
+        return false;
+    }
+    return len == name_len || name[name_len - len - 1] == '.';
+}

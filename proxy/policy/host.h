@@ -1,0 +1,22 @@
+/* Host names and ports as the ini spells them; shared by config, acl and route. */
+#ifndef POLICY_HOST_H
+#define POLICY_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { HOST_NAME_MAX_LEN = 255 };
+
+/* Letters, digits, '-', '_' and '.'; no empty label; one trailing dot is dropped. A last label of
+ * digits only is refused: it is an address with a typing mistake. Lower case into `out`.
+ * False (and *out untouched) if it is no name. */
+bool host_set_name(char out[HOST_NAME_MAX_LEN + 1], const char *text, size_t len);
+
+/* 0..65535 in decimal, or -1. */
+int host_parse_port(const char *text, size_t len);
+
+/* "a.corp.example" and "corp.example" are in "corp.example", "xcorp.example" is not. Both in lower
+ * case; an empty suffix holds nothing. */
+bool host_is_in(const char *name, const char *suffix);
+
+#endif

@@ -1,0 +1,237 @@
+#include "proto/socks5.h"
+
+#include <base/bytes.h>
+#include <base/check.h>
+
+#include <string.h>
+
+enum {
+    VERSION = 5,
+    METHOD_NONE_NEEDED = 0x00,
+    METHOD_NONE_ACCEPTABLE = 0xff,
+    COMMAND_CONNECT = 1,
+    TYPE_IPV4 = 1,
+    TYPE_NAME = 3,
+    TYPE_IPV6 = 4,
+    GREETING_HEAD = 2, /* version, number of methods */
+    REQUEST_HEAD = 4,  /* version, command, reserved, address type */
+    PORT_LEN = 2,
+};
+
+static void set_state(struct socks5 *s, enum socks5_state next)
+{
+    CHECK(s->state < SOCKS5_OPEN && next > s->state);
+    s->state = next;
+    s->in_len = 0;
+}
+
+void socks5_init(struct socks5 *s)
+{
+    memset(s, 0, sizeof(*s));
+    s->state = SOCKS5_GREETING;
+}
+
+static void queue(struct socks5 *s, const void *data, size_t len)
+{
+    CHECK(len <= sizeof(s->out) - s->out_len);
+    memcpy(s->out + s->out_len, data, len);
+    s->out_len = (uint8_t)(s->out_len + len);
+}
+
+static void queue_reply(struct socks5 *s, enum socks5_rep rep, const struct addr *bound)
+{
+    uint8_t reply[SOCKS5_REPLY_LEN];
+    struct writer w = writer_of(reply, sizeof(reply));
+    write_u8(&w, VERSION);
+    write_u8(&w, (uint8_t)rep);
+    write_u8(&w, 0);
+    write_u8(&w, TYPE_IPV4);
+    if (bound && bound->family == ADDR_IPV4) {
+        write_bytes(&w, bound->ip, 4);
+        write_u16(&w, bound->port);
+    } else {
+        write_be(&w, 0, 6);
+    }
+    CHECK(!w.failed && writer_len(&w) == sizeof(reply));
+    queue(s, reply, sizeof(reply));
+}
+
+static void fail(struct socks5 *s, const char *why)
+{
+    s->why = why;
+    set_state(s, SOCKS5_FAILED);
+}
+
+static void fail_with_reply(struct socks5 *s, enum socks5_rep rep, const char *why)
+{
+    queue_reply(s, rep, NULL);
+    fail(s, why);
+}
+
+/* A message's length follows from its first bytes. Both functions say how many bytes are needed
+ * before more can be known; what they have looked at already stays the same. */
+static size_t greeting_need(const struct socks5 *s)
+{
+    return s->in_len < GREETING_HEAD ? s->in_len + 1u : GREETING_HEAD + (size_t)s->in[1];
+}
+
+static size_t request_need(const struct socks5 *s)
+{
+    if (s->in_len < REQUEST_HEAD) {
+        return s->in_len + 1u;
+    }
+    switch (s->in[3]) {
+    case TYPE_IPV4:
+        return REQUEST_HEAD + 4 + PORT_LEN;
+    case TYPE_IPV6:
+        return REQUEST_HEAD + 16 + PORT_LEN;
+    case TYPE_NAME:
+        return s->in_len == REQUEST_HEAD ? REQUEST_HEAD + 1u
+                                         : REQUEST_HEAD + 1u + s->in[REQUEST_HEAD] + PORT_LEN;
+    default:
+        return REQUEST_HEAD;
+    }
+}
+
+static void on_greeting(struct socks5 *s)
+{
+    if (s->in[0] != VERSION) {
+        fail(s, "greeting is not SOCKS5");
+        return;
+    }
+    if (s->in_len < greeting_need(s)) {
+        return;
+    }
+    bool offered = memchr(s->in + GREETING_HEAD, METHOD_NONE_NEEDED, s->in[1]) != NULL;
+    uint8_t choice[] = {VERSION, offered ? METHOD_NONE_NEEDED : METHOD_NONE_ACCEPTABLE};
+    queue(s, choice, sizeof(choice));
+    if (offered) {
+        set_state(s, SOCKS5_READING);
+    } else {
+        fail(s, "no authentication method in common");
+    }
+}
+
+/* The request is whole, of a known address type. False if its name cannot be one. */
+static bool read_target(const struct socks5 *s, struct target *t)
+{
+    struct reader r = reader_of(s->in + REQUEST_HEAD, (size_t)s->in_len - REQUEST_HEAD);
+    if (s->in[3] == TYPE_NAME) {
+        size_t len = read_u8(&r);
+        const char *name = (const char *)read_bytes(&r, len);
+        uint16_t port = read_u16(&r);
+        CHECK(!r.failed);
+        return target_set_name(t, name, len, port) == 0;
+    }
+    bool v4 = s->in[3] == TYPE_IPV4;
+    struct addr a = {.family = v4 ? ADDR_IPV4 : ADDR_IPV6};
+    read_copy(&r, a.ip, v4 ? 4 : 16);
+    a.port = read_u16(&r);
+    CHECK(!r.failed);
+    target_set_addr(t, &a);
+    return true;
+}
+
+static bool known_type(uint8_t type)
+{
+    return type == TYPE_IPV4 || type == TYPE_NAME || type == TYPE_IPV6;
+}
+
+/* A wrong command or name is answered after the whole request was taken: closing with bytes unread
+ * would make the system send a reset, which can overtake the reply. */
+static void on_request(struct socks5 *s)
+{
+    if (s->in[0] != VERSION) {
+        fail_with_reply(s, SOCKS5_REP_FAILURE, "request is not SOCKS5");
+        return;
+    }
+    if (s->in_len < request_need(s)) {
+        return;
+    }
+    struct target t;
+    if (s->in[1] != COMMAND_CONNECT) {
+        fail_with_reply(s, SOCKS5_REP_BAD_COMMAND, "command not supported");
+    } else if (!known_type(s->in[3])) {
+        fail_with_reply(s, SOCKS5_REP_BAD_ADDRESS_TYPE, "address type not supported");
+    } else if (!read_target(s, &t)) {
+        fail_with_reply(s, SOCKS5_REP_FAILURE, "malformed name");
+    } else {
+        s->target = t;
+        set_state(s, SOCKS5_REQUEST);
+    }
+}
+
+static bool wants_input(const struct socks5 *s)
+{
+    return s->state == SOCKS5_GREETING || s->state == SOCKS5_READING;
+}
+
+size_t socks5_input(struct socks5 *s, const void *data, size_t len)
+{
+    struct reader r = reader_of(data, len);
+    while (wants_input(s) && reader_left(&r) > 0) {
+        bool greeting = s->state == SOCKS5_GREETING;
+        size_t need = (greeting ? greeting_need(s) : request_need(s)) - s->in_len;
+        size_t take = need < reader_left(&r) ? need : reader_left(&r);
+        CHECK(take > 0 && take <= sizeof(s->in) - s->in_len);
+        read_copy(&r, s->in + s->in_len, take);
+        s->in_len = (uint16_t)(s->in_len + take);
+        if (greeting) {
+            on_greeting(s);
+        } else {
+            on_request(s);
+        }
+    }
+    return len - reader_left(&r);
+}
+
+size_t socks5_output(struct socks5 *s, void *out, size_t cap)
+{
+    size_t len = s->out_len < cap ? s->out_len : cap;
+    if (len > 0) {
+        memcpy(out, s->out, len);
+        memmove(s->out, s->out + len, s->out_len - len);
+        s->out_len = (uint8_t)(s->out_len - len);
+    }
+    return len;
+}
+
+enum socks5_state socks5_state(const struct socks5 *s)
+{
+    return s->state;
+}
+
+const struct target *socks5_target(const struct socks5 *s)
+{
+    CHECK(s->state >= SOCKS5_REQUEST);
+    return &s->target;
+}
+
+const char *socks5_why(const struct socks5 *s)
+{
+    return s->why;
+}
+
+void socks5_reply(struct socks5 *s, enum socks5_rep rep, const struct addr *bound)
+{
+    CHECK(s->state == SOCKS5_REQUEST);
+    queue_reply(s, rep, bound);
+    set_state(s, rep == SOCKS5_REP_OK ? SOCKS5_OPEN : SOCKS5_FAILED);
+}
+
+const char *socks5_state_name(enum socks5_state state)
+{
+    switch (state) {
+    case SOCKS5_GREETING:
+        return "greeting";
+    case SOCKS5_READING:
+        return "reading";
+    case SOCKS5_REQUEST:
+        return "request";
+    case SOCKS5_OPEN:
+        return "open";
+    case SOCKS5_FAILED:
+        return "failed";
+    }
+    NEVER();
+}

@@ -1,0 +1,79 @@
+/* SOCKS5 server side of one connection (RFC 1928): CONNECT without authentication.
+ *
+ * A sans-I/O machine over bytes: any split of the input gives the same result, and greeting and
+ * request may come in one piece. It never takes a byte that follows the request: those belong to
+ * the tunnel (clients do send their TLS hello along).
+ *
+ *     socks5_input until SOCKS5_REQUEST -> look at socks5_target, dial -> socks5_reply
+ *     -> SOCKS5_OPEN (relay bytes) or SOCKS5_FAILED (close)
+ *
+ * After every call send what socks5_output gives. In SOCKS5_FAILED close once that is sent.
+ * A deadline for the whole negotiation is the caller's business.
+ */
+#ifndef PROTO_SOCKS5_H
+#define PROTO_SOCKS5_H
+
+#include "proto/target.h"
+
+#include <base/addr.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* RFC 1928 section 6. */
+enum socks5_rep {
+    SOCKS5_REP_OK = 0,
+    SOCKS5_REP_FAILURE = 1,
+    SOCKS5_REP_NOT_ALLOWED = 2,
+    SOCKS5_REP_NET_UNREACHABLE = 3,
+    SOCKS5_REP_HOST_UNREACHABLE = 4,
+    SOCKS5_REP_REFUSED = 5,
+    SOCKS5_REP_TTL_EXPIRED = 6,
+    SOCKS5_REP_BAD_COMMAND = 7,
+    SOCKS5_REP_BAD_ADDRESS_TYPE = 8,
+};
+
+enum socks5_state {
+    SOCKS5_GREETING, /* needs more input */
+    SOCKS5_READING,  /* greeted; needs more input */
+    SOCKS5_REQUEST,  /* socks5_target is set; waits for socks5_reply */
+    SOCKS5_OPEN,     /* success replied; all further bytes are the tunnel's */
+    SOCKS5_FAILED,   /* refused or malformed: send the output, then close */
+};
+
+enum {
+    SOCKS5_IN_MAX = 4 + 1 + 255 + 2, /* the longest request; the longest greeting is 257 */
+    SOCKS5_REPLY_LEN = 10,
+    SOCKS5_OUT_MAX = 2 + SOCKS5_REPLY_LEN,
+};
+
+struct socks5 {
+    enum socks5_state state;
+    uint16_t in_len;
+    uint8_t out_len;
+    uint8_t in[SOCKS5_IN_MAX];
+    uint8_t out[SOCKS5_OUT_MAX];
+    struct target target;
+    const char *why; /* what was wrong, static text for the log; NULL if nothing */
+};
+
+void socks5_init(struct socks5 *s);
+
+/* Bytes taken, at most `len`; fewer once the request is complete or the state is final. */
+size_t socks5_input(struct socks5 *s, const void *data, size_t len);
+/* Moves up to `cap` bytes for the client into `out`; returns how many, 0 when there are none. */
+size_t socks5_output(struct socks5 *s, void *out, size_t cap);
+
+enum socks5_state socks5_state(const struct socks5 *s);
+/* Valid from SOCKS5_REQUEST on. */
+const struct target *socks5_target(const struct socks5 *s);
+/* Why the state is SOCKS5_FAILED when the client was wrong, else NULL; static. */
+const char *socks5_why(const struct socks5 *s);
+
+/* Answers the request; only in SOCKS5_REQUEST. Always ATYP 1 and 10 bytes: some clients read just
+ * those. `bound` is the address that dialled; NULL and IPv6 are written as zeros. */
+void socks5_reply(struct socks5 *s, enum socks5_rep rep, const struct addr *bound);
+
+const char *socks5_state_name(enum socks5_state state);
+
+#endif

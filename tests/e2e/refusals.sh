@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Every way to be refused has its own answer at the application: curl's exit code and the SOCKS
+# reply number (RFC 1928, section 6).
+#
+#   home 10.77.0.2 ---+--- laptop 10.77.0.3 (front)      home: allow = any
+#                     +--- relay  10.77.0.4              shed: no allow, so nothing
+#                     +--- shed   10.77.0.5
+#                          ghost: a peer that never runs
+. "$(dirname "${BASH_SOURCE[0]}")/../lab/lab.sh"
+
+# expect REPLY URL [SECONDS]: curl must fail with 97 (CURLE_PROXY) and REPLY (a pattern).
+expect() {
+    local reply=$1 url=$2 said status=0
+    said=$(lab_curl --max-time "${3:-20}" -o /dev/null "$url" 2>&1) || status=$?
+    [ "$status" -eq 97 ] || lab_fail "$url: curl ended with $status: $said"
+    said=$(sed -n 's/.*(\([0-9]*\))[^()]*$/\1/p' <<<"$said")
+    [[ "$said" =~ ^($reply)$ ]] || lab_fail "$url: SOCKS reply $said, not $reply"
+    lab_say "$url: SOCKS reply $said"
+}
+
+# talk BYTES: says BYTES (printf escapes) to the front; prints in hex what comes until it closes.
+talk() {
+    lab_exec laptop timeout 20 bash -c '
+        exec 3<>/dev/tcp/127.0.0.1/1080
+        printf "$1" >&3
+        cat <&3 || true' talk "$1" | od -An -v -tx1 | tr -d ' \n'
+}
+
+lab_three
+lab_host shed 10.77.0.5
+lab_make_key shed
+lab_make_key ghost
+echo "allow = ${lab_key[shed]}" >>"$LAB/relay.ini"
+lab_ini shed 10.77.0.5:41000
+lab_peers_section shed laptop >>"$LAB/shed.ini"
+cat >>"$LAB/laptop.ini" <<INI
+
+[peer shed]
+key = ${lab_key[shed]}
+endpoint = 10.77.0.5:41000
+
+[peer ghost]
+key = ${lab_key[ghost]}
+endpoint = 10.77.0.9:41000
+
+[route]
+refused.test = refuse
+home.test = peer home
+169.254.0.0/16 = peer home
+10.77.0.2/32 = peer home
+10.77.0.4/32 = direct
+INI
+lab_three_start
+lab_adit shed
+lab_first_page
+
+expect 5 http://home.peer:9/                  # nobody listens there
+expect 4 http://no-such-name.home.test:8080/  # the exit cannot resolve it
+expect 2 http://shed.peer:8080/               # the exit's allow list is empty
+expect 2 http://169.254.169.254/              # "any" does not open a cloud's metadata
+expect 4 http://stranger.peer:8080/           # no such peer: must not leak to a resolver
+expect 2 http://www.refused.test:8080/        # [route] says refuse
+expect 2 http://elsewhere.example:8080/       # [route] says nothing, and nothing is refuse
+expect 5 http://10.77.0.4:9/                  # direct, nobody listens
+expect '[1346]' http://ghost.peer:8080/ 60    # the peer does not answer
+
+lab_spawn direct_web relay "$LAB_WEBSERVER" 10.77.0.4 8081 "$LAB/www"
+lab_wait_until 10 lab_listens direct_web relay 8081
+[ "$(lab_curl http://10.77.0.4:8081/small)" = "a page of home" ] || lab_fail "direct route"
+[ "$(lab_curl http://10.77.0.2:8080/small)" = "a page of home" ] || lab_fail "prefix route"
+
+said=$(talk '\x05\x01\x00\x05\x09\x00\x01\x0a\x4d\x00\x02\x1f\x90')
+[ "${said:0:8}" = 05000507 ] || lab_fail "command 9: answered $said, not reply 7"
+said=$(talk '\x05\x01\x02')
+[ "$said" = 05ff ] || [ "${said:0:4}" = 0502 ] || lab_fail "password only: answered $said"
+said=$(talk '\x06\x01\x00')
+[ -z "$said" ] || lab_fail "SOCKS version 6: answered $said, not silence"
+lab_page_arrives || lab_fail "the front does not work any more"

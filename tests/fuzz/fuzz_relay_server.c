@@ -1,0 +1,138 @@
+/* What clients may say to a relay: a script of connections, chunks, reads, pauses and closings.
+ * Each step is two bytes, what to do and how much; chunks follow in place. */
+#include "relay/relay_server.h"
+#include "wire/derp.h"
+
+#include <base/bytes.h>
+#include <base/check.h>
+#include <base/clock.h>
+#include <base/rng.h>
+
+#include <sodium.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+enum { CLIENTS = 4, LOGIN_CAP = 512 };
+
+static const uint8_t server_secret[32] = {2};
+static uint8_t logins[2][LOGIN_CAP]; /* two keys, so that there are duplicates */
+static size_t login_lens[2];
+
+static void prepare(void)
+{
+    static const char request[] = "GET /derp HTTP/1.1\r\nHost: r\r\nConnection: upgrade\r\n"
+                                  "Derp-Fast-Start: 1\r\nUpgrade: DERP\r\n\r\n";
+    uint8_t server_key[32];
+    CHECK(sodium_init() >= 0);
+    crypto_scalarmult_base(server_key, server_secret);
+    for (uint8_t i = 0; i < 2; i++) {
+        const uint8_t nonce[24] = {i};
+        const uint8_t secret[32] = {(uint8_t)(10 + i)};
+        uint8_t key[32];
+        crypto_scalarmult_base(key, secret);
+        memcpy(logins[i], request, sizeof(request) - 1);
+        size_t at = sizeof(request) - 1;
+        int sealed = derp_seal_client_info(logins[i] + at, nonce, key, secret, server_key);
+        CHECK(sealed > 0);
+        login_lens[i] = at + (size_t)sealed;
+    }
+}
+
+struct relay {
+    struct relay_server *server;
+    uint64_t ids[CLIENTS];
+    uint64_t now;
+};
+
+static void drain(struct relay *r)
+{
+    struct relay_server_event ev;
+    while (relay_server_event(r->server, &ev)) {
+        CHECK((uint32_t)ev.id < relay_server_slots(r->server));
+        for (size_t i = 0; i < CLIENTS && ev.type == RELAY_SERVER_EV_CLOSE; i++) {
+            r->ids[i] = r->ids[i] == ev.id ? 0 : r->ids[i];
+        }
+    }
+}
+
+static void take(struct relay *r, uint64_t id, size_t amount)
+{
+    struct relay_span spans[4];
+    size_t n = relay_server_output(r->server, id, spans, 4, r->now);
+    size_t sum = 0;
+    volatile uint8_t touched = 0;
+    for (size_t i = 0; i < n; i++) {
+        touched = (uint8_t)(touched + spans[i].data[spans[i].len - 1]);
+        sum += spans[i].len;
+    }
+    relay_server_sent(r->server, id, amount < sum ? amount : sum, r->now);
+}
+
+static void connect_client(struct relay *r, size_t i)
+{
+    struct addr from = addr_ipv4(192, 0, 2, (uint8_t)(i & 1), 1);
+    if (!r->ids[i]) {
+        (void)relay_server_accept(r->server, &from, r->now, &r->ids[i]);
+    }
+}
+
+static void run_step(struct relay *r, struct reader *script)
+{
+    uint8_t what = read_u8(script);
+    uint8_t amount = read_u8(script);
+    size_t i = what >> 6;
+    size_t len = amount < reader_left(script) ? amount : reader_left(script);
+    switch (what & 7) {
+    case 0:
+        connect_client(r, i);
+        break;
+    case 1:
+        connect_client(r, i);
+        relay_server_input(r->server, r->ids[i], logins[i & 1], login_lens[i & 1], r->now);
+        break;
+    case 2:
+        relay_server_closed(r->server, r->ids[i], r->now);
+        r->ids[i] = 0;
+        break;
+    case 3:
+        take(r, r->ids[i], amount);
+        break;
+    case 4:
+        take(r, r->ids[i], 1 << 20);
+        break;
+    case 5:
+        r->now += amount * NS_PER_S / 8;
+        relay_server_tick(r->server, r->now);
+        break;
+    default:
+        relay_server_input(r->server, r->ids[i], read_bytes(script, len), len, r->now);
+        break;
+    }
+    drain(r);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct pcg pcg;
+    struct relay_server_config config = {
+        .open = true,
+        .limits = {.clients_max = 3,
+                   .queue_packets_max = 4,
+                   .pool_bytes_max = 200000,
+                   .rate_bytes_per_s = 1000},
+        .rng = pcg_rng(&pcg, 1),
+    };
+    if (login_lens[0] == 0) {
+        prepare();
+    }
+    memcpy(config.secret, server_secret, 32);
+    struct relay r = {.server = relay_server_new(&config), .now = NS_PER_S};
+    CHECK(r.server);
+    struct reader script = reader_of(data, len);
+    while (reader_left(&script) >= 2) {
+        run_step(&r, &script);
+    }
+    relay_server_free(r.server);
+    return 0;
+}

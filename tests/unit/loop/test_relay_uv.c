@@ -1,0 +1,257 @@
+#include "loop/relay_uv.h"
+
+#include "support/derp_peer.h"
+#include "wire/derp.h"
+
+#include <base/clock.h>
+#include <base/err.h>
+#include <base/mem.h>
+#include <base/rng.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { PEERS = 3 };
+
+struct fixture {
+    uv_loop_t loop;
+    struct relay_uv *relay;
+    struct addr where;
+    struct derp_peer *peers;
+    size_t count;
+    struct pcg pcg;
+    bool stopped;
+};
+
+static void key_of(uint8_t seed, uint8_t out[32])
+{
+    uint8_t secret[32];
+    memset(secret, seed, sizeof(secret));
+    crypto_scalarmult_base(out, secret);
+}
+
+static void open_fixture(struct fixture *f, struct relay_server_config *server)
+{
+    struct addr any = addr_ipv4(127, 0, 0, 1, 0);
+    memset(f, 0, sizeof(*f));
+    memset(server->secret, 77, sizeof(server->secret));
+    server->rng = pcg_rng(&f->pcg, 5);
+    struct relay_uv_config config = {.listen = &any, .listen_count = 1, .server = *server};
+    assert_int_equal(uv_loop_init(&f->loop), 0);
+    assert_int_equal(relay_uv_start(&f->loop, &config, &f->relay), 0);
+    assert_int_equal(relay_uv_address(f->relay, 0, &f->where), 0);
+    assert_int_equal(relay_uv_address(f->relay, 1, &any), ERR_NOT_FOUND);
+    assert_true(f->where.port != 0);
+    f->peers = calloc(PEERS, sizeof(*f->peers));
+    assert_non_null(f->peers);
+}
+
+static void on_stopped(void *user)
+{
+    *(bool *)user = true;
+}
+
+static void close_fixture(struct fixture *f)
+{
+    relay_uv_stop(f->relay, on_stopped, &f->stopped);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_true(f->stopped);
+    assert_int_equal(uv_loop_close(&f->loop), 0);
+    for (size_t i = 0; i < f->count; i++) {
+        derp_peer_close(&f->peers[i]);
+    }
+    free(f->peers);
+}
+
+static struct derp_peer *add_peer(struct fixture *f, uint8_t seed)
+{
+    assert_true(f->count < PEERS);
+    struct derp_peer *p = &f->peers[f->count++];
+    assert_true(derp_peer_open(p, &f->where, seed));
+    return p;
+}
+
+static void step(struct fixture *f)
+{
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    for (size_t i = 0; i < f->count; i++) {
+        derp_peer_step(&f->peers[i]);
+    }
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    derp_peer_wait(f->peers, f->count, 1);
+}
+
+/* Steps until *value reaches `least`; a test that waits 20 s has failed. */
+static void run_until(struct fixture *f, const unsigned *value, unsigned least)
+{
+    uint64_t end = derp_peer_now() + 20 * NS_PER_S;
+    while (*value < least) {
+        assert_true(derp_peer_now() < end);
+        step(f);
+    }
+}
+
+static void packets_pass_between_sockets(void **state)
+{
+    (void)state;
+    static uint8_t big[DERP_PACKET_MAX];
+    struct relay_server_config server = {.open = true};
+    struct fixture f;
+    open_fixture(&f, &server);
+    struct derp_peer *a = add_peer(&f, 1);
+    struct derp_peer *b = add_peer(&f, 2);
+    run_until(&f, &a->ups, 1);
+    run_until(&f, &b->ups, 1);
+    assert_int_equal(relay_client_send(a->core, b->key, "hello", 5), 0);
+    run_until(&f, &b->packets, 1);
+    assert_memory_equal(b->last_from, a->key, 32);
+    assert_int_equal(b->last_len, 5);
+    assert_memory_equal(b->last_data, "hello", 5);
+    randombytes_buf(big, sizeof(big));
+    for (unsigned i = 1; i <= 20; i++) {
+        assert_int_equal(relay_client_send(b->core, a->key, big, sizeof(big)), 0);
+        run_until(&f, &a->packets, i);
+        assert_int_equal(a->last_len, sizeof(big));
+        assert_memory_equal(a->last_data, big, sizeof(big));
+    }
+    assert_int_equal(relay_uv_stats(f.relay)->clients, 2);
+    assert_int_equal(relay_uv_stats(f.relay)->packets_out, 21);
+    close_fixture(&f);
+}
+
+static void a_key_that_is_not_admitted_is_closed(void **state)
+{
+    (void)state;
+    uint8_t allowed[1][32];
+    key_of(1, allowed[0]);
+    struct relay_server_config server = {.allowed = (const uint8_t(*)[32])allowed,
+                                         .allowed_count = 1};
+    struct fixture f;
+    open_fixture(&f, &server);
+    struct derp_peer *a = add_peer(&f, 1);
+    struct derp_peer *b = add_peer(&f, 2);
+    run_until(&f, &a->ups, 1);
+    run_until(&f, &b->downs, 1);
+    assert_int_equal(b->ups, 0);
+    assert_string_equal(b->down_text, "connection closed");
+    assert_int_equal(relay_uv_stats(f.relay)->closed[RELAY_CLOSE_NOT_ADMITTED], 1);
+    close_fixture(&f);
+}
+
+static void an_absent_peer_is_told(void **state)
+{
+    (void)state;
+    const uint8_t nobody[32] = {9};
+    const uint8_t data[62] = {0x54, 0x53, 0xf0, 0x9f, 0x92, 0xac};
+    struct relay_server_config server = {.open = true};
+    struct fixture f;
+    open_fixture(&f, &server);
+    struct derp_peer *a = add_peer(&f, 1);
+    run_until(&f, &a->ups, 1);
+    assert_int_equal(relay_client_send(a->core, nobody, data, sizeof(data)), 0);
+    run_until(&f, &a->gones, 1);
+    assert_memory_equal(a->gone_key, nobody, 32);
+    assert_int_equal(a->gone_reason, DERP_GONE_NOT_HERE);
+    close_fixture(&f);
+}
+
+static void leaving_is_told_to_who_received(void **state)
+{
+    (void)state;
+    struct relay_server_config server = {.open = true};
+    struct fixture f;
+    open_fixture(&f, &server);
+    struct derp_peer *a = add_peer(&f, 1);
+    struct derp_peer *b = add_peer(&f, 2);
+    run_until(&f, &a->ups, 1);
+    run_until(&f, &b->ups, 1);
+    assert_int_equal(relay_client_send(a->core, b->key, "x", 1), 0);
+    run_until(&f, &b->packets, 1);
+    relay_client_stop(a->core, derp_peer_now());
+    run_until(&f, &b->gones, 1);
+    assert_memory_equal(b->gone_key, a->key, 32);
+    assert_int_equal(b->gone_reason, DERP_GONE_DISCONNECTED);
+    close_fixture(&f);
+}
+
+/* b's socket is not read: first its kernel buffers fill, then its queue, then it is cut off. */
+static void who_does_not_read_is_cut_off_and_blocks_nobody(void **state)
+{
+    (void)state;
+    static uint8_t big[60000];
+    struct relay_server_config server = {.open = true,
+                                         .limits = {.write_stall_ns = 50 * NS_PER_MS}};
+    struct fixture f;
+    open_fixture(&f, &server);
+    struct derp_peer *a = add_peer(&f, 1);
+    struct derp_peer *c = add_peer(&f, 3);
+    struct derp_peer *b = add_peer(&f, 2);
+    run_until(&f, &a->ups, 1);
+    run_until(&f, &b->ups, 1);
+    run_until(&f, &c->ups, 1);
+    f.count = 2; /* b is stepped no more */
+    const struct relay_server_stats *stats = relay_uv_stats(f.relay);
+    uint64_t end = derp_peer_now() + 20 * NS_PER_S;
+    while (stats->closed[RELAY_CLOSE_STALLED] == 0) {
+        assert_true(derp_peer_now() < end);
+        (void)relay_client_send(a->core, b->key, big, sizeof(big));
+        step(&f);
+    }
+    assert_true(stats->dropped[RELAY_DROP_QUEUE_HEAD] > 0);
+    assert_int_equal(relay_client_send(a->core, c->key, "x", 1), 0);
+    run_until(&f, &c->packets, 1);
+    f.count = 3;
+    close_fixture(&f);
+}
+
+static void listens_on_even_when_memory_is_short(void **state)
+{
+    (void)state;
+    struct relay_server_config server = {.open = true};
+    struct fixture f;
+    open_fixture(&f, &server);
+    struct derp_peer *a = add_peer(&f, 1);
+    struct derp_peer *b = add_peer(&f, 2);
+    mem_fail_after(1);
+    run_until(&f, &a->downs, 1);
+    run_until(&f, &b->downs, 1);
+    mem_fail_after(0);
+    run_until(&f, &a->ups, 1);
+    run_until(&f, &b->ups, 1);
+    close_fixture(&f);
+}
+
+static void a_taken_port_is_an_error(void **state)
+{
+    (void)state;
+    struct relay_server_config server = {.open = true};
+    struct fixture f;
+    open_fixture(&f, &server);
+    struct relay_uv *second = NULL;
+    server.rng = pcg_rng(&f.pcg, 6);
+    struct relay_uv_config config = {.listen = &f.where, .listen_count = 1, .server = server};
+    assert_int_equal(relay_uv_start(&f.loop, &config, &second), UV_EADDRINUSE);
+    assert_null(second);
+    close_fixture(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(packets_pass_between_sockets),
+        cmocka_unit_test(a_key_that_is_not_admitted_is_closed),
+        cmocka_unit_test(an_absent_peer_is_told),
+        cmocka_unit_test(leaving_is_told_to_who_received),
+        cmocka_unit_test(who_does_not_read_is_cut_off_and_blocks_nobody),
+        cmocka_unit_test(listens_on_even_when_memory_is_short),
+        cmocka_unit_test(a_taken_port_is_an_error),
+    };
+    if (sodium_init() < 0) {
+        return 1;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,309 @@
+#include "proto/socks5.h"
+#include "support/hex.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define OK_REPLY "05000001000000000000"
+
+/* What a client sends and what it must get to see. */
+struct seed {
+    const char *input;
+    const char *output; /* up to the request or the failure */
+    enum socks5_state end;
+    const char *target; /* SOCKS5_REQUEST only */
+    size_t extra;       /* bytes at the end of input that are not the machine's */
+};
+
+static const struct seed seeds[] = {
+    {"050100", "0500", SOCKS5_READING, NULL, 0},
+    {"05020002", "0500", SOCKS5_READING, NULL, 0},
+    {"05020200", "0500", SOCKS5_READING, NULL, 0},
+    {"050401028000", "0500", SOCKS5_READING, NULL, 0},
+    {"0500", "05ff", SOCKS5_FAILED, NULL, 0},
+    {"050102", "05ff", SOCKS5_FAILED, NULL, 0},
+    {"0501020101610162", "05ff", SOCKS5_FAILED, NULL, 5},
+    {"05010201000161", "05ff", SOCKS5_FAILED, NULL, 4},
+    {"0502010a", "05ff", SOCKS5_FAILED, NULL, 0},
+    {"050100050100017f0000010050", "0500", SOCKS5_REQUEST, "127.0.0.1:80", 0},
+    {"05010005010003096c6f63616c686f73740050", "0500", SOCKS5_REQUEST, "localhost:80", 0},
+    {"05010005010003093132372e302e302e310050", "0500", SOCKS5_REQUEST, "127.0.0.1:80", 0},
+    {"05010005010003033a3a310050", "0500", SOCKS5_REQUEST, "[::1]:80", 0},
+    {"0501000501000420010db800000000000000000000000101bb", "0500", SOCKS5_REQUEST,
+     "[2001:db8::1]:443", 0},
+    {"0501000501000400000000000000000000ffff0a0000010016", "0500", SOCKS5_REQUEST, "10.0.0.1:22",
+     0},
+    {"0501000501000309484f4d452e50656572", "0500", SOCKS5_READING, NULL, 0},
+    {"0501000501000309484f4d452e506565721f90", "0500", SOCKS5_REQUEST, "home.peer:8080", 0},
+    {"050100050100030261000050", "050005010001000000000000", SOCKS5_FAILED, NULL, 0},
+    {"0501000501000302610a0050", "050005010001000000000000", SOCKS5_FAILED, NULL, 0},
+    {"05010005010003000050", "050005010001000000000000", SOCKS5_FAILED, NULL, 0},
+    {"05010005010003012e0050", "050005010001000000000000", SOCKS5_FAILED, NULL, 0},
+    {"050100050100020000", "050005080001000000000000", SOCKS5_FAILED, NULL, 2},
+    {"050100050900017f0000010050", "050005070001000000000000", SOCKS5_FAILED, NULL, 0},
+    {"050100050200017f0000010050", "050005070001000000000000", SOCKS5_FAILED, NULL, 0},
+    {"05010005030001000000000000", "050005070001000000000000", SOCKS5_FAILED, NULL, 0},
+    {"050100050900090000", "050005070001000000000000", SOCKS5_FAILED, NULL, 2},
+    {"050100040100017f0000010050", "050005010001000000000000", SOCKS5_FAILED, NULL, 9},
+    {"040100507f00000100", "", SOCKS5_FAILED, NULL, 8},
+    {"0401005000000001006c6f63616c686f737400", "", SOCKS5_FAILED, NULL, 18},
+    {"040100500000000000", "", SOCKS5_FAILED, NULL, 8},
+    {"434f4e4e454354205b3a3a315d3a383020485454502f312e310d0a0d0a", "", SOCKS5_FAILED, NULL, 28},
+    {"050100050100017f000001005016030105", "0500", SOCKS5_REQUEST, "127.0.0.1:80", 4},
+    {"050100050100017f0000010050050100", "0500", SOCKS5_REQUEST, "127.0.0.1:80", 3},
+    {"050102050100017f0000010050", "05ff", SOCKS5_FAILED, NULL, 10},
+};
+
+struct client {
+    struct socks5 s;
+    uint8_t out[64];
+    size_t out_len;
+};
+
+static void collect(struct client *c)
+{
+    /* One byte at a time, so that a short write by the caller is the rule here. */
+    while (socks5_output(&c->s, c->out + c->out_len, 1) == 1) {
+        c->out_len++;
+        assert_true(c->out_len < sizeof(c->out));
+    }
+}
+
+/* The bytes are copied to a block of just their size: a read past the end is a red test. */
+static size_t feed(struct client *c, const uint8_t *data, size_t len)
+{
+    uint8_t *copy = malloc(len ? len : 1);
+    assert_non_null(copy);
+    memcpy(copy, data, len);
+    size_t taken = socks5_input(&c->s, copy, len);
+    free(copy);
+    assert_true(taken <= len);
+    collect(c);
+    return taken;
+}
+
+static void assert_result(const struct client *c, const struct seed *seed, size_t left)
+{
+    uint8_t expected[64];
+    char text[TARGET_TEXT_MAX];
+    size_t len = hex_decode(expected, sizeof(expected), seed->output);
+    assert_int_equal(socks5_state(&c->s), seed->end);
+    assert_int_equal(c->out_len, len);
+    assert_memory_equal(c->out, expected, len);
+    assert_int_equal(left, seed->extra);
+    if (seed->target) {
+        assert_string_equal(target_format(socks5_target(&c->s), text), seed->target);
+    }
+    assert_int_equal(socks5_why(&c->s) != NULL, seed->end == SOCKS5_FAILED);
+}
+
+/* In pieces of `step` bytes; what is not taken ends it. */
+static void run_in_steps(const struct seed *seed, const uint8_t *data, size_t len, size_t step)
+{
+    struct client c = {0};
+    size_t done = 0;
+    socks5_init(&c.s);
+    while (done < len) {
+        size_t piece = step < len - done ? step : len - done;
+        size_t taken = feed(&c, data + done, piece);
+        done += taken;
+        if (taken < piece) {
+            break;
+        }
+    }
+    assert_result(&c, seed, len - done);
+}
+
+static void seeds_give_the_same_in_any_pieces(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(seeds); i++) {
+        uint8_t data[600];
+        size_t len = hex_decode(data, sizeof(data), seeds[i].input);
+        for (size_t step = 1; step <= len; step++) {
+            run_in_steps(&seeds[i], data, len, step);
+        }
+    }
+}
+
+static void seeds_give_the_same_split_at_every_position(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(seeds); i++) {
+        uint8_t data[600];
+        size_t len = hex_decode(data, sizeof(data), seeds[i].input);
+        for (size_t split = 0; split <= len; split++) {
+            struct client c = {0};
+            socks5_init(&c.s);
+            size_t taken = feed(&c, data, split);
+            taken += taken == split ? feed(&c, data + split, len - split) : 0;
+            assert_result(&c, &seeds[i], len - taken);
+        }
+    }
+}
+
+static void truncated_seeds_wait_for_more(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(seeds); i++) {
+        uint8_t data[600];
+        size_t len = hex_decode(data, sizeof(data), seeds[i].input) - seeds[i].extra;
+        for (size_t cut = 0; cut < len; cut++) {
+            struct client c = {0};
+            socks5_init(&c.s);
+            assert_int_equal(feed(&c, data, cut), cut);
+            assert_true(socks5_state(&c.s) < SOCKS5_REQUEST);
+            assert_null(socks5_why(&c.s));
+        }
+    }
+}
+
+static void greeting_of_255_methods_is_no_negative_count(void **state)
+{
+    (void)state;
+    for (size_t n = 127; n <= 255; n++) {
+        uint8_t data[2 + 255 + 10] = {5, (uint8_t)n};
+        memset(data + 2, 0x80, n);
+        data[2 + n - 1] = 0; /* the only good one comes last */
+        hex_decode(data + 2 + n, 10, "050100017f0000010050");
+        struct client c = {0};
+        socks5_init(&c.s);
+        assert_int_equal(feed(&c, data, 2 + n - 1), 2 + n - 1);
+        assert_int_equal(c.out_len, 0);
+        assert_int_equal(feed(&c, data + 2 + n - 1, 11), 11);
+        assert_int_equal(socks5_state(&c.s), SOCKS5_REQUEST);
+        assert_memory_equal(c.out, "\x05\x00", 2);
+    }
+}
+
+static void greeting_of_255_strange_methods_is_refused(void **state)
+{
+    (void)state;
+    uint8_t data[2 + 255] = {5, 255};
+    memset(data + 2, 0xff, 255);
+    struct client c = {0};
+    socks5_init(&c.s);
+    assert_int_equal(feed(&c, data, sizeof(data)), sizeof(data));
+    assert_int_equal(socks5_state(&c.s), SOCKS5_FAILED);
+    assert_memory_equal(c.out, "\x05\xff", 2);
+}
+
+static void name_of_255_bytes_is_taken_whole(void **state)
+{
+    (void)state;
+    uint8_t data[4 + 1 + 255 + 2 + 1] = {5, 1, 0, 3, 255};
+    memset(data + 5, 'a', 255);
+    data[4 + 1 + 255 + 1] = 80;
+    struct client c = {0};
+    socks5_init(&c.s);
+    feed(&c, (const uint8_t *)"\x05\x01\x00", 3);
+    assert_int_equal(feed(&c, data, sizeof(data)), sizeof(data) - 1);
+    assert_int_equal(socks5_state(&c.s), SOCKS5_REQUEST);
+    assert_int_equal(strlen(socks5_target(&c.s)->name), 255);
+    assert_int_equal(socks5_target(&c.s)->port, 80);
+}
+
+static void start_request(struct client *c)
+{
+    static const uint8_t data[] = {5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, 0, 80};
+    memset(c, 0, sizeof(*c));
+    socks5_init(&c->s);
+    assert_int_equal(feed(c, data, sizeof(data)), sizeof(data));
+    assert_int_equal(socks5_state(&c->s), SOCKS5_REQUEST);
+    c->out_len = 0;
+}
+
+static void success_tells_the_bound_address_in_ten_bytes(void **state)
+{
+    (void)state;
+    struct client c;
+    struct addr v4 = addr_ipv4(192, 0, 2, 7, 0x1234);
+    struct addr v6 = {.family = ADDR_IPV6, .port = 9, .ip = {[15] = 1}};
+    const struct addr *bound[] = {&v4, &v6, NULL};
+    const char *expected[] = {"05000001c00002071234", OK_REPLY, OK_REPLY};
+    for (size_t i = 0; i < COUNT(bound); i++) {
+        uint8_t bytes[SOCKS5_REPLY_LEN];
+        start_request(&c);
+        socks5_reply(&c.s, SOCKS5_REP_OK, bound[i]);
+        collect(&c);
+        assert_int_equal(hex_decode(bytes, sizeof(bytes), expected[i]), SOCKS5_REPLY_LEN);
+        assert_int_equal(c.out_len, SOCKS5_REPLY_LEN);
+        assert_memory_equal(c.out, bytes, SOCKS5_REPLY_LEN);
+        assert_int_equal(socks5_state(&c.s), SOCKS5_OPEN);
+    }
+}
+
+static void every_refusal_carries_its_code_and_ends(void **state)
+{
+    (void)state;
+    for (int rep = SOCKS5_REP_FAILURE; rep <= SOCKS5_REP_BAD_ADDRESS_TYPE; rep++) {
+        struct client c;
+        start_request(&c);
+        socks5_reply(&c.s, (enum socks5_rep)rep, NULL);
+        collect(&c);
+        assert_int_equal(c.out_len, SOCKS5_REPLY_LEN);
+        assert_int_equal(c.out[1], rep);
+        assert_int_equal(socks5_state(&c.s), SOCKS5_FAILED);
+        assert_null(socks5_why(&c.s));
+    }
+}
+
+static void bytes_after_the_request_stay_with_the_caller(void **state)
+{
+    (void)state;
+    struct client c;
+    start_request(&c);
+    assert_int_equal(feed(&c, (const uint8_t *)"hello", 5), 0);
+    socks5_reply(&c.s, SOCKS5_REP_OK, NULL);
+    assert_int_equal(feed(&c, (const uint8_t *)"hello", 5), 0);
+    start_request(&c);
+    socks5_reply(&c.s, SOCKS5_REP_REFUSED, NULL);
+    assert_int_equal(feed(&c, (const uint8_t *)"hello", 5), 0);
+}
+
+static void reply_follows_an_unsent_choice(void **state)
+{
+    (void)state;
+    static const uint8_t data[] = {5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, 0, 80};
+    struct socks5 s;
+    uint8_t out[32];
+    socks5_init(&s);
+    assert_int_equal(socks5_input(&s, data, sizeof(data)), sizeof(data));
+    socks5_reply(&s, SOCKS5_REP_OK, NULL);
+    assert_int_equal(socks5_output(&s, out, sizeof(out)), SOCKS5_OUT_MAX);
+    assert_memory_equal(out, "\x05\x00\x05\x00\x00\x01", 6);
+    assert_int_equal(socks5_output(&s, out, sizeof(out)), 0);
+}
+
+static void states_have_names(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"greeting", "reading", "request", "open", "failed"};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        assert_string_equal(socks5_state_name((enum socks5_state)i), names[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(seeds_give_the_same_in_any_pieces),
+        cmocka_unit_test(seeds_give_the_same_split_at_every_position),
+        cmocka_unit_test(truncated_seeds_wait_for_more),
+        cmocka_unit_test(greeting_of_255_methods_is_no_negative_count),
+        cmocka_unit_test(greeting_of_255_strange_methods_is_refused),
+        cmocka_unit_test(name_of_255_bytes_is_taken_whole),
+        cmocka_unit_test(success_tells_the_bound_address_in_ten_bytes),
+        cmocka_unit_test(every_refusal_carries_its_code_and_ends),
+        cmocka_unit_test(bytes_after_the_request_stay_with_the_caller),
+        cmocka_unit_test(reply_follows_an_unsent_choice),
+        cmocka_unit_test(states_have_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

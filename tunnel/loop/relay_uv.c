@@ -1,0 +1,429 @@
+#include "loop/relay_uv.h"
+
+#include <base/check.h>
+#include <base/clock.h>
+#include <base/err.h>
+#include <base/heap.h>
+#include <base/mem.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/queue.h>
+
+enum {
+    READ_BYTES = 64 << 10,
+    SPANS_MAX = 16,
+    PIECE_BYTES = 16 << 10,
+    BACKLOG = 512,
+    KEEP_ALIVE_S = 60,
+};
+
+struct client {
+    struct relay_uv *relay;
+    uint64_t id;
+    uv_tcp_t tcp;
+    uv_write_t write;
+    size_t write_len;
+    bool writing;
+};
+
+struct listener {
+    struct relay_uv *relay;
+    uv_tcp_t tcp;
+    bool waiting; /* a connection came when there was no memory to take it */
+};
+
+struct relay_uv {
+    uv_loop_t *loop;
+    struct relay_server *server;
+    struct client **clients; /* by slot */
+    struct listener listeners[RELAY_UV_LISTEN_MAX];
+    size_t listeners_count;
+    uv_timer_t timer;
+    uint64_t timer_at;
+    struct client refused; /* takes, and closes, what finds no memory */
+    bool refusing;
+    size_t handles; /* not closed yet */
+    bool stopping;
+    void (*done)(void *user);
+    void *user;
+    char read_buffer[READ_BYTES];
+};
+
+static struct addr addr_of(const struct sockaddr_storage *ss)
+{
+    struct addr a = {0};
+    if (ss->ss_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, ss, sizeof(in));
+        a.family = ADDR_IPV4;
+        a.port = ntohs(in.sin_port);
+        memcpy(a.ip, &in.sin_addr, 4);
+    } else if (ss->ss_family == AF_INET6) {
+        struct sockaddr_in6 in6;
+        memcpy(&in6, ss, sizeof(in6));
+        a.family = ADDR_IPV6;
+        a.port = ntohs(in6.sin6_port);
+        a.scope = in6.sin6_scope_id;
+        memcpy(a.ip, &in6.sin6_addr, 16);
+    }
+    return a;
+}
+
+static void addr_to(const struct addr *a, struct sockaddr_storage *ss)
+{
+    memset(ss, 0, sizeof(*ss));
+    if (a->family == ADDR_IPV4) {
+        struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(a->port)};
+        memcpy(&in.sin_addr, a->ip, 4);
+        memcpy(ss, &in, sizeof(in));
+    } else {
+        struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(a->port)};
+        in6.sin6_scope_id = a->scope;
+        memcpy(&in6.sin6_addr, a->ip, 16);
+        memcpy(ss, &in6, sizeof(in6));
+    }
+}
+
+static void finish(struct relay_uv *r)
+{
+    void (*done)(void *user) = r->done;
+    void *user = r->user;
+    relay_server_free(r->server);
+    mem_free(r->clients);
+    mem_free(r);
+    if (done) {
+        done(user);
+    }
+}
+
+/* The last handle to close while stopping ends it all. */
+static void handle_gone(struct relay_uv *r)
+{
+    CHECK(r->handles > 0);
+    r->handles--;
+    if (r->handles == 0 && r->stopping) {
+        finish(r);
+    }
+}
+
+static void on_client_closed(uv_handle_t *handle)
+{
+    struct client *c = handle->data;
+    struct relay_uv *r = c->relay;
+    mem_free(c);
+    handle_gone(r);
+}
+
+static void on_part_closed(uv_handle_t *handle)
+{
+    handle_gone(handle->data);
+}
+
+/* The server has forgotten it already or is told here; the memory goes with the handle. */
+static void drop_client(struct client *c, uint64_t now)
+{
+    if (uv_is_closing((uv_handle_t *)&c->tcp)) {
+        return;
+    }
+    relay_server_closed(c->relay->server, c->id, now);
+    c->relay->clients[(uint32_t)c->id] = NULL;
+    uv_close((uv_handle_t *)&c->tcp, on_client_closed);
+}
+
+static void run_events(struct relay_uv *r, uint64_t now);
+
+static void on_written(uv_write_t *req, int status)
+{
+    struct client *c = req->data;
+    uint64_t now = uv_hrtime();
+    if (status == UV_ECANCELED) {
+        return; /* being closed */
+    }
+    c->writing = false;
+    if (status < 0) {
+        drop_client(c, now);
+    } else {
+        relay_server_sent(c->relay->server, c->id, c->write_len, now);
+    }
+    run_events(c->relay, now);
+}
+
+/* The socket is full: one piece is left with libuv, which tells when it has gone. */
+static void write_later(struct client *c, const uv_buf_t *first, uint64_t now)
+{
+    uv_buf_t piece = *first;
+    piece.len = piece.len < PIECE_BYTES ? piece.len : PIECE_BYTES;
+    c->write_len = piece.len;
+    c->writing = true;
+    c->write.data = c;
+    if (uv_write(&c->write, (uv_stream_t *)&c->tcp, &piece, 1, on_written)) {
+        c->writing = false;
+        drop_client(c, now);
+    }
+}
+
+static void flush(struct client *c, uint64_t now)
+{
+    struct relay_span spans[SPANS_MAX];
+    uv_buf_t bufs[SPANS_MAX];
+    size_t n;
+    while (!c->writing && !uv_is_closing((uv_handle_t *)&c->tcp) &&
+           (n = relay_server_output(c->relay->server, c->id, spans, SPANS_MAX, now)) > 0) {
+        for (size_t i = 0; i < n; i++) {
+            /* libuv's buffers have no const; it only reads from them here. */
+            memcpy(&bufs[i].base, &spans[i].data, sizeof(bufs[i].base));
+            bufs[i].len = spans[i].len;
+        }
+        int sent = uv_try_write((uv_stream_t *)&c->tcp, bufs, (unsigned)n);
+        if (sent > 0) {
+            relay_server_sent(c->relay->server, c->id, (size_t)sent, now);
+        } else if (sent == UV_EAGAIN || sent == 0) {
+            write_later(c, &bufs[0], now);
+        } else {
+            drop_client(c, now);
+        }
+    }
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
+{
+    (void)suggested;
+    const struct client *c = handle->data;
+    *out = uv_buf_init(c->relay->read_buffer, READ_BYTES);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct client *c = stream->data;
+    struct relay_uv *r = c->relay;
+    uint64_t now = uv_hrtime();
+    if (n < 0) {
+        drop_client(c, now);
+    } else if (n > 0) {
+        relay_server_input(r->server, c->id, buf->base, (size_t)n, now);
+    }
+    run_events(r, now);
+}
+
+static void take_event(struct client *c, const struct relay_server_event *ev, uint64_t now)
+{
+    switch (ev->type) {
+    case RELAY_SERVER_EV_WRITABLE:
+        flush(c, now);
+        break;
+    case RELAY_SERVER_EV_CLOSE:
+        drop_client(c, now);
+        break;
+    case RELAY_SERVER_EV_PAUSE:
+        uv_read_stop((uv_stream_t *)&c->tcp);
+        break;
+    case RELAY_SERVER_EV_RESUME:
+        if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read)) {
+            drop_client(c, now);
+        }
+        break;
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct relay_uv *r = timer->data;
+    uint64_t now = uv_hrtime();
+    r->timer_at = TIME_NEVER;
+    relay_server_tick(r->server, now);
+    run_events(r, now);
+}
+
+/* libuv counts milliseconds; rounding up keeps a timer from firing a moment too early. */
+static void set_timer(struct relay_uv *r, uint64_t now)
+{
+    uint64_t next = relay_server_next_ns(r->server);
+    if (next >= r->timer_at || r->stopping) {
+        return;
+    }
+    r->timer_at = next;
+    CHECK(uv_timer_start(&r->timer, on_timer, time_since(now, next) / NS_PER_MS + 1, 0) == 0);
+}
+
+static void run_events(struct relay_uv *r, uint64_t now)
+{
+    struct relay_server_event ev;
+    while (relay_server_event(r->server, &ev)) {
+        struct client *c = r->clients[(uint32_t)ev.id];
+        if (c && c->id == ev.id) {
+            take_event(c, &ev, now);
+        }
+    }
+    set_timer(r, now);
+}
+
+static struct addr peer_of(const uv_tcp_t *tcp)
+{
+    struct sockaddr_storage ss = {0};
+    int len = (int)sizeof(ss);
+    if (uv_tcp_getpeername(tcp, (struct sockaddr *)&ss, &len)) {
+        return (struct addr){0}; /* already gone: the first read will say so */
+    }
+    struct addr a = addr_of(&ss);
+    return addr_normalize(&a);
+}
+
+/* Registers the accepted connection with the server; on failure the caller closes it. */
+static int admit(struct relay_uv *r, struct client *c, uint64_t now)
+{
+    struct addr from = peer_of(&c->tcp);
+    int err = relay_server_accept(r->server, &from, now, &c->id);
+    if (err) {
+        return err;
+    }
+    r->clients[(uint32_t)c->id] = c;
+    /* Neither is vital, and a socket that is gone already refuses both. */
+    (void)uv_tcp_nodelay(&c->tcp, 1);
+    (void)uv_tcp_keepalive(&c->tcp, 1, KEEP_ALIVE_S);
+    err = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
+    if (err) {
+        relay_server_closed(r->server, c->id, now);
+        r->clients[(uint32_t)c->id] = NULL;
+    }
+    return err;
+}
+
+static void refuse_connection(struct listener *l);
+
+static void on_refused_closed(uv_handle_t *handle)
+{
+    struct client *c = handle->data;
+    struct relay_uv *r = c->relay;
+    r->refusing = false;
+    for (size_t i = 0; i < r->listeners_count && !r->stopping; i++) {
+        if (r->listeners[i].waiting && !r->refusing) {
+            refuse_connection(&r->listeners[i]);
+        }
+    }
+    handle_gone(r);
+}
+
+/* libuv listens no more until what came in is accepted, so it is, and closed at once. */
+static void refuse_connection(struct listener *l)
+{
+    struct relay_uv *r = l->relay;
+    struct client *c = &r->refused;
+    l->waiting = r->refusing || uv_tcp_init(r->loop, &c->tcp);
+    if (l->waiting) {
+        return;
+    }
+    r->refusing = true;
+    r->handles++;
+    c->relay = r;
+    c->tcp.data = c;
+    (void)uv_accept((uv_stream_t *)&l->tcp, (uv_stream_t *)&c->tcp);
+    uv_close((uv_handle_t *)&c->tcp, on_refused_closed);
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct listener *l = container_of(stream, struct listener, tcp);
+    struct relay_uv *r = l->relay;
+    uint64_t now = uv_hrtime();
+    if (status < 0) {
+        return; /* out of descriptors, most likely: libuv goes on listening */
+    }
+    struct client *c = mem_new(1, sizeof(*c));
+    if (!c || uv_tcp_init(r->loop, &c->tcp)) {
+        mem_free(c);
+        refuse_connection(l);
+        return;
+    }
+    c->relay = r;
+    c->tcp.data = c;
+    r->handles++;
+    if (uv_accept(stream, (uv_stream_t *)&c->tcp) || admit(r, c, now)) {
+        uv_close((uv_handle_t *)&c->tcp, on_client_closed);
+    }
+    run_events(r, now);
+}
+
+static int listen_on(struct relay_uv *r, const struct addr *where)
+{
+    struct listener *l = &r->listeners[r->listeners_count];
+    struct sockaddr_storage ss;
+    addr_to(where, &ss);
+    int err = uv_tcp_init(r->loop, &l->tcp);
+    if (err) {
+        return err;
+    }
+    l->relay = r;
+    l->tcp.data = r;
+    r->listeners_count++;
+    r->handles++;
+    err = uv_tcp_bind(&l->tcp, (const struct sockaddr *)&ss, 0);
+    return err ? err : uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
+}
+
+int relay_uv_start(uv_loop_t *loop, const struct relay_uv_config *config, struct relay_uv **out)
+{
+    CHECK(config->listen_count > 0 && config->listen_count <= RELAY_UV_LISTEN_MAX);
+    struct relay_uv *r = mem_new(1, sizeof(*r));
+    if (!r) {
+        return ERR_NO_MEMORY;
+    }
+    r->loop = loop;
+    r->timer_at = TIME_NEVER;
+    r->timer.data = r;
+    CHECK(uv_timer_init(loop, &r->timer) == 0); /* cannot fail, says libuv */
+    r->handles = 1;
+    r->server = relay_server_new(&config->server);
+    int err = r->server ? 0 : ERR_NO_MEMORY;
+    if (!err) {
+        r->clients = mem_new(relay_server_slots(r->server), sizeof(struct client *));
+        err = r->clients ? 0 : ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < config->listen_count && !err; i++) {
+        err = listen_on(r, &config->listen[i]);
+    }
+    if (err) {
+        relay_uv_stop(r, NULL, NULL);
+        return err;
+    }
+    *out = r;
+    return 0;
+}
+
+int relay_uv_address(const struct relay_uv *r, size_t i, struct addr *out)
+{
+    struct sockaddr_storage ss = {0};
+    int len = (int)sizeof(ss);
+    if (i >= r->listeners_count) {
+        return ERR_NOT_FOUND;
+    }
+    int err = uv_tcp_getsockname(&r->listeners[i].tcp, (struct sockaddr *)&ss, &len);
+    if (!err) {
+        *out = addr_of(&ss);
+    }
+    return err;
+}
+
+const struct relay_server_stats *relay_uv_stats(const struct relay_uv *r)
+{
+    return relay_server_stats(r->server);
+}
+
+void relay_uv_stop(struct relay_uv *r, void (*done)(void *user), void *user)
+{
+    uint64_t now = uv_hrtime();
+    CHECK(!r->stopping);
+    r->stopping = true;
+    r->done = done;
+    r->user = user;
+    for (size_t i = 0; i < r->listeners_count; i++) {
+        uv_close((uv_handle_t *)&r->listeners[i].tcp, on_part_closed);
+    }
+    for (size_t i = 0; r->clients && i < relay_server_slots(r->server); i++) {
+        if (r->clients[i]) {
+            drop_client(r->clients[i], now);
+        }
+    }
+    uv_close((uv_handle_t *)&r->timer, on_part_closed);
+}

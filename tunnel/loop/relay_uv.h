@@ -1,0 +1,38 @@
+/* A relay on libuv: TCP listeners and connections that drive relay_server.
+ *
+ * One read buffer serves all; writes go out at once where the socket takes them, and in pieces of
+ * at most 16 KiB where it does not, so that a slow client still shows progress. No allocation per
+ * packet. All calls and callbacks happen on the loop's thread.
+ */
+#ifndef LOOP_RELAY_UV_H
+#define LOOP_RELAY_UV_H
+
+#include "relay/relay_server.h"
+
+#include <base/addr.h>
+
+#include <stddef.h>
+#include <uv.h>
+
+enum { RELAY_UV_LISTEN_MAX = 16 };
+
+struct relay_uv;
+
+struct relay_uv_config {
+    const struct addr *listen; /* port 0 = any */
+    size_t listen_count;       /* 1..RELAY_UV_LISTEN_MAX */
+    struct relay_server_config server;
+};
+
+/* Listens. 0 and *out, or a negative error (libuv's or ours); on failure the loop may have handles
+ * left to close, so run it once more before closing it. */
+int relay_uv_start(uv_loop_t *loop, const struct relay_uv_config *config, struct relay_uv **out);
+
+/* Where the i-th listener is bound. 0 or a negative error. */
+int relay_uv_address(const struct relay_uv *r, size_t i, struct addr *out);
+const struct relay_server_stats *relay_uv_stats(const struct relay_uv *r);
+
+/* Closes everything and frees r, then calls done(user), if not NULL, from the loop. */
+void relay_uv_stop(struct relay_uv *r, void (*done)(void *user), void *user);
+
+#endif

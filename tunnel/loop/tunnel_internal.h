@@ -1,0 +1,95 @@
+/* Shared by tunnel_uv.c (rounds, start, stop), tunnel_config.c (a node out of a configuration) and
+ * tunnel_stream.c (streams and what the program hung on them).
+ */
+#ifndef LOOP_TUNNEL_INTERNAL_H
+#define LOOP_TUNNEL_INTERNAL_H
+
+#include <adit/adit.h>
+
+#include <base/mem.h>
+
+#define uthash_malloc(size) mem_new(1, size)
+#define uthash_free(p, size) mem_free(p)
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+#include <uv.h>
+
+#include "loop/relay_link_uv.h"
+#include "loop/resolve_uv.h"
+#include "loop/udp_uv.h"
+
+enum {
+    TUNNEL_HOST_MAX = 256,
+    TUNNEL_FILE_MAX = 1024,
+};
+
+/* What the program hung on a stream. */
+struct stream_user {
+    uint64_t stream;
+    void *user;
+    UT_hash_handle hh;
+};
+
+/* A configured endpoint whose name is looked up at each handshake. */
+struct endpoint_lookup {
+    struct adit *adit;
+    size_t peer, endpoint;
+    char host[TUNNEL_HOST_MAX];
+    uint16_t port;
+    struct resolve_uv *resolve;
+};
+
+struct relay_entry {
+    char *name;
+    char *host;
+    char *host_header;
+    char *path;
+    uint16_t port;
+    struct relay_link_uv *link;
+};
+
+struct adit {
+    uv_loop_t *loop;
+    struct node *node;
+    struct udp_uv *udp;
+    uv_prepare_t prepare;
+    uv_timer_t timer;
+    const struct log *log;
+    void (*handler)(void *user, const struct adit_event *ev);
+    void *user;
+    void (*stopped)(void *user);
+    void *stopped_user;
+    int open_handles;
+    bool work; /* the node may have events or output */
+    bool stopping;
+    bool pumping;
+
+    struct node_batch blocked; /* len 0 = none: a batch that the socket did not take yet */
+    struct stream_user *streams;
+    struct relay_entry relays[NODE_RELAYS_MAX];
+    size_t relay_count;
+    char **peer_names;
+    size_t peer_count;
+    struct endpoint_lookup *lookups; /* NODE_ENDPOINTS_MAX for each peer */
+
+    char state_file[TUNNEL_FILE_MAX]; /* empty = none */
+    uint64_t stored_timestamp;
+    uint64_t unsent;
+};
+
+/* --- tunnel_config.c --- */
+
+/* Copies what is kept of the configuration and makes the node. 0 or an error. */
+int tunnel_make_node(struct adit *a, const struct adit_config *config);
+/* Tells the node the endpoints that are addresses; names are looked up when it asks. */
+void tunnel_tell_literals(struct adit *a, const struct adit_config *config);
+void tunnel_free_config(struct adit *a);
+/* The timestamp that may be used next has to be on disk before a message with it goes out. */
+void tunnel_store_timestamp(struct adit *a);
+
+/* --- tunnel_stream.c --- */
+
+void tunnel_stream_event(struct adit *a, const struct node_event *in, enum adit_event_type type);
+void tunnel_free_streams(struct adit *a);
+
+#endif

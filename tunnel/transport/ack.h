@@ -1,0 +1,43 @@
+/* Which packets of one of the peer's paths arrived, and when to tell it (RFC 9000 section 13.2).
+ *
+ * An acknowledgement is due after every second ack-eliciting packet, at once when one came out of
+ * order, else max_ack_delay after the first. Due does not mean sent: what arrives before the
+ * caller gets to send goes into the same one.
+ */
+#ifndef TRANSPORT_ACK_H
+#define TRANSPORT_ACK_H
+
+#include <stdbool.h>
+
+#include "transport/ranges.h"
+#include "wire/frame.h"
+
+struct ack {
+    struct ranges got;
+    uint64_t floor;      /* numbers below count as seen */
+    uint64_t largest_ns; /* when the largest came */
+    uint64_t due_ns;     /* TIME_NEVER = nothing to tell, 0 = now */
+    uint64_t received;   /* packets */
+    uint32_t eliciting;  /* since the last acknowledgement */
+    uint32_t untold;     /* the same, since the peer last confirmed one or was asked to */
+    uint8_t reply;       /* our path that answers; 0 = the used one */
+};
+
+void ack_init(struct ack *a);
+void ack_deinit(struct ack *a);
+
+bool ack_has_seen(const struct ack *a, uint64_t number);
+/* 0 or ERR_NO_MEMORY: the packet then counts as not received. */
+int ack_on_received(struct ack *a, uint64_t number, bool eliciting, uint64_t delay_ns,
+                    uint64_t now);
+/* Fills in the frame; false if nothing ever came. */
+bool ack_make(const struct ack *a, struct frame_ack *out, uint64_t now);
+void ack_on_sent(struct ack *a);
+/* True if so many ranges pile up that the peer should confirm an acknowledgement, so that they can
+ * be forgotten. Needs many packets each time, or two idle ends would keep asking each other. */
+bool ack_wants_confirmation(const struct ack *a);
+void ack_on_asked(struct ack *a);
+/* The peer has seen our acknowledgement up to `largest`: what lies well below is told for good. */
+void ack_on_confirmed(struct ack *a, uint64_t largest);
+
+#endif

@@ -1,0 +1,147 @@
+/* The end of streams and of the session. */
+#include "transport/conn.h"
+
+#include <base/check.h>
+#include <base/err.h>
+
+#include "transport/conn_internal.h"
+
+#include <string.h>
+
+void conn_unlink(struct conn *c, struct stream *s)
+{
+    if (s->control_queued) {
+        TAILQ_REMOVE(&c->control, s, control_link);
+    }
+    if (s->control_held) {
+        TAILQ_REMOVE(&c->held, s, control_link);
+    }
+    if (s->events_queued) {
+        TAILQ_REMOVE(&c->events, s, event_link);
+    }
+    s->control_queued = s->control_held = s->events_queued = false;
+    sched_remove(&c->sched, s);
+}
+
+void conn_drop_stream(struct conn *c, struct stream *s)
+{
+    struct conn_ids *ids = s->local ? &c->ours : &c->theirs;
+    conn_unlink(c, s);
+    table_remove(&c->streams, s->id);
+    ids->open--;
+    ids->gone++;
+    stream_free(s);
+    conn_update_limits(c);
+}
+
+void conn_forget_stream(struct conn *c, struct stream *s)
+{
+    struct conn_ids *ids = s->local ? &c->ours : &c->theirs;
+    conn_unlink(c, s);
+    table_remove(&c->streams, s->id);
+    ids->open--;
+    c->stats.streams_opened--;
+    c->stats.streams_refused++;
+    stream_free(s);
+}
+
+void conn_update_limits(struct conn *c)
+{
+    uint64_t limit = c->theirs.gone + c->limits.streams_max;
+    uint64_t left = c->theirs.limit - c->theirs.next;
+    if (limit > c->theirs.limit && left <= c->limits.streams_max / 2) {
+        c->theirs.limit = limit;
+        c->streams_pending = true;
+    }
+}
+
+void conn_check_over(struct conn *c, struct stream *s)
+{
+    if (!stream_is_over(s) || (s->events & STREAM_EVENT_GONE)) {
+        return;
+    }
+    s->control = 0;
+    conn_raise(c, s, STREAM_EVENT_GONE);
+}
+
+void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause)
+{
+    s->events &= (uint8_t) ~(STREAM_EVENT_READABLE | STREAM_EVENT_WRITABLE);
+    s->over_told = true;
+    if (!s->local && !s->hello_acked) {
+        s->control &= (uint8_t)~STREAM_CONTROL_HELLO; /* an accept means nothing any more */
+        s->hello_made = false;
+    }
+    if (stream_reset(s, cause)) {
+        sched_remove(&c->sched, s);
+        conn_want_control(c, s, STREAM_CONTROL_RESET);
+    }
+    uint64_t unread = stream_discard(s);
+    s->control &= (uint8_t)~STREAM_CONTROL_CREDIT;
+    conn_consume_session(c, unread, c->now);
+    conn_check_over(c, s);
+}
+
+int conn_stream_abort(struct conn *c, uint64_t id, uint64_t cause)
+{
+    struct stream *s = conn_find(c, id);
+    if (!s || stream_is_over(s)) {
+        return ERR_NOT_FOUND;
+    }
+    if (s->over_told) {
+        return 0;
+    }
+    s->cause = cause;
+    conn_end_stream(c, s, cause);
+    if (!stream_is_received(s)) {
+        conn_want_control(c, s, STREAM_CONTROL_STOP);
+    }
+    return 0;
+}
+
+void conn_close(struct conn *c, uint64_t cause, const char *text)
+{
+    if (c->state != CONN_OPEN) {
+        return;
+    }
+    c->state = c->started ? CONN_CLOSING : CONN_CLOSED;
+    c->closing.cause = cause;
+    size_t len = strlen(text);
+    if (len > FRAME_CLOSE_TEXT_MAX) {
+        len = FRAME_CLOSE_TEXT_MAX;
+    }
+    memcpy(c->closing.text, text, len);
+    c->closing.text[len] = '\0';
+}
+
+/* Ends a stream on this side alone. A stream that the application never heard of just goes. */
+static void abandon_stream(struct conn *c, struct stream *s, uint64_t cause)
+{
+    bool unknown = !s->local && (!s->hello_seen || (s->events & STREAM_EVENT_HELLO));
+    if (unknown) {
+        conn_drop_stream(c, s);
+        return;
+    }
+    bool told = s->over_told || (s->events & STREAM_EVENT_GONE);
+    conn_end_stream(c, s, cause);
+    s->control = 0;
+    if (!told) {
+        s->event_cause = cause;
+        conn_raise(c, s, STREAM_EVENT_RESET);
+    }
+    conn_raise(c, s, STREAM_EVENT_GONE);
+}
+
+void conn_abandon(struct conn *c, uint64_t cause)
+{
+    c->state = CONN_CLOSED;
+    size_t at = 0;
+    struct stream *s;
+    while ((s = table_next(&c->streams, &at)) != NULL) {
+        size_t count = c->streams.count;
+        abandon_stream(c, s, cause);
+        if (c->streams.count < count) {
+            at--; /* another may have moved to its slot */
+        }
+    }
+}

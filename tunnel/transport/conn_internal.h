@@ -1,0 +1,141 @@
+/* struct conn, shared by the conn_*.c files of this folder only.
+ *
+ *   conn.c         life, paths, what it tells about itself
+ *   conn_recv.c    payload -> frames -> streams
+ *   conn_settle.c  acknowledgements, and what becomes of frames that arrived or were lost
+ *   conn_send.c    what goes into the next packet
+ *   conn_timer.c   deadlines
+ *   conn_stream.c  the application's calls
+ *   conn_close.c   the end of streams and of the session
+ *   conn_event.c   what the application fetches
+ */
+#ifndef TRANSPORT_CONN_INTERNAL_H
+#define TRANSPORT_CONN_INTERNAL_H
+
+#include "transport/ack.h"
+#include "transport/conn.h"
+#include "transport/flow.h"
+#include "transport/path.h"
+#include "transport/sched.h"
+#include "transport/stream.h"
+#include "transport/table.h"
+
+enum conn_state {
+    CONN_OPEN,
+    CONN_CLOSING, /* one CLOSE has to go out */
+    CONN_CLOSED,
+};
+
+/* Our ids, or the peer's. */
+struct conn_ids {
+    uint64_t next;  /* index of the next stream to open, or of the next not seen */
+    uint64_t limit; /* indexes below may be opened */
+    uint64_t open;  /* streams of this side in the table */
+    uint64_t gone;  /* streams of this side that came and went */
+};
+
+struct conn {
+    struct conn_limits limits;
+    struct conn_peer_limits peer;
+    struct rng rng;
+    const struct log *log;
+    bool even;
+    bool started;
+    enum conn_state state;
+    uint64_t now; /* of the last call that had one */
+    uint8_t used;
+    struct path paths[PACKET_PATHS_MAX];
+    struct ack acks[PACKET_PATHS_MAX];
+
+    struct table streams;
+    struct conn_ids ours;
+    struct conn_ids theirs;
+    struct ranges unseen;       /* their indexes below next of which nothing came yet */
+    struct stream_list control; /* streams with control frames to send */
+    struct stream_list held;    /* streams that the peer does not allow yet */
+    struct stream_list events;  /* streams with events */
+    struct sched sched;
+
+    struct flow credit;  /* of the session, for the peer */
+    uint64_t send_limit; /* of the session, by the peer */
+    uint64_t send_used;
+    bool credit_pending;  /* MAX_DATA */
+    bool streams_pending; /* MAX_STREAMS */
+    bool starved;         /* a writer got no room for want of memory */
+
+    struct {
+        size_t count;
+        struct frame_candidate list[FRAME_CANDIDATES_MAX];
+        uint64_t version;
+        bool pending;
+    } candidates;
+
+    struct {
+        uint64_t cause;
+        char text[FRAME_CLOSE_TEXT_MAX + 1];
+    } closing;
+
+    /* events of the whole session: one place each */
+    uint32_t suspects; /* bit per path */
+    bool candidates_event;
+    bool closed_event;
+    uint64_t closed_cause;
+    struct {
+        size_t count;
+        struct frame_candidate list[FRAME_CANDIDATES_MAX];
+        uint8_t path; /* by which packet it came, so that an older one does not replace it */
+        uint64_t number;
+    } peer_candidates;
+
+    struct conn_stats stats;
+    struct frame frame; /* being read; large, so not on the stack */
+};
+
+/* --- streams, for all parts --- */
+
+static inline struct stream *conn_find(const struct conn *c, uint64_t id)
+{
+    return table_find(&c->streams, id);
+}
+
+/* Makes a stream and puts it in the table; NULL when out of memory. */
+struct stream *conn_add_stream(struct conn *c, uint64_t id, bool local);
+/* The end of one that came and went; and of one that could not be made after all. */
+void conn_drop_stream(struct conn *c, struct stream *s);
+void conn_forget_stream(struct conn *c, struct stream *s);
+/* Queues control frames (STREAM_CONTROL_*). */
+void conn_want_control(struct conn *c, struct stream *s, uint8_t frames);
+void conn_raise(struct conn *c, struct stream *s, uint8_t event);
+/* Takes one of a list's streams out of every list it is in. */
+void conn_unlink(struct conn *c, struct stream *s);
+/* Raises GONE when nothing is left to do. */
+void conn_check_over(struct conn *c, struct stream *s);
+/* Both directions end: our side is reset, what still comes is thrown away. */
+void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause);
+/* The application, or nobody, has taken `len` bytes: session credit. */
+void conn_consume_session(struct conn *c, uint64_t len, uint64_t now);
+/* Peers' streams come and go: raises what they may open. */
+void conn_update_limits(struct conn *c);
+/* RTT for the tuning of windows. */
+uint64_t conn_rtt(const struct conn *c);
+
+/* --- packets --- */
+
+int conn_on_ack(struct conn *c, const struct frame_ack *ack, uint64_t now);
+/* Takes out what is lost by now and queues it again. */
+void conn_detect_lost(struct conn *c, struct path *p, uint64_t now);
+/* Queues the frames of one packet again. */
+void conn_requeue(struct conn *c, const struct path *p, const struct sent_packet *packet);
+/* Queues what is in flight on the path again and takes it out of flight. */
+void conn_move_flight(struct conn *c, struct path *p);
+/* Our path on which acknowledgements of the peer's `from` leave; 0 = none now. */
+uint8_t conn_reply_path(const struct conn *c, uint8_t from);
+/* Something other than acknowledgements waits. */
+bool conn_has_data(struct conn *c);
+
+static inline uint64_t conn_send_left(const struct conn *c)
+{
+    return c->send_limit - c->send_used;
+}
+
+#endif

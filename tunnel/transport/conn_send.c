@@ -1,0 +1,339 @@
+/* What goes into the next packet: acknowledgements, control frames, stream data, in this order. */
+#include "transport/conn.h"
+
+#include <base/check.h>
+
+#include "transport/conn_internal.h"
+
+enum {
+    ACK_ROOM = 512,    /* so that acknowledgements leave room for data */
+    ACK_LEAST = 48,    /* room for the shortest useful one */
+    STREAM_LEAST = 32, /* a shorter piece of a stream is not worth its frame */
+    CONTROL_LEN = 25,  /* type and three varints */
+    CANDIDATE_LEN = 20,
+};
+
+#define HOLD_NS (10 * NS_PER_MS) /* pause after a packet for which there was no memory */
+
+struct build {
+    struct conn *c;
+    struct path *p;
+    struct writer w;
+    bool eliciting;
+};
+
+static bool has_room(const struct build *b, size_t len)
+{
+    return writer_room(&b->w) >= len && sentmap_noted(&b->p->sent) < SENTMAP_PER_PACKET_MAX;
+}
+
+static void note(struct build *b, struct sent_record record)
+{
+    sentmap_note(&b->p->sent, &record);
+    b->eliciting = b->eliciting || record.type != SENT_ACK;
+}
+
+/* --- acknowledgements --- */
+
+uint8_t conn_reply_path(const struct conn *c, uint8_t from)
+{
+    const struct path *p = &c->paths[c->acks[from].reply];
+    if (p->open && !p->blocked) {
+        return c->acks[from].reply;
+    }
+    return c->used != 0 && !c->paths[c->used].blocked ? c->used : 0;
+}
+
+static bool is_ack_due(const struct conn *c, uint8_t path, uint64_t now)
+{
+    for (uint8_t from = 1; from < PACKET_PATHS_MAX; from++) {
+        if (c->acks[from].due_ns <= now && conn_reply_path(c, from) == path) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void write_ack(struct build *b, uint8_t from, uint64_t now)
+{
+    struct frame_ack ack;
+    if (!has_room(b, ACK_LEAST) || !ack_make(&b->c->acks[from], &ack, now)) {
+        return;
+    }
+    ack.path = from;
+    size_t room = writer_room(&b->w) < ACK_ROOM ? writer_room(&b->w) : ACK_ROOM;
+    struct writer part = writer_of(b->w.at, room);
+    frame_write_ack(&part, &ack);
+    if (part.failed) {
+        return;
+    }
+    b->w.at = part.at;
+    note(b, (struct sent_record){.type = SENT_ACK, .id = from, .from = ack.ranges[0].last});
+    ack_on_sent(&b->c->acks[from]);
+}
+
+/* Those that are due; together with data all that have something new to tell. */
+static void write_acks(struct build *b, uint8_t path, bool with_data, uint64_t now)
+{
+    for (uint8_t from = 1; from < PACKET_PATHS_MAX; from++) {
+        uint64_t due_ns = b->c->acks[from].due_ns;
+        bool wanted = due_ns <= now || (with_data && due_ns != TIME_NEVER);
+        if (wanted && conn_reply_path(b->c, from) == path) {
+            write_ack(b, from, now);
+        }
+    }
+}
+
+/* A receiver's packets are never acknowledged, so its ranges pile up: a ping now and then, once a
+ * round trip at most, gets it an acknowledgement of its acknowledgements (RFC 9000 13.2.4). */
+static bool asks_for_ack(const struct build *b, uint8_t path, uint64_t now)
+{
+    const struct path *p = b->p;
+    uint64_t pause = p->rtt.sampled ? p->rtt.smoothed : RTT_INITIAL_NS;
+    if (p->loss.eliciting > 0 || time_since(p->last_elicited_ns, now) < pause) {
+        return false;
+    }
+    for (uint8_t from = 1; from < PACKET_PATHS_MAX; from++) {
+        struct ack *a = &b->c->acks[from];
+        if (ack_wants_confirmation(a) && conn_reply_path(b->c, from) == path) {
+            ack_on_asked(a);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- control frames --- */
+
+static void write_session_limits(struct build *b)
+{
+    struct conn *c = b->c;
+    if (c->credit_pending && has_room(b, CONTROL_LEN)) {
+        frame_write_max(&b->w, FRAME_MAX_DATA, 0, c->credit.limit);
+        note(b, (struct sent_record){.type = SENT_MAX_DATA, .from = c->credit.limit});
+        c->credit_pending = false;
+    }
+    if (c->streams_pending && has_room(b, CONTROL_LEN)) {
+        frame_write_max(&b->w, FRAME_MAX_STREAMS, 0, c->theirs.limit);
+        note(b, (struct sent_record){.type = SENT_MAX_STREAMS, .from = c->theirs.limit});
+        c->streams_pending = false;
+    }
+    size_t len = 4 + CANDIDATE_LEN * c->candidates.count;
+    if (c->candidates.pending && has_room(b, len)) {
+        frame_write_candidates(&b->w, c->candidates.list, c->candidates.count);
+        note(b, (struct sent_record){.type = SENT_CANDIDATES, .from = c->candidates.version});
+        c->candidates.pending = false;
+    }
+}
+
+static void write_hello(struct build *b, struct stream *s)
+{
+    if (s->local) {
+        frame_write_open(&b->w, s->id, s->say.data, s->say.len);
+    } else {
+        frame_write_accept(&b->w, s->id, s->say.data, s->say.len);
+    }
+    note(b, (struct sent_record){.type = SENT_HELLO, .id = s->id});
+    s->hello_sent = true;
+    sched_add(&b->c->sched, s);
+}
+
+static void write_one_control(struct build *b, struct stream *s, uint8_t frame)
+{
+    switch (frame) {
+    case STREAM_CONTROL_HELLO:
+        write_hello(b, s);
+        break;
+    case STREAM_CONTROL_RESET:
+        frame_write_reset(&b->w, s->id, s->cause, s->out.high);
+        note(b, (struct sent_record){.type = SENT_RESET, .id = s->id});
+        break;
+    case STREAM_CONTROL_STOP:
+        frame_write_stop(&b->w, s->id, s->cause);
+        note(b, (struct sent_record){.type = SENT_STOP, .id = s->id});
+        break;
+    case STREAM_CONTROL_CREDIT:
+        frame_write_max(&b->w, FRAME_MAX_STREAM_DATA, s->id, s->credit.limit);
+        note(b, (struct sent_record){
+                    .type = SENT_MAX_STREAM_DATA, .id = s->id, .from = s->credit.limit});
+        break;
+    default:
+        NEVER();
+    }
+}
+
+/* False if one of them did not fit. */
+static bool write_stream_control(struct build *b, struct stream *s)
+{
+    while (s->control != 0) {
+        uint8_t frame = (uint8_t)(s->control & -s->control);
+        size_t text = frame == STREAM_CONTROL_HELLO ? s->say.len : 0;
+        if (!has_room(b, CONTROL_LEN + text)) {
+            return false;
+        }
+        s->control &= (uint8_t)~frame;
+        write_one_control(b, s, frame);
+    }
+    return true;
+}
+
+static void write_control(struct build *b)
+{
+    struct conn *c = b->c;
+    struct stream *s;
+    write_session_limits(b);
+    while ((s = TAILQ_FIRST(&c->control)) != NULL) {
+        bool held = s->local && !s->hello_sent && s->id >> 1 >= c->ours.limit;
+        if (!held && !write_stream_control(b, s)) {
+            return;
+        }
+        TAILQ_REMOVE(&c->control, s, control_link);
+        s->control_queued = false;
+        if (held) {
+            TAILQ_INSERT_TAIL(&c->held, s, control_link);
+            s->control_held = true;
+        }
+    }
+}
+
+/* --- data --- */
+
+/* One frame of the stream; false if the packet is full. */
+static bool write_stream(struct build *b, struct stream *s)
+{
+    struct range range;
+    bool fin;
+    bool any = stream_next(s, conn_send_left(b->c), &range, &fin);
+    CHECK(any);
+    uint64_t len = range.end - range.start;
+    size_t overhead = frame_stream_overhead(s->id, range.start);
+    if (!has_room(b, overhead + (size_t)(len < STREAM_LEAST ? len : STREAM_LEAST))) {
+        return false;
+    }
+    if (len > writer_room(&b->w) - overhead) {
+        len = writer_room(&b->w) - overhead;
+        range.end = range.start + len;
+        fin = false;
+    }
+    frame_write_stream(&b->w, s->id, range.start, (size_t)len, fin);
+    uint8_t *to = write_space(&b->w, (size_t)len);
+    CHECK(to);
+    sendbuf_read(&s->out, range.start, to, (size_t)len);
+    b->c->send_used += stream_on_sent(s, &range, fin);
+    note(b, (struct sent_record){.type = SENT_STREAM,
+                                 .id = s->id,
+                                 .from = range.start,
+                                 .len = (uint32_t)len,
+                                 .fin = fin});
+    sched_on_sent(&b->c->sched, s, (size_t)len);
+    return true;
+}
+
+static void write_data(struct build *b)
+{
+    struct stream *s;
+    write_control(b);
+    while (has_room(b, STREAM_LEAST) &&
+           (s = sched_next(&b->c->sched, conn_send_left(b->c))) != NULL) {
+        if (!write_stream(b, s)) {
+            break;
+        }
+    }
+}
+
+bool conn_has_data(struct conn *c)
+{
+    return c->credit_pending || c->streams_pending || c->candidates.pending ||
+           !TAILQ_EMPTY(&c->control) || sched_next(&c->sched, conn_send_left(c)) != NULL;
+}
+
+/* --- packets --- */
+
+static bool may_send_data(struct conn *c, uint8_t path, uint64_t now)
+{
+    const struct path *p = &c->paths[path];
+    return path == c->used && (p->probes > 0 || path_can_send(p, now)) && conn_has_data(c);
+}
+
+static bool wants_packet(struct conn *c, uint8_t path, uint64_t now)
+{
+    const struct path *p = &c->paths[path];
+    if (!p->open || p->blocked || p->hold_ns > now) {
+        return false;
+    }
+    if (c->state == CONN_CLOSING) {
+        return path == c->used || c->used == 0 || c->paths[c->used].blocked;
+    }
+    return p->probes > 0 || is_ack_due(c, path, now) || may_send_data(c, path, now);
+}
+
+uint8_t conn_next_path(struct conn *c, uint64_t now)
+{
+    c->now = now;
+    if (!c->started || c->state == CONN_CLOSED) {
+        return 0;
+    }
+    if (c->used != 0 && wants_packet(c, c->used, now)) {
+        return c->used;
+    }
+    for (uint8_t i = 1; i < PACKET_PATHS_MAX; i++) {
+        if (i != c->used && wants_packet(c, i, now)) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+static void write_close(struct build *b)
+{
+    frame_write_close(&b->w, b->c->closing.cause, b->c->closing.text);
+    b->c->state = CONN_CLOSED;
+}
+
+static void write_payload(struct build *b, uint8_t path, uint64_t now)
+{
+    bool probing = b->p->probes > 0;
+    bool data = may_send_data(b->c, path, now);
+    write_acks(b, path, data || probing, now);
+    if (data) {
+        write_data(b);
+    }
+    bool alone = !b->eliciting && writer_room(&b->w) > 0;
+    if (alone && (probing || (writer_len(&b->w) > 0 && asks_for_ack(b, path, now)))) {
+        frame_write_ping(&b->w);
+        b->eliciting = true;
+    }
+}
+
+size_t conn_output(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint64_t *number,
+                   uint64_t now)
+{
+    CHECK(path > 0 && path < PACKET_PATHS_MAX);
+    c->now = now;
+    struct path *p = &c->paths[path];
+    if (!c->started || c->state == CONN_CLOSED || !p->open || p->sent.next > PACKET_NUMBER_MAX) {
+        return 0;
+    }
+    if (sentmap_reserve(&p->sent) < 0) {
+        p->hold_ns = now + HOLD_NS;
+        return 0;
+    }
+    size_t room = p->mtu - PACKET_DATA_OVERHEAD;
+    struct build b = {.c = c, .p = p, .w = writer_of(buf, cap < room ? cap : room)};
+    if (c->state == CONN_CLOSING) {
+        write_close(&b);
+    } else {
+        write_payload(&b, path, now);
+    }
+    CHECK(!b.w.failed);
+    size_t len = writer_len(&b.w);
+    if (len == 0) {
+        return 0;
+    }
+    *number = path_on_sent(p, len + PACKET_DATA_OVERHEAD, b.eliciting, now);
+    c->stats.packets_out++;
+    if (path == c->used && c->state == CONN_OPEN && !conn_has_data(c)) {
+        p->limited_end = p->sent.next;
+    }
+    return len;
+}

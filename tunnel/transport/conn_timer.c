@@ -1,0 +1,128 @@
+/* Deadlines: late packets, probe timeouts, delayed acknowledgements, the pace. */
+#include "transport/conn.h"
+
+#include <base/check.h>
+
+#include "transport/conn_internal.h"
+
+enum { PROBES = 2 };
+
+#define STARVED_NS (10 * NS_PER_MS)
+
+/* What was in flight longest goes out again, without being called lost. */
+static void requeue_oldest(struct conn *c, struct path *p)
+{
+    size_t count = 0;
+    for (uint64_t n = p->loss.scan; n < p->sent.next && count < PROBES; n++) {
+        const struct sent_packet *packet = sentmap_find(&p->sent, n);
+        if (packet && packet->state == SENT_FLYING && packet->eliciting) {
+            conn_requeue(c, p, packet);
+            count++;
+        }
+    }
+}
+
+/* RFC 9002 6.2.4. A path that is not used is not probed: its frames go where data goes. */
+static void on_pto(struct conn *c, uint8_t path, uint64_t now)
+{
+    struct path *p = &c->paths[path];
+    loss_on_pto(&p->loss, now);
+    if (p->loss.pto_count >= PATH_SUSPECT_PTOS && !p->suspect) {
+        p->suspect = true;
+        c->suspects |= UINT32_C(1) << path;
+    }
+    if (path != c->used) {
+        conn_move_flight(c, p);
+        return;
+    }
+    p->probes = PROBES;
+    if (!conn_has_data(c)) {
+        requeue_oldest(c, p);
+    }
+}
+
+static void tick_path(struct conn *c, uint8_t path, uint64_t now)
+{
+    struct path *p = &c->paths[path];
+    if (!p->open || path_deadline(p, c->peer.max_ack_delay_ns) > now) {
+        return;
+    }
+    if (p->loss.loss_ns <= now) {
+        conn_detect_lost(c, p, now);
+        path_update_pace(p, now);
+    } else {
+        on_pto(c, path, now);
+    }
+}
+
+/* Rare: memory was short when a writer asked; nothing else would call it again. */
+static void tell_starved(struct conn *c)
+{
+    size_t at = 0;
+    struct stream *s;
+    c->starved = false;
+    while ((s = table_next(&c->streams, &at)) != NULL) {
+        if (s->wants_room && stream_is_writable(s) && sendbuf_room(&s->out) > 0) {
+            s->wants_room = false;
+            conn_raise(c, s, STREAM_EVENT_WRITABLE);
+        }
+    }
+}
+
+void conn_tick(struct conn *c, uint64_t now)
+{
+    c->now = now;
+    if (c->state != CONN_OPEN) {
+        return;
+    }
+    for (uint8_t i = 1; i < PACKET_PATHS_MAX; i++) {
+        tick_path(c, i, now);
+    }
+    if (c->starved) {
+        tell_starved(c);
+    }
+}
+
+/* When data that waits may leave: now (0), with the pace, or not before something else happens. */
+static uint64_t data_ns(const struct conn *c)
+{
+    const struct path *p = &c->paths[c->used];
+    bool waits = c->credit_pending || c->streams_pending || c->candidates.pending ||
+                 !TAILQ_EMPTY(&c->control) || sched_is_waiting(&c->sched);
+    if (c->used == 0 || p->blocked || !waits || !path_has_room(p)) {
+        return TIME_NEVER;
+    }
+    uint64_t at = pacer_next(&p->pacer, c->now);
+    return at > p->hold_ns ? at : p->hold_ns;
+}
+
+static uint64_t path_ns(const struct conn *c, const struct path *p)
+{
+    uint64_t at = path_deadline(p, c->peer.max_ack_delay_ns);
+    return p->probes > 0 && !p->blocked ? time_min(at, p->hold_ns) : at;
+}
+
+uint64_t conn_next_ns(const struct conn *c)
+{
+    if (!c->started || c->state == CONN_CLOSED) {
+        return TIME_NEVER;
+    }
+    uint64_t next = c->starved ? c->now + STARVED_NS : TIME_NEVER;
+    bool can_send = false;
+    for (uint8_t i = 1; i < PACKET_PATHS_MAX; i++) {
+        const struct path *p = &c->paths[i];
+        can_send = can_send || (p->open && !p->blocked);
+        if (p->open) {
+            next = time_min(next, path_ns(c, p));
+        }
+        uint8_t reply = c->acks[i].due_ns < next ? conn_reply_path(c, i) : 0;
+        if (reply != 0) {
+            uint64_t hold = c->paths[reply].hold_ns;
+            next = time_min(next, c->acks[i].due_ns > hold ? c->acks[i].due_ns : hold);
+        }
+    }
+    if (c->state == CONN_CLOSING) {
+        return can_send ? 0 : TIME_NEVER;
+    }
+    return time_min(next, data_ns(c));
+}

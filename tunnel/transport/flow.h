@@ -1,0 +1,28 @@
+/* Credit in bytes, of the session or of one stream (RFC 9000 section 4), as the receiver sees it.
+ *
+ * New credit is announced when half of the window is used up. The window doubles, up to its
+ * ceiling, while half a window is consumed within one round trip: then it is the window that
+ * limits the peer.
+ */
+#ifndef TRANSPORT_FLOW_H
+#define TRANSPORT_FLOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct flow {
+    uint64_t limit;    /* what the peer may send up to, as announced */
+    uint64_t received; /* session: of all streams together; stream: kept by recvbuf */
+    uint64_t consumed; /* by the application */
+    uint64_t window;
+    uint64_t window_max;
+    uint64_t raised_ns; /* when the limit last rose; 0 = never */
+};
+
+void flow_init(struct flow *f, uint64_t window, uint64_t window_max);
+/* True if the limit rose: announce it. */
+bool flow_consume(struct flow *f, uint64_t len, uint64_t rtt_ns, uint64_t now);
+/* At least this window from now on, within the ceiling. */
+void flow_widen(struct flow *f, uint64_t window);
+
+#endif

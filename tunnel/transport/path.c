@@ -1,0 +1,105 @@
+#include "transport/path.h"
+
+#include <base/check.h>
+
+void path_init(struct path *p)
+{
+    *p = (struct path){0};
+    sentmap_init(&p->sent, 0);
+}
+
+void path_deinit(struct path *p)
+{
+    sentmap_clear(&p->sent);
+}
+
+void path_open(struct path *p, size_t mtu, uint64_t now)
+{
+    CHECK(!p->open);
+    struct sentmap sent = p->sent;
+    *p = (struct path){.open = true, .mtu = mtu, .sent = sent};
+    rtt_init(&p->rtt);
+    cc_init(&p->cc, &cc_cubic, mtu);
+    pacer_init(&p->pacer, mtu, now);
+    loss_init(&p->loss, sent.next);
+}
+
+void path_close(struct path *p)
+{
+    sentmap_clear(&p->sent);
+    p->open = false;
+    p->probes = 0;
+    p->in_flight = 0;
+}
+
+bool path_has_room(const struct path *p)
+{
+    return p->in_flight + p->mtu <= p->cc.cwnd;
+}
+
+bool path_can_send(const struct path *p, uint64_t now)
+{
+    return path_has_room(p) && pacer_next(&p->pacer, now) <= now;
+}
+
+uint64_t path_on_sent(struct path *p, size_t bytes, bool eliciting, uint64_t now)
+{
+    uint64_t number = sentmap_commit(&p->sent, bytes, eliciting, now);
+    p->packets_sent++;
+    p->bytes_sent += bytes;
+    loss_on_sent(&p->loss, eliciting, now);
+    if (!eliciting) {
+        return number;
+    }
+    p->in_flight += bytes;
+    p->last_elicited_ns = now;
+    if (p->probes > 0) {
+        p->probes--;
+    }
+    pacer_sent(&p->pacer, bytes, now);
+    p->cc.ops->on_sent(&p->cc, number, bytes, now);
+    return number;
+}
+
+void path_settle(struct path *p, struct sent_packet *packet, uint64_t number, enum sent_state to)
+{
+    if (packet->state == SENT_FLYING) {
+        loss_on_settled(&p->loss, packet->eliciting);
+        if (packet->eliciting) {
+            CHECK(p->in_flight >= packet->bytes);
+            p->in_flight -= packet->bytes;
+        }
+    }
+    if (to == SENT_ACKED) {
+        sentmap_set_acked(&p->sent, packet, number);
+    } else {
+        packet->state = (uint8_t)to;
+    }
+}
+
+bool path_was_limited(const struct path *p, uint64_t number, uint64_t in_flight)
+{
+    /* In slow start half a window in flight still asks for more: it doubles per round. */
+    uint64_t used = cc_in_slow_start(&p->cc) ? 2 * in_flight : in_flight + 3 * p->mtu;
+    return number < p->limited_end && used < p->cc.cwnd;
+}
+
+void path_update_pace(struct path *p, uint64_t now)
+{
+    if (p->rtt.sampled) {
+        pacer_update(&p->pacer, p->cc.cwnd, p->rtt.smoothed, cc_in_slow_start(&p->cc), now);
+    }
+}
+
+uint64_t path_pto(const struct path *p, uint64_t max_ack_delay_ns)
+{
+    return rtt_pto(&p->rtt, max_ack_delay_ns);
+}
+
+uint64_t path_deadline(const struct path *p, uint64_t max_ack_delay_ns)
+{
+    if (p->loss.loss_ns != TIME_NEVER) {
+        return p->loss.loss_ns;
+    }
+    return p->blocked ? TIME_NEVER : loss_pto_ns(&p->loss, path_pto(p, max_ack_delay_ns));
+}

@@ -1,0 +1,58 @@
+/* One path of ours to send on: its round trip, congestion window, pace and packets in flight. */
+#ifndef TRANSPORT_PATH_H
+#define TRANSPORT_PATH_H
+
+#include "transport/cc.h"
+#include "transport/loss.h"
+#include "transport/pacer.h"
+#include "transport/rtt.h"
+#include "transport/sentmap.h"
+
+enum { PATH_SUSPECT_PTOS = 2 };
+
+struct path {
+    bool open;
+    bool blocked; /* the caller cannot take a packet for it now */
+    bool suspect; /* said so since the last acknowledgement */
+    size_t mtu;
+    struct rtt rtt;
+    struct cc cc;
+    struct pacer pacer;
+    struct sentmap sent;
+    struct loss loss;
+    uint64_t in_flight;   /* bytes of ack-eliciting packets, neither acknowledged nor lost */
+    uint32_t probes;      /* to be sent whatever the window says */
+    uint64_t limited_end; /* packets below left while there was window to spare */
+    uint64_t hold_ns;     /* out of memory: nothing before this */
+    uint64_t last_acked_ns;
+    uint64_t last_elicited_ns;
+    uint64_t packets_sent;
+    uint64_t packets_lost;
+    uint64_t bytes_sent;
+};
+
+void path_init(struct path *p);
+void path_deinit(struct path *p);
+/* A fresh start; packet numbers go on. */
+void path_open(struct path *p, size_t mtu, uint64_t now);
+void path_close(struct path *p);
+
+/* Window and pace let a full packet leave now. */
+bool path_has_room(const struct path *p);
+bool path_can_send(const struct path *p, uint64_t now);
+
+/* The packet built in p->sent leaves. Returns its number. */
+uint64_t path_on_sent(struct path *p, size_t bytes, bool eliciting, uint64_t now);
+/* A packet is no longer in flight, for the reason in `to`. */
+void path_settle(struct path *p, struct sent_packet *packet, uint64_t number, enum sent_state to);
+
+/* Was the window not used up when the packet left (RFC 9002 7.8)? `in_flight`: before the
+ * acknowledgement that settles it. */
+bool path_was_limited(const struct path *p, uint64_t number, uint64_t in_flight);
+void path_update_pace(struct path *p, uint64_t now);
+
+/* Probe timeout before back-off; and the next deadline of loss detection or probe. */
+uint64_t path_pto(const struct path *p, uint64_t max_ack_delay_ns);
+uint64_t path_deadline(const struct path *p, uint64_t max_ack_delay_ns);
+
+#endif

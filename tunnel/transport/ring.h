@@ -1,0 +1,29 @@
+/* Bytes of a window [from, to) of stream offsets, in a ring of a power of two that grows by
+ * doubling. Offset n lives at n modulo the size, so a window that moves up copies nothing.
+ *
+ * The ring does not know its window: the owner (sendbuf, recvbuf) keeps it and never touches
+ * bytes outside of it.
+ */
+#ifndef TRANSPORT_RING_H
+#define TRANSPORT_RING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define RING_MIN ((size_t)4096)
+
+struct ring {
+    uint8_t *data; /* NULL = no room held */
+    size_t size;   /* power of two, or 0 */
+};
+
+/* Makes room for [from, until), keeping the bytes of [from, to). 0 or ERR_NO_MEMORY: unchanged. */
+int ring_reserve(struct ring *r, uint64_t from, uint64_t to, uint64_t until);
+void ring_release(struct ring *r);
+
+void ring_put(struct ring *r, uint64_t at, const uint8_t *data, size_t len);
+void ring_get(const struct ring *r, uint64_t at, uint8_t *out, size_t len);
+/* The bytes at `at` in place; *len is cut to what lies there without a break. */
+uint8_t *ring_at(const struct ring *r, uint64_t at, size_t *len);
+
+#endif
