@@ -17,13 +17,15 @@ expect() {
     lab_say "adit $*: $status, $(head -n 1 said)"
 }
 
-# bad PATTERN < ini: check and run must both refuse it with file, line and PATTERN.
+# bad PATTERN < ini: check and run must both refuse it with file, line and PATTERN. What run cannot
+# read may have its own exit code.
 bad() {
     cat >bad.ini
     expect "$EX_CONFIG" "bad\.ini:$1" check -c bad.ini
-    expect "$EX_CONFIG" "bad\.ini:$1" run -c bad.ini
+    expect "$EX_CONFIG${2:+|$2}" "bad\.ini:$1" run -c bad.ini
 }
 
+expect "$EX_USAGE" 'adit'
 expect "$EX_USAGE" 'adit' ''
 expect "$EX_USAGE" 'nonsense' nonsense
 expect 0 'run' --help
@@ -46,6 +48,7 @@ expect "$EX_CANTCREAT" 'node\.key' key new node.key
 expect 0 "^$public\$" key show node.key
 expect "$EX_NOINPUT" 'nothing\.key' key show nothing.key
 echo "not a key" >broken.key
+chmod 600 broken.key
 expect '65|78' 'broken\.key' key show broken.key
 expect 0 . key new other.key
 other=$(cat said)
@@ -76,8 +79,8 @@ INI
 
 good >good.ini
 expect 0 '' check -c good.ini
-expect "$EX_NOINPUT" 'absent\.ini' check -c absent.ini
-expect "$EX_NOINPUT" 'absent\.ini' run -c absent.ini
+expect "$EX_NOINPUT|$EX_CONFIG" 'absent\.ini' check -c absent.ini
+expect "$EX_NOINPUT|$EX_CONFIG" 'absent\.ini' run -c absent.ini
 good | sed 's/^name = .*/nmae = home/' | bad '2:.*nmae'
 good | sed 's/^\[front\]/[frunt]/' | bad '15:.*frunt'
 good | sed "s|^key = $other|key = abc|" | bad '10:.*key'
@@ -86,7 +89,7 @@ good | sed 's/^relay = .*/relay = nowhere/' | bad '12:.*nowhere'
 good | sed 's/^allow = .*/allow = everything:http/' | bad '13:.*allow'
 good | sed 's/^listen = .*/listen = 0.0.0.0:1080/' | bad '16:.*listen'
 good | sed 's/^corp.example = .*/corp.example = peer nobody/' | bad '19:.*nobody'
-good | sed 's/^key = node.key/key = nothing.key/' | bad '3:.*nothing\.key'
+good | sed 's/^key = node.key/key = nothing.key/' | bad '3:.*nothing\.key' "$EX_NOINPUT"
 chmod 644 node.key
 expect "$EX_CONFIG" 'node\.key' check -c good.ini # a secret that others can read is none
 chmod 600 node.key

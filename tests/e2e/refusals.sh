@@ -23,7 +23,8 @@ talk() {
     lab_exec laptop timeout 20 bash -c '
         exec 3<>/dev/tcp/127.0.0.1/1080
         printf "$1" >&3
-        cat <&3 || true' talk "$1" | od -An -v -tx1 | tr -d ' \n'
+        cat <&3 || true' talk "$1" >"$LAB/talk" || lab_fail "the front does not close on $1"
+    od -An -v -tx1 "$LAB/talk" | tr -d ' \n'
 }
 
 lab_three

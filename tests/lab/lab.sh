@@ -20,6 +20,7 @@
 # Environment: ADIT, LAB_WEBSERVER (programs under test), LAB_KEEP=1 (keep the folder).
 
 set -euo pipefail
+export LC_ALL=C
 lab_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 ADIT=${ADIT:-$lab_root/build/adit}
 LAB_WEBSERVER=${LAB_WEBSERVER:-$lab_root/build-dev/tests/lab_webserver}

@@ -16,12 +16,12 @@ fault() {
 
 # Every file of the project, tracked or about to be; a tree without git is taken whole.
 lint_files() {
-    if [ -e .git ]; then
+    if [ -e .git ] && git ls-files >/dev/null 2>&1; then
         git ls-files -co --exclude-standard -- "$@" | while read -r file; do
             [ ! -f "$file" ] || echo "$file"
         done
     else
-        find . -type f -not -path './build*' | sed 's,^\./,,' | lint_match "$@"
+        find . -type f -not -path './build*' -not -path './.git/*' | sed 's,^\./,,' | lint_match "$@"
     fi
 }
 

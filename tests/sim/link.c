@@ -40,9 +40,9 @@ void link_deinit(struct link *l)
 static void arrive(struct world_event *event)
 {
     struct link_packet *p = container_of(event, struct link_packet, event);
-    unlist(p);
     p->link->stats.delivered++;
     p->link->deliver(p->link->user, p->data, p->len);
+    unlist(p);
     mem_free(p);
 }
 
@@ -70,14 +70,11 @@ static void fly(struct link *l, const uint8_t *data, size_t len, uint64_t at)
 
 static bool is_lost(struct link *l)
 {
-    if (l->burst_left == 0 && world_chance(l->world, l->config.burst_ppm)) {
-        l->burst_left = 1 + (uint32_t)rng_below(l->world->rng, 2 * l->config.burst_mean);
+    uint64_t now = l->world->now;
+    if (now >= l->burst_end_ns && world_chance(l->world, l->config.burst_ppm)) {
+        l->burst_end_ns = now + 1 + rng_below(l->world->rng, 2 * l->config.burst_ns);
     }
-    if (l->burst_left > 0) {
-        l->burst_left--;
-        return true;
-    }
-    return world_chance(l->world, l->config.loss_ppm);
+    return now < l->burst_end_ns || world_chance(l->world, l->config.loss_ppm);
 }
 
 size_t link_queued(const struct link *l)

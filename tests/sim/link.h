@@ -11,12 +11,12 @@
 struct link_config {
     uint64_t rate_bps; /* bits per second */
     uint64_t delay_ns;
-    uint64_t jitter_ns;  /* up to this much more delay for each packet: reorders */
-    size_t queue_bytes;  /* what may wait for the wire; the rest is dropped */
-    size_t mtu;          /* larger datagrams vanish */
-    uint32_t loss_ppm;   /* each packet by itself */
-    uint32_t burst_ppm;  /* chance that a burst of loss begins with this packet */
-    uint32_t burst_mean; /* packets in a burst, on average */
+    uint64_t jitter_ns; /* up to this much more delay for each packet: reorders */
+    size_t queue_bytes; /* what may wait for the wire; the rest is dropped */
+    size_t mtu;         /* larger datagrams vanish */
+    uint32_t loss_ppm;  /* each packet by itself */
+    uint32_t burst_ppm; /* chance that a burst of loss begins with this packet */
+    uint64_t burst_ns;  /* how long it lasts, on average */
     uint32_t duplicate_ppm;
     uint32_t corrupt_ppm; /* one bit is flipped */
 };
@@ -33,7 +33,7 @@ struct link {
     struct world *world;
     struct link_config config;
     bool up;
-    uint32_t burst_left;
+    uint64_t burst_end_ns;
     uint64_t free_ns; /* when the wire has sent all that waits */
     struct link_packet *flying;
     void (*deliver)(void *user, const uint8_t *data, size_t len);

@@ -50,6 +50,7 @@ struct pair {
     struct pair_config config;
     struct side side[2];
     uint64_t start_ns;
+    struct pair *next; /* in the list of those alive */
 };
 
 /* One path of 100 Mbit/s with 20 ms each way and a queue of 200 ms. The environment's ADIT_SEED

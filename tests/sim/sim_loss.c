@@ -72,13 +72,14 @@ static void twenty_percent(void **state)
     expect_transfer(200000, 300000, 5);
 }
 
-/* Bursts of five packets, as radio links have them: one congestion event each. */
+/* Bursts of half a millisecond, five packets of the line's, as radio links have them: one
+ * congestion event each. */
 static void bursts(void **state)
 {
     (void)state;
     struct link_config link = base;
     link.burst_ppm = 2000;
-    link.burst_mean = 5;
+    link.burst_ns = NS_PER_MS / 2;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         struct pair *p = lossy(seed, &link);
         struct app_plan plan = app_transfer(2000000, 2000000);

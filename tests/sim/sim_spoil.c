@@ -29,7 +29,8 @@ static uint64_t ideal(uint64_t rtt_ns)
 }
 
 /* With 20 ms of jitter nearly every packet overtakes others, by up to 33 at this rate. It costs
- * what looks like loss until the threshold has learned. */
+ * what looks like loss until the threshold has learned, and an acknowledgement at once for each
+ * packet out of order (RFC 9000 13.2.1). */
 static void reordering(void **state)
 {
     (void)state;
@@ -38,7 +39,7 @@ static void reordering(void **state)
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         struct pair *p = transfer(seed, &link, 2 * ideal(MS(60)));
         for (size_t i = 0; i < 2; i++) {
-            assert_true(p->side[i].packets_out <= 2 * pair_ideal_packets(BYTES));
+            assert_true(p->side[i].packets_out <= 5 * pair_ideal_packets(BYTES) / 2);
         }
         pair_settle(p);
         pair_free(p);

@@ -132,6 +132,7 @@ static void drop_client(struct client *c, uint64_t now)
     uv_close((uv_handle_t *)&c->tcp, on_client_closed);
 }
 
+static void flush(struct client *c, uint64_t now);
 static void run_events(struct relay_uv *r, uint64_t now);
 
 static void on_written(uv_write_t *req, int status)
@@ -146,6 +147,7 @@ static void on_written(uv_write_t *req, int status)
         drop_client(c, now);
     } else {
         relay_server_sent(c->relay->server, c->id, c->write_len, now);
+        flush(c, now); /* WRITABLE is not told again before it has found nothing */
     }
     run_events(c->relay, now);
 }

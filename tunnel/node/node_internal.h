@@ -52,6 +52,7 @@ struct relay_link {
     bool home;
     bool want_connect;
     bool want_close;
+    bool blocked; /* some peer's path waits for room in the client's buffer */
     uint64_t dropped;
 };
 

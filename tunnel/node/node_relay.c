@@ -12,6 +12,24 @@ static void on_state(struct node *n, size_t relay, bool up, uint64_t now)
     }
 }
 
+/* Lets the paths over this relay go on once half of what may wait has left. */
+static void unblock(struct node *n, size_t relay)
+{
+    struct relay_link *r = &n->relays[relay];
+    if (!r->blocked || relay_client_backlog(r->client) > NODE_RELAY_BACKLOG / 2) {
+        return;
+    }
+    r->blocked = false;
+    struct where where = where_relay((uint32_t)relay);
+    for (size_t i = 0; i < n->peer_count; i++) {
+        struct path *path = pathset_find(&n->peers[i].paths, &where);
+        if (path) {
+            conn_path_block(n->peers[i].conn, path->id, false);
+            node_wake(&n->peers[i]);
+        }
+    }
+}
+
 static void on_packet(struct node *n, size_t relay, const struct relay_client_event *ev,
                       uint64_t now)
 {
@@ -54,6 +72,7 @@ static void drain(struct node *n, size_t relay, uint64_t now)
             break;
         case RELAY_CLIENT_EV_UP:
             LOG_AT(n->log, LOG_INFO, "relay", "up", "relay=%s", r->name);
+            unblock(n, relay);
             on_state(n, relay, true, now);
             break;
         case RELAY_CLIENT_EV_DOWN:
@@ -114,20 +133,9 @@ size_t node_relay_output(struct node *n, size_t relay, const uint8_t **data)
 
 void node_relay_sent(struct node *n, size_t relay, size_t len, uint64_t now)
 {
-    struct relay_client *client = n->relays[relay].client;
-    bool was_full = relay_client_backlog(client) > NODE_RELAY_BACKLOG;
-    relay_client_sent(client, len);
-    if (was_full && relay_client_backlog(client) <= NODE_RELAY_BACKLOG) {
-        for (size_t i = 0; i < n->peer_count; i++) {
-            struct where where = where_relay((uint32_t)relay);
-            struct path *path = pathset_find(&n->peers[i].paths, &where);
-            if (path) {
-                conn_path_block(n->peers[i].conn, path->id, false);
-                node_wake(&n->peers[i]);
-            }
-        }
-    }
     (void)now;
+    relay_client_sent(n->relays[relay].client, len);
+    unblock(n, relay);
 }
 
 void node_relay_tick(struct node *n, uint64_t now)

@@ -83,13 +83,14 @@ static size_t seal(struct keyset *keys, uint8_t path, uint64_t number, uint8_t *
 /* One packet straight into the relay's buffer. False when there was none, or no room for it. */
 static bool fill_relay(struct peer *p, struct keyset *keys, const struct path *path, uint64_t now)
 {
-    struct relay_client *client = p->node->relays[path->where.relay].client;
-    if (relay_client_backlog(client) > NODE_RELAY_BACKLOG) {
-        conn_path_block(p->conn, path->id, true);
-        return false;
+    struct relay_link *relay = &p->node->relays[path->where.relay];
+    struct relay_client *client = relay->client;
+    uint8_t *at = NULL;
+    if (relay_client_backlog(client) <= NODE_RELAY_BACKLOG) {
+        at = relay_client_reserve(client, p->key.bytes, NODE_RELAY_MTU);
     }
-    uint8_t *at = relay_client_reserve(client, p->key.bytes, NODE_RELAY_MTU);
     if (!at) {
+        relay->blocked = true; /* until node_relay_sent or the relay's next connection */
         conn_path_block(p->conn, path->id, true);
         return false;
     }

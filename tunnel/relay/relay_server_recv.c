@@ -126,8 +126,7 @@ static void login(struct relay_server *s, struct relay_conn *c, const struct rel
     uint8_t key[DERP_KEY];
     struct derp_info info;
     struct derp_frame f = {packet->data[0], packet->len - DERP_HEADER, packet->data + DERP_HEADER};
-    if (derp_open_client_info(&f, s->config.secret, key, scratch, &info) ||
-        sodium_is_zero(key, sizeof(key))) {
+    if (derp_open_client_info(&f, s->config.secret, key, scratch, &info)) {
         server_kill(s, c, RELAY_CLOSE_LOGIN);
     } else if (!server_is_admitted(s, key)) {
         log_login(s, c, "not_admitted", key);

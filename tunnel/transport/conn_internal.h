@@ -106,6 +106,8 @@ void conn_forget_stream(struct conn *c, struct stream *s);
 /* Queues control frames (STREAM_CONTROL_*). */
 void conn_want_control(struct conn *c, struct stream *s, uint8_t frames);
 void conn_raise(struct conn *c, struct stream *s, uint8_t event);
+/* Takes events back that mean nothing any more. */
+void conn_lower(struct conn *c, struct stream *s, uint8_t events);
 /* Takes one of a list's streams out of every list it is in. */
 void conn_unlink(struct conn *c, struct stream *s);
 /* Raises GONE when nothing is left to do. */

@@ -10,19 +10,20 @@ enum { PROBES = 2 };
 #define STARVED_NS (10 * NS_PER_MS)
 
 /* What was in flight longest goes out again, without being called lost. */
-static void requeue_oldest(struct conn *c, struct path *p)
+static void requeue_oldest(struct conn *c, const struct path *p)
 {
     size_t count = 0;
     for (uint64_t n = p->loss.scan; n < p->sent.next && count < PROBES; n++) {
         const struct sent_packet *packet = sentmap_find(&p->sent, n);
         if (packet && packet->state == SENT_FLYING && packet->eliciting) {
             conn_requeue(c, p, packet);
-            count++;
+            count += conn_has_data(c) ? 1 : 0;
         }
     }
 }
 
-/* RFC 9002 6.2.4. A path that is not used is not probed: its frames go where data goes. */
+/* RFC 9002 6.2.4. A path that is not used is not probed: its frames go where data goes. Nor is one
+ * probed for pings and frames that arrived otherwise: lost probes would bring forth new ones. */
 static void on_pto(struct conn *c, uint8_t path, uint64_t now)
 {
     struct path *p = &c->paths[path];
@@ -31,14 +32,14 @@ static void on_pto(struct conn *c, uint8_t path, uint64_t now)
         p->suspect = true;
         c->suspects |= UINT32_C(1) << path;
     }
-    if (path != c->used) {
+    if (path == c->used && !conn_has_data(c)) {
+        requeue_oldest(c, p);
+    }
+    if (path != c->used || !conn_has_data(c)) {
         conn_move_flight(c, p);
         return;
     }
     p->probes = PROBES;
-    if (!conn_has_data(c)) {
-        requeue_oldest(c, p);
-    }
 }
 
 static void tick_path(struct conn *c, uint8_t path, uint64_t now)

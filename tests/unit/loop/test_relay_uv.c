@@ -208,6 +208,40 @@ static void who_does_not_read_is_cut_off_and_blocks_nobody(void **state)
     close_fixture(&f);
 }
 
+/* More than the kernel's buffers hold: what waits goes out in order when b reads again. */
+static void a_late_reader_gets_everything(void **state)
+{
+    (void)state;
+    enum { PACKETS = 200 };
+    static uint8_t big[60000];
+    struct relay_server_config server = {
+        .open = true,
+        .limits = {.queue_packets_max = PACKETS, .queue_bytes_max = (size_t)32 << 20},
+    };
+    struct fixture f;
+    open_fixture(&f, &server);
+    struct derp_peer *a = add_peer(&f, 1);
+    struct derp_peer *b = add_peer(&f, 2);
+    run_until(&f, &a->ups, 1);
+    run_until(&f, &b->ups, 1);
+    f.count = 1;
+    for (uint8_t i = 0; i < PACKETS; i++) {
+        memset(big, i, sizeof(big));
+        assert_int_equal(relay_client_send(a->core, b->key, big, sizeof(big)), 0);
+        while (relay_client_backlog(a->core) > 0) {
+            step(&f);
+        }
+    }
+    f.count = 2;
+    for (unsigned i = 1; i <= PACKETS; i++) {
+        run_until(&f, &b->packets, i);
+    }
+    assert_int_equal(b->packets, PACKETS);
+    assert_memory_equal(b->last_data, big, sizeof(big));
+    assert_int_equal(relay_uv_stats(f.relay)->packets_out, PACKETS);
+    close_fixture(&f);
+}
+
 static void listens_on_even_when_memory_is_short(void **state)
 {
     (void)state;
@@ -247,6 +281,7 @@ int main(void)
         cmocka_unit_test(an_absent_peer_is_told),
         cmocka_unit_test(leaving_is_told_to_who_received),
         cmocka_unit_test(who_does_not_read_is_cut_off_and_blocks_nobody),
+        cmocka_unit_test(a_late_reader_gets_everything),
         cmocka_unit_test(listens_on_even_when_memory_is_short),
         cmocka_unit_test(a_taken_port_is_an_error),
     };

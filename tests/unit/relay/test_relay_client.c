@@ -2,6 +2,8 @@
 
 #include <base/mem.h>
 
+#include <stdlib.h>
+
 static struct relay_client *lone_client(struct world *w, size_t out_bytes)
 {
     struct relay_client_config config = {.host = "r:1", .limits = {.out_bytes_max = out_bytes}};
@@ -117,6 +119,69 @@ static void the_largest_packet_passes(void **state)
     assert_int_equal(b->last_len, DERP_PACKET_MAX);
     assert_int_equal(b->last_data[WORLD_DATA - 1], 0x5a);
     world_close(&w);
+}
+
+/* Frames lie across the pieces in which they come, and across the end of the buffer. */
+static void a_long_stream_of_packets_stays_whole(void **state)
+{
+    (void)state;
+    enum { PACKETS = 40, LEN = 60001, STREAM = PACKETS * (DERP_PACKET_OVERHEAD + LEN) };
+    static const size_t steps[] = {65536, 50000, 777};
+    const uint8_t from[32] = {1};
+    uint8_t *stream = malloc(STREAM);
+    assert_non_null(stream);
+    for (size_t i = 0; i < PACKETS; i++) {
+        uint8_t *at = stream + i * (DERP_PACKET_OVERHEAD + LEN);
+        size_t head = derp_write_packet(at, DERP_RECV_PACKET, from, LEN);
+        memset(at + head, (int)i, LEN);
+    }
+    for (size_t k = 0; k < 3; k++) {
+        struct world w;
+        struct relay_client_event ev;
+        struct relay_client *c = lone_client(&w, 0);
+        bring_up(c, 5, &(struct derp_info){.version = 2});
+        size_t seen = 0;
+        for (size_t at = 0; at < STREAM; at += steps[k]) {
+            size_t len = STREAM - at < steps[k] ? STREAM - at : steps[k];
+            assert_int_equal(relay_client_input(c, stream + at, len, 6), 0);
+            while (relay_client_event(c, &ev)) {
+                assert_int_equal(ev.type, RELAY_CLIENT_EV_PACKET);
+                assert_int_equal(ev.len, LEN);
+                size_t begin = seen++ * (DERP_PACKET_OVERHEAD + LEN) + DERP_PACKET_OVERHEAD;
+                assert_memory_equal(ev.data, stream + begin, LEN);
+            }
+            assert_true(relay_client_room(c) >= 128 << 10);
+        }
+        assert_int_equal(seen, PACKETS);
+        relay_client_free(c);
+    }
+    free(stream);
+}
+
+static void tells_the_relay_that_it_is_home(void **state)
+{
+    (void)state;
+    static const char http[] = "HTTP/1.1 101 x\r\n\r\n";
+    for (int preferred = 0; preferred < 2; preferred++) {
+        struct pcg pcg;
+        struct relay_client_config config = {.host = "r", .secret = {1}, .rng = pcg_rng(&pcg, 1)};
+        uint8_t out[512] = {0};
+        uint8_t server[32];
+        config.preferred = preferred;
+        crypto_scalarmult_base(server, server_secret);
+        struct relay_client *c = relay_client_new(&config);
+        relay_client_start(c, 1);
+        expect(c, RELAY_CLIENT_EV_CONNECT);
+        relay_client_connected(c, 1);
+        take_output(c, out, sizeof(out));
+        memcpy(out, http, sizeof(http) - 1);
+        size_t len = sizeof(http) - 1 + derp_write_server_key(out + sizeof(http) - 1, server);
+        assert_int_equal(relay_client_input(c, out, len, 1), 0);
+        expect_nothing(c);
+        assert_int_equal(take_output(c, out, sizeof(out)), preferred ? 115 : 109);
+        assert_true(!preferred || memcmp(out + 109, "\x07\0\0\0\x01\x01", 6) == 0);
+        relay_client_free(c);
+    }
 }
 
 static void asks_for_an_upgrade_in_http(void **state)
@@ -249,16 +314,27 @@ static void refuses_packets_when_the_buffer_is_full(void **state)
     struct relay_client *c = lone_client(&w, 0);
     assert_int_equal(relay_client_send(c, dst, data, 10), ERR_STATE);
     bring_up(c, 5, &(struct derp_info){.version = 2});
-    size_t sent = 0;
-    while (relay_client_send(c, dst, data, sizeof(data)) == 0) {
-        sent++;
+    size_t filled = 0;
+    uint64_t refused = 0;
+    for (size_t len = sizeof(data); len > 0; len--) { /* to the last byte that there is */
+        while (relay_client_send(c, dst, data, len) == 0) {
+            filled += DERP_PACKET_OVERHEAD + len;
+        }
+        refused++;
     }
-    assert_true(sent > 100 && sent < 270);
-    assert_int_equal(relay_client_backlog(c), sent * 1037);
+    assert_in_range(filled, 100000, 256 << 10);
+    assert_int_equal(relay_client_backlog(c), filled);
     assert_null(relay_client_reserve(c, dst, sizeof(data)));
-    assert_int_equal(relay_client_stats(c)->refused_full, 2);
+    assert_int_equal(relay_client_stats(c)->refused_full, refused + 1);
     assert_int_equal(relay_client_stats(c)->refused_down, 1);
-    assert_int_equal(take_output(c, out, sizeof(out)), sent * 1037);
+    assert_int_equal(relay_client_input(c,
+                                        "\x12\0\0\0\x08"
+                                        "abcdefgh",
+                                        13, 6),
+                     0);
+    expect_nothing(c);
+    assert_int_equal(relay_client_backlog(c), filled + DERP_PING_LEN); /* room was kept */
+    assert_int_equal(take_output(c, out, sizeof(out)), filled + DERP_PING_LEN);
     assert_int_equal(relay_client_send(c, dst, data, sizeof(data)), 0);
     relay_client_free(c);
 }
@@ -343,6 +419,30 @@ static void backs_off_with_doubling_and_jitter(void **state)
     relay_client_hurry(c, now + 1);
     expect(c, RELAY_CLIENT_EV_CONNECT);
     relay_client_free(c);
+}
+
+static void a_while_up_makes_the_back_off_short_again(void **state)
+{
+    (void)state;
+    for (uint64_t up_s = 9; up_s <= 10; up_s++) {
+        struct world w;
+        struct relay_client *c = lone_client(&w, 0);
+        uint64_t now = NS_PER_S;
+        relay_client_start(c, now);
+        for (int i = 0; i < 6; i++) {
+            expect(c, RELAY_CLIENT_EV_CONNECT);
+            relay_client_disconnected(c, -111, now);
+            expect(c, RELAY_CLIENT_EV_DOWN);
+            now = relay_client_next_ns(c);
+            relay_client_tick(c, now);
+        }
+        bring_up(c, now, &(struct derp_info){.version = 2});
+        now += up_s * NS_PER_S;
+        relay_client_disconnected(c, 0, now);
+        expect(c, RELAY_CLIENT_EV_DOWN);
+        assert_int_equal(relay_client_next_ns(c) - now < NS_PER_S / 2, up_s == 10);
+        relay_client_free(c);
+    }
 }
 
 static void gives_up_a_connection_that_is_not_up_in_time(void **state)
@@ -464,6 +564,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_clients_exchange_packets),
         cmocka_unit_test(the_largest_packet_passes),
+        cmocka_unit_test(a_long_stream_of_packets_stays_whole),
+        cmocka_unit_test(tells_the_relay_that_it_is_home),
         cmocka_unit_test(asks_for_an_upgrade_in_http),
         cmocka_unit_test(another_status_than_101_is_told_by_number),
         cmocka_unit_test(nonsense_ends_the_connection),
@@ -473,6 +575,7 @@ int main(void)
         cmocka_unit_test(what_the_shell_holds_stays_where_it_is),
         cmocka_unit_test(honours_the_token_bucket_of_the_relay),
         cmocka_unit_test(backs_off_with_doubling_and_jitter),
+        cmocka_unit_test(a_while_up_makes_the_back_off_short_again),
         cmocka_unit_test(gives_up_a_connection_that_is_not_up_in_time),
         cmocka_unit_test(measures_and_stays_alive_by_pings),
         cmocka_unit_test(silence_of_35_s_ends_the_connection),

@@ -351,6 +351,30 @@ static void the_last_writer_of_a_key_receives(void **state)
     world_close(&w);
 }
 
+static void the_newest_connection_of_a_key_receives(void **state)
+{
+    (void)state;
+    struct relay_server_config config = {.open = true};
+    struct world w;
+    world_open(&w, &config);
+    struct world_client *a = world_add(&w, 1);
+    struct world_client *old = world_add_bare(&w);
+    struct world_client *new = world_add_bare(&w);
+    world_settle(&w);
+    fast_start(&w, old, 2);
+    fast_start(&w, new, 2); /* says nothing after its login */
+    relay_client_send(a->core, new->key, "1", 1);
+    world_settle(&w);
+    assert_int_equal(read_all(&w, old)[0], 0);
+    assert_int_equal(read_all(&w, new)[0], DERP_RECV_PACKET);
+    relay_server_closed(w.server, new->id, w.now);
+    new->id = 0;
+    relay_client_send(a->core, new->key, "2", 1);
+    world_settle(&w);
+    assert_int_equal(read_all(&w, old)[0], DERP_RECV_PACKET);
+    world_close(&w);
+}
+
 static void the_oldest_of_too_many_duplicates_goes(void **state)
 {
     (void)state;
@@ -389,6 +413,33 @@ static void a_full_queue_loses_its_oldest_packets(void **state)
     world_settle(&w);
     assert_int_equal(b->packets, 11); /* signalling has a queue of its own */
     assert_int_equal(b->last_data[0], 29);
+    world_close(&w);
+}
+
+static void signalling_and_bulk_take_turns(void **state)
+{
+    (void)state;
+    struct relay_server_config config = {.open = true};
+    struct world w;
+    char order[21] = "";
+    world_open(&w, &config);
+    struct world_client *a = world_add(&w, 1);
+    struct world_client *b = world_add_bare(&w);
+    world_settle(&w);
+    fast_start(&w, b, 2);
+    for (int i = 0; i < 10; i++) {
+        relay_client_send(a->core, b->key, "x", 1);
+    }
+    for (int i = 0; i < 10; i++) {
+        send_signalling(a, b->key);
+    }
+    world_settle(&w);
+    for (int i = 0; i < 20; i++) {
+        uint8_t frame[256];
+        order[i] = world_read(&w, b, frame) == 38 ? 'b' : 's';
+    }
+    assert_true(strcmp(order, "sbsbsbsbsbsbsbsbsbsb") == 0 ||
+                strcmp(order, "bsbsbsbsbsbsbsbsbsbs") == 0);
     world_close(&w);
 }
 
@@ -460,6 +511,32 @@ static void who_takes_nothing_is_closed(void **state)
     assert_int_equal(b->reason, RELAY_CLOSE_STALLED);
     assert_int_equal(stats_of(&w)->dropped[RELAY_DROP_LEFT], 2);
     assert_false(a->closed);
+    world_close(&w);
+}
+
+static void who_takes_little_by_little_is_not_closed(void **state)
+{
+    (void)state;
+    uint8_t data[1000] = {0};
+    uint8_t byte[16];
+    struct relay_server_config config = {.open = true};
+    struct world w;
+    world_open(&w, &config);
+    struct world_client *a = world_add(&w, 1);
+    struct world_client *b = world_add_bare(&w);
+    world_settle(&w);
+    fast_start(&w, b, 2);
+    relay_client_send(a->core, b->key, data, sizeof(data));
+    world_settle(&w);
+    for (int i = 0; i < 20; i++) {
+        w.step = 1;
+        assert_int_equal(world_read(&w, b, byte), 1);
+        w.step = 65536;
+        world_run(&w, 2 * NS_PER_S - 1);
+        assert_false(b->closed);
+    }
+    world_run(&w, 1);
+    assert_true(b->closed);
     world_close(&w);
 }
 
@@ -563,7 +640,7 @@ static void refuses_connections_past_its_ceilings(void **state)
 {
     (void)state;
     struct relay_server_config config = {
-        .limits = {.clients_max = 4, .clients_per_address_max = 2},
+        .limits = {.clients_max = 5, .clients_per_address_max = 2},
     };
     struct world w;
     uint64_t id[8] = {0};
@@ -579,15 +656,20 @@ static void refuses_connections_past_its_ceilings(void **state)
     assert_int_equal(relay_server_accept(w.server, &other, w.now, &id[2]), 0);
     other.ip[15] = 99; /* the same /64 */
     assert_int_equal(relay_server_accept(w.server, &other, w.now, &id[3]), 0);
-    assert_int_equal(relay_server_accept(w.server, &other, w.now, &id[4]), ERR_NO_ROOM);
+    other.ip[14] = 99;
+    assert_int_equal(relay_server_accept(w.server, &other, w.now, &id[4]), ERR_REFUSED);
+    other.ip[7] = 99; /* another /64 */
+    assert_int_equal(relay_server_accept(w.server, &other, w.now, &id[4]), 0);
+    other.ip[7] = 98;
+    assert_int_equal(relay_server_accept(w.server, &other, w.now, &id[6]), ERR_NO_ROOM);
     relay_server_closed(w.server, id[0], w.now);
     relay_server_closed(w.server, id[0], w.now);
     assert_int_equal(relay_server_accept(w.server, &a, w.now, &id[5]), 0);
     assert_true(id[5] != id[0]);
     relay_server_input(w.server, id[0], "x", 1, w.now); /* late, for an id that is gone */
-    assert_int_equal(stats_of(&w)->refused[RELAY_REFUSED_ADDRESS], 1);
+    assert_int_equal(stats_of(&w)->refused[RELAY_REFUSED_ADDRESS], 2);
     assert_int_equal(stats_of(&w)->refused[RELAY_REFUSED_CLIENTS], 1);
-    assert_int_equal(stats_of(&w)->connections, 4);
+    assert_int_equal(stats_of(&w)->connections, 5);
     world_close(&w);
 }
 
@@ -662,11 +744,14 @@ int main(void)
         cmocka_unit_test(an_absent_peer_is_told_for_signalling_only),
         cmocka_unit_test(those_who_received_from_a_peer_hear_when_it_leaves),
         cmocka_unit_test(the_last_writer_of_a_key_receives),
+        cmocka_unit_test(the_newest_connection_of_a_key_receives),
         cmocka_unit_test(the_oldest_of_too_many_duplicates_goes),
         cmocka_unit_test(a_full_queue_loses_its_oldest_packets),
+        cmocka_unit_test(signalling_and_bulk_take_turns),
         cmocka_unit_test(queues_have_a_ceiling_in_bytes),
         cmocka_unit_test(without_buffers_packets_are_dropped_not_clients),
         cmocka_unit_test(who_takes_nothing_is_closed),
+        cmocka_unit_test(who_takes_little_by_little_is_not_closed),
         cmocka_unit_test(keep_alives_come_each_minute_or_so),
         cmocka_unit_test(one_pong_waits_at_most),
         cmocka_unit_test(frames_of_the_mesh_and_bad_lengths_end_it),

@@ -126,6 +126,19 @@ static void refuses_the_zero_key(void **state)
     uint8_t out[DERP_INFO_MAX];
     assert_int_equal(derp_seal_client_info(out, k.client_nonce, k.client, k.client_secret, zero),
                      ERR_CRYPTO);
+
+    /* A box that would open, if the shared secret of a key of small order were taken: it is zero.
+     */
+    static const char text[] = "{\"version\":2}";
+    uint8_t shared[crypto_box_BEFORENMBYTES];
+    uint8_t scratch[64];
+    uint8_t who[32];
+    struct derp_info info;
+    crypto_core_hsalsa20(shared, zero, zero, NULL);
+    memset(out, 0, sizeof(out));
+    crypto_box_easy_afternm(out + 56, (const uint8_t *)text, sizeof(text) - 1, out + 32, shared);
+    struct derp_frame f = {DERP_CLIENT_INFO, 56 + 16 + sizeof(text) - 1, out};
+    assert_int_equal(derp_open_client_info(&f, k.server_secret, who, scratch, &info), ERR_CRYPTO);
 }
 
 static void announces_a_token_bucket(void **state)
