@@ -298,6 +298,29 @@ static void without_a_path_the_front_gives_up(void **state)
     teardown(t);
 }
 
+/* Whatever allocation fails, a start fails whole: nothing leaks, nothing keeps the loop alive. */
+static void a_start_without_memory_fails_whole(void **state)
+{
+    (void)state;
+    enum { STARTS_MAX = 1000 };
+    struct two *t = setup(1);
+    stop_node(t, &t->laptop);
+    WORLD_UNTIL(&t->w, t->stopped == 1);
+    size_t n = 0;
+    int err = -1;
+    while (err != 0 && n < STARTS_MAX) {
+        mem_fail_after(++n);
+        err = app_start(&t->w.loop, t->laptop.config, &t->laptop.secrets, NULL, &t->laptop.app);
+        mem_fail_after(0);
+        world_turn(&t->w);
+        world_turn(&t->w);
+    }
+    assert_int_equal(err, 0);
+    assert_true(n > 5); /* it does allocate */
+    t->started++;
+    teardown(t);
+}
+
 /* --- the control socket ---------------------------------------------------------------------- */
 
 static int ask_control(struct two *t, const char *request, char *answer, size_t cap)
@@ -377,6 +400,7 @@ int main(void)
         cmocka_unit_test(slow_reader_holds_the_sender_through_the_tunnel),
         cmocka_unit_test(a_peer_that_stops_resets_and_can_come_back),
         cmocka_unit_test(without_a_path_the_front_gives_up),
+        cmocka_unit_test(a_start_without_memory_fails_whole),
         cmocka_unit_test(control_answers_its_user_only),
         cmocka_unit_test(one_control_socket_is_for_one_node),
         cmocka_unit_test(a_dead_nodes_socket_is_replaced),
