@@ -15,6 +15,12 @@
 #define UNIX_NS (UINT64_C(1763800000) * NS_PER_S)
 enum { PORT = 41741, IDLE_TICKS_PER_S = 50 };
 
+/* ADIT_TEST=PATTERN runs some tests only. */
+__attribute__((constructor)) static void choose_tests(void)
+{
+    cmocka_set_test_filter(getenv("ADIT_TEST"));
+}
+
 /* --- life --- */
 
 struct fleet_config fleet_config_default(const char *name, uint64_t seed)

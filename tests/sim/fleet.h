@@ -7,7 +7,8 @@
  *
  * Node i knows all others as peers, in order: fleet_peer() gives the index.
  *
- * ADIT_LOG=debug in the environment prints what the nodes log, with the virtual time.
+ * ADIT_LOG=debug in the environment prints what the nodes log, with the virtual time;
+ * ADIT_TEST=PATTERN runs only tests of that name.
  */
 #ifndef SIM_FLEET_H
 #define SIM_FLEET_H
