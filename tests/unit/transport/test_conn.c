@@ -489,11 +489,24 @@ static void frames_leave_a_dead_path_without_being_told_to(void **state)
         step(&p);
         run_events(&p, ends);
         conn_path_info(p.side[0], 1, &before);
-    } while (before.in_flight < 8 * MTU);
+    } while (before.srtt_ns == 0);
     p.dead[1] = true;
     p.count = 0; /* what was on its way is gone, too */
+    step(&p);
+    run_events(&p, ends);
+    conn_path_info(p.side[0], 1, &before);
+    assert_true(before.in_flight > 4 * MTU);
     conn_path_use(p.side[0], 2, false, p.now);
     conn_path_use(p.side[1], 2, false, p.now);
+    /* Something waits for the other path while this one times out. */
+    conn_path_block(p.side[0], 2, true);
+    conn_send_candidates(p.side[0], NULL, 0);
+    uint64_t start = p.now;
+    while (p.now < start + 300 * NS_PER_MS && step(&p)) {
+    }
+    conn_path_info(p.side[0], 1, &after);
+    assert_int_equal(after.in_flight, 0);
+    conn_path_block(p.side[0], 2, false);
     run_to_end(&p, ends, 2 * NS_PER_S);
     check_complete(&p, ends);
     conn_path_info(p.side[0], 1, &after);
