@@ -48,7 +48,9 @@ struct stunclient_server {
     uint64_t due_ns;    /* when to ask next, if needed */
     uint64_t rtt_ns;    /* of the last clean measurement; 0 = none yet */
     uint64_t heard_ns;  /* the last answer; meaningless while mapped.family is ADDR_NONE */
-    uint64_t since_ns;  /* when the request left that first found this mapping */
+    uint64_t since_ns;  /* when the request left that first found this mapping ... */
+    uint64_t order;     /* ... and its place among all that were sent */
+    uint64_t asked;     /* the place of the present transaction's first sending */
     struct addr mapped; /* ADDR_NONE = never answered since the last forget */
     struct addr other;  /* OTHER-ADDRESS: the server can do RFC 5780's tests */
     bool rewritten;     /* MAPPED-ADDRESS was not XOR-MAPPED-ADDRESS: something edits payloads */
@@ -76,7 +78,7 @@ struct stunclient {
 };
 
 enum stunclient_event_type {
-    STUNCLIENT_MAPPED,  /* server, addr, rtt_ns (0 = not measured), since_ns: every answer */
+    STUNCLIENT_MAPPED,  /* server, addr, rtt_ns (0 = not measured), since_ns, order: every answer */
     STUNCLIENT_CHANGED, /* family: a server that named one address now names another */
     STUNCLIENT_TIMEOUT, /* server, error (0 = silence) */
 };
@@ -88,6 +90,7 @@ struct stunclient_event {
     struct addr addr;
     uint64_t rtt_ns;
     uint64_t since_ns;
+    uint64_t order;
     uint16_t error;
 };
 
