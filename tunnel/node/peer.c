@@ -186,12 +186,18 @@ bool peer_establish(struct peer *p, struct keyset *keys, const struct where *fro
 
 /* --- housekeeping --- */
 
+/* New keys are no reason to be lively while streams sleep, or each renewal would be one. */
+static uint64_t fresh_since(const struct peer *p)
+{
+    return conn_stream_count(p->conn) > 0 ? p->session_ns : p->handshake_ns;
+}
+
 static enum pathset_pulse pulse_of(const struct peer *p, uint64_t now)
 {
     if (!p->started) {
         return PATHSET_ASLEEP;
     }
-    if (time_since(p->handshake_ns, now) < NODE_FRESH_NS && p->handshake_ns != 0) {
+    if (time_since(fresh_since(p), now) < NODE_FRESH_NS) {
         return PATHSET_BUSY;
     }
     if (conn_stream_count(p->conn) == 0) {
@@ -263,7 +269,7 @@ void peer_tick(struct peer *p, uint64_t now)
 static uint64_t next_change(const struct peer *p, uint64_t now)
 {
     const uint64_t moments[] = {
-        p->handshake_ns == 0 ? TIME_NEVER : p->handshake_ns + NODE_FRESH_NS,
+        p->handshake_ns == 0 ? TIME_NEVER : fresh_since(p) + NODE_FRESH_NS,
         conn_stream_count(p->conn) == 0 ? TIME_NEVER : p->active_ns + NODE_BUSY_NS,
         p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_RESTART_NS,
         p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_LOST_NS,

@@ -289,7 +289,8 @@ static uint64_t next_interval(const struct pathset *s, struct path *p)
         return p->id == s->best ? calm_interval(s) : PATHSET_KEEPALIVE_NS;
     }
     uint64_t interval = p->interval_ns;
-    p->interval_ns = time_min(2 * interval, PATHSET_PROBE_LAST_NS);
+    bool urgent = s->pulse == PATHSET_BUSY || p->id == s->best;
+    p->interval_ns = time_min(2 * interval, urgent ? PATHSET_PROBE_LAST_NS : PATHSET_KEEPALIVE_NS);
     return interval;
 }
 

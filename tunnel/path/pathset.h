@@ -26,15 +26,13 @@
 #include "wire/frame.h"
 #include "wire/packet.h"
 
-#define PATHSET_TRUST_NS (6500 * NS_PER_MS)  /* a direct path is used alone this long */
-#define PATHSET_HEARTBEAT_NS (3 * NS_PER_S)  /* challenge to a path in use, while data moves */
-#define PATHSET_KEEPALIVE_NS (20 * NS_PER_S) /* the same while streams are open but silent */
-#define PATHSET_PROBE_FIRST_NS                                                                     \
-    (100 * NS_PER_MS)                        /* a path without proof: doubling from here ...       \
-                                              */
-#define PATHSET_PROBE_LAST_NS (5 * NS_PER_S) /* ... to here */
-#define PATHSET_FORGET_NS (45 * NS_PER_S)    /* a learned address never heard of again */
-#define PATHSET_HOLD_NS (1 * NS_PER_S)       /* a doubted path stays unused at least so long */
+#define PATHSET_TRUST_NS (6500 * NS_PER_MS)      /* a direct path is used alone this long */
+#define PATHSET_HEARTBEAT_NS (3 * NS_PER_S)      /* challenge to a path in use, while data moves */
+#define PATHSET_KEEPALIVE_NS (20 * NS_PER_S)     /* the same while streams are open but silent */
+#define PATHSET_PROBE_FIRST_NS (100 * NS_PER_MS) /* a path without proof: doubling from here */
+#define PATHSET_PROBE_LAST_NS (5 * NS_PER_S)     /* ... to here; to KEEPALIVE in quiet times */
+#define PATHSET_FORGET_NS (45 * NS_PER_S)        /* a learned address never heard of again */
+#define PATHSET_HOLD_NS (1 * NS_PER_S)           /* a doubted path stays unused at least so long */
 
 /* How much life there is in the session: it sets how often paths are challenged. */
 enum pathset_pulse {
