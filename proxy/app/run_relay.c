@@ -92,7 +92,8 @@ static int load(struct relay_daemon *r, const char *ini)
         (void)fprintf(stderr, "adit: %s: there is no [server] section\n", ini);
         code = EX_CONFIG;
     }
-    return code ? code : load_secret(r->config->server.key, stderr, r->secret);
+    return code ? code
+                : load_key_file(&r->config->server.key, ini, "[server] key", stderr, r->secret);
 }
 
 int daemon_run_relay(const char *ini)

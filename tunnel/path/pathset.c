@@ -121,6 +121,18 @@ void pathset_set_usable(struct pathset *s, struct path *p, bool usable, uint64_t
     p->usable = usable;
 }
 
+void pathset_forget_proofs(struct pathset *s, uint64_t now)
+{
+    for (struct path *p = first(s); p < end(s); p++) {
+        if (p->id != 0 && p->where.kind == WHERE_DIRECT) {
+            p->proven = p->doubted = false;
+            p->proven_ns = p->doubted_ns = 0;
+            p->sent_ns = TIME_NEVER;
+            probe_now(p, now);
+        }
+    }
+}
+
 void pathset_probe_all(struct pathset *s, uint64_t now)
 {
     for (struct path *p = first(s); p < end(s); p++) {

@@ -77,6 +77,8 @@ struct path *pathset_get(struct pathset *s, uint8_t id);
 /* Relay paths: whether the relay is connected and the peer there, as far as is known. */
 void pathset_set_usable(struct pathset *s, struct path *p, bool usable, uint64_t now);
 void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now);
+/* The peer has begun a new life: where it was reached before proves nothing. */
+void pathset_forget_proofs(struct pathset *s, uint64_t now);
 /* Challenges every path at once. */
 void pathset_probe_all(struct pathset *s, uint64_t now);
 
