@@ -42,10 +42,9 @@ struct context_counters {
 };
 
 struct context_limits {
-    size_t clients_max;   /* applications at the front at once */
-    size_t dials_max;     /* connections to targets being set up for peers at once */
-    size_t exit_max;      /* connections for peers at once */
-    size_t listeners_max; /* addresses of the front */
+    size_t clients_max; /* applications at the front at once */
+    size_t dials_max;   /* connections to targets being set up for peers at once */
+    size_t exit_max;    /* connections for peers at once */
 };
 
 struct context {

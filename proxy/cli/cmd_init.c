@@ -59,15 +59,18 @@ static int make_key(const char *file, char public_text[ADIT_KEY_TEXT_MAX])
                                 : keyfile_create(file, public_text);
 }
 
-static void print_next(const char *name, const char *ini, const char *key)
+/* `given`: the ini is not at its default place. */
+static void print_next(const char *name, const char *ini, const char *key, bool given)
 {
+    const char *option = given ? " -c " : "";
+    const char *file = given ? ini : "";
     (void)printf("public key of %s:\n\n    %s\n\n"
                  "Next:\n"
                  "  1. on each other machine, add to its adit.ini:\n\n"
                  "         [peer %s]\n         key = %s\n\n"
                  "  2. add a [peer] section for each of them, and a [relay], to\n     %s\n"
-                 "  3. adit check && adit run\n",
-                 name, key, name, key, ini);
+                 "  3. adit check%s%s && adit run%s%s\n",
+                 name, key, name, key, ini, option, file, option, file);
 }
 
 static int refuse_existing(const char *file)
@@ -76,7 +79,7 @@ static int refuse_existing(const char *file)
     return EX_CANTCREAT;
 }
 
-static int write_all(const char *name, const char *ini)
+static int write_all(const char *name, const char *ini, bool given)
 {
     char folder[PATHS_MAX];
     char key[PATHS_MAX + 16];
@@ -91,7 +94,7 @@ static int write_all(const char *name, const char *ini)
     code = keyfile_write(ini, text, 0600);
     if (code == EX_OK) {
         (void)printf("wrote %s and %s\n\n", ini, key);
-        print_next(name, ini, public_text);
+        print_next(name, ini, public_text, given);
     }
     return code;
 }
@@ -116,7 +119,7 @@ static int run(const struct cli_call *call)
     if (!cli_value(call, "force") && (keyfile_exists(ini) || keyfile_exists(key))) {
         return refuse_existing(keyfile_exists(ini) ? ini : key);
     }
-    return write_all(name, ini);
+    return write_all(name, ini, cli_value(call, "config") != NULL);
 }
 
 const struct cli_command cmd_init = {

@@ -6,6 +6,7 @@
 
 #include <adit/file.h>
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -47,15 +48,16 @@ int keyfile_create(const char *file, char public_text[ADIT_KEY_TEXT_MAX])
         return EX_CANTCREAT;
     }
     uint8_t secret[ADIT_KEY_LEN];
+    char key[ADIT_KEY_TEXT_MAX];
     char text[ADIT_KEY_TEXT_MAX + 1];
     adit_key_generate(secret);
-    (void)adit_key_format(secret, text);
-    (void)strcat(text, "\n");
+    (void)snprintf(text, sizeof(text), "%s\n", adit_key_format(secret, key));
     int code = keyfile_write(file, text, 0600);
     if (code == EX_OK) {
         code = describe(secret, public_text);
     }
     adit_key_wipe(secret, sizeof(secret));
+    adit_key_wipe(key, sizeof(key));
     adit_key_wipe(text, sizeof(text));
     return code;
 }

@@ -59,7 +59,11 @@ static void add_bytes(struct text *t, double bytes)
 static void add_rtt(struct text *t, double us)
 {
     if (us >= 0) {
-        add(t, us < 9950 ? "  rtt %.1f ms" : "  rtt %.0f ms", us / 1000);
+        add(t,
+            us < 995    ? "  rtt %.2f ms"
+            : us < 9950 ? "  rtt %.1f ms"
+                        : "  rtt %.0f ms",
+            us / 1000);
     }
 }
 

@@ -2,13 +2,16 @@
 
 #include <base/check.h>
 #include <base/err.h>
-#include <base/mem.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+/* The default function falls through its switch, at which clang warns in the place of use. */
+#define HASH_FUNCTION(key, len, hash) HASH_OAT(key, len, hash)
 #include <uthash.h>
 
 struct app_stream {
@@ -73,7 +76,7 @@ void app_deinit(struct app *a)
     struct app_stream *s, *next;
     HASH_ITER (hh, a->streams, s, next) {
         HASH_DEL(a->streams, s);
-        mem_free(s);
+        free(s);
     }
 }
 
@@ -87,7 +90,7 @@ static struct app_stream *find(const struct app *a, uint64_t id)
 static struct app_stream *add(struct app *a, uint64_t id, bool ours, const struct app_plan *plan)
 {
     assert_null(find(a, id));
-    struct app_stream *s = mem_new(1, sizeof(*s));
+    struct app_stream *s = calloc(1, sizeof(*s));
     CHECK(s);
     s->id = id;
     s->ours = ours;
@@ -247,7 +250,7 @@ bool app_try_open(struct app *a, const struct app_plan *plan)
 {
     uint64_t id;
     int err = open_stream(a, plan, &id);
-    assert_true(err == 0 || err == ERR_NO_ROOM);
+    assert_true(err == 0 || err == ERR_NO_ROOM || err == ERR_NO_MEMORY);
     return err == 0;
 }
 
@@ -271,7 +274,12 @@ static void on_opened(struct app *a, const struct conn_event *ev)
         abort_stream(a, s);
         return;
     }
-    expect_done_or_reset(conn_stream_accept(a->conn, s->id, &s->id, sizeof(s->id)));
+    int err = conn_stream_accept(a->conn, s->id, &s->id, sizeof(s->id));
+    if (err == ERR_NO_MEMORY) {
+        abort_stream(a, s);
+        return;
+    }
+    expect_done_or_reset(err);
     pump(a, s);
 }
 

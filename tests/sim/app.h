@@ -48,7 +48,7 @@ void app_deinit(struct app *a);
 struct app_plan app_transfer(uint64_t up, uint64_t down);
 /* Opens a stream and begins to write; fails the test if the conn refuses. */
 uint64_t app_open(struct app *a, const struct app_plan *plan);
-/* The same; false where one side's limit is reached. */
+/* The same; false where one side's limit is reached or memory is out. */
 bool app_try_open(struct app *a, const struct app_plan *plan);
 void app_abort(struct app *a, uint64_t id);
 /* Takes one event of the conn. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#define HASH_FUNCTION(key, len, hash) HASH_OAT(key, len, hash)
 #include <uthash.h>
 
 struct fleet_stream {

@@ -1,8 +1,8 @@
 #include "sim/link.h"
 
 #include <base/check.h>
-#include <base/mem.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 struct link_packet {
@@ -33,7 +33,7 @@ void link_deinit(struct link *l)
         struct link_packet *p = l->flying;
         unlist(p);
         heap_remove(&l->world->heap, &p->event.node);
-        mem_free(p);
+        free(p);
     }
 }
 
@@ -43,12 +43,12 @@ static void arrive(struct world_event *event)
     p->link->stats.delivered++;
     p->link->deliver(p->link->user, p->data, p->len);
     unlist(p);
-    mem_free(p);
+    free(p);
 }
 
 static void fly(struct link *l, const uint8_t *data, size_t len, uint64_t at)
 {
-    struct link_packet *p = mem_new(1, sizeof(*p) + len);
+    struct link_packet *p = calloc(1, sizeof(*p) + len);
     CHECK(p);
     p->event.fire = arrive;
     p->link = l;

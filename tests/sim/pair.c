@@ -1,10 +1,10 @@
 #include "sim/pair.h"
 
 #include <base/check.h>
-#include <base/mem.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -249,7 +249,7 @@ static struct pair *alive;
 
 struct pair *pair_new(const struct pair_config *config)
 {
-    struct pair *p = mem_new(1, sizeof(*p));
+    struct pair *p = calloc(1, sizeof(*p));
     CHECK(p && config->paths >= 1 && config->paths <= PAIR_PATHS_MAX);
     p->next = alive;
     alive = p;
@@ -285,7 +285,7 @@ void pair_free(struct pair *p)
         app_deinit(&s->app);
     }
     world_deinit(&p->world);
-    mem_free(p);
+    free(p);
 }
 
 uint64_t pair_open(struct pair *p, size_t side, const struct app_plan *plan)

@@ -2,7 +2,8 @@
  *
  * Each path is a pair of links. Its id differs from side to side, as in life. Packets carry their
  * real header and, in the place of the AEAD tag, a checksum, so that a flipped bit becomes a
- * dropped packet. Timers tick by the millisecond, as libuv's do.
+ * dropped packet. Timers tick by the millisecond, as libuv's do. The simulator's own memory does
+ * not come through base/mem.h, so that tests can let only the conns run out of it.
  */
 #ifndef SIM_PAIR_H
 #define SIM_PAIR_H

@@ -109,6 +109,51 @@ static void answers_a_request_in_one_round_trip(void **state)
     }
 }
 
+/* A queue of 0.8 s would let slow start double again and again past the 500 kB that the path
+ * holds. HyStart++ sees the round trip grow in the round after the first full one, when the window
+ * is twice the path's, and lets it grow by a quarter for five rounds more: 2 * 1.25^5 = 6.1 times
+ * the path, 5.1 of which wait in the queue. */
+static void slow_start_ends_before_a_deep_queue_is_full(void **state)
+{
+    (void)state;
+    struct pair_config config = pair_config_default("sim_clean", 1);
+    config.link[0][0].queue_bytes = 10000000;
+    config.limits[0].send_buffer_max = config.limits[1].stream_window = 16000000;
+    struct pair *p = pair_new(&config);
+    struct app_plan plan = app_transfer(20000000, 0);
+    pair_open(p, 0, &plan);
+    pair_finish(p, pair_ideal_ns(20000000, 100000000, MS(40)) * 5 / 4);
+    assert_in_range(p->side[0].path[0].out.stats.queue_peak, 500000, 5100000 / 2 + 250000);
+    pair_free(p);
+}
+
+/* A burst within the window of an earlier transfer. The window is at most path and queue, 700 kB;
+ * sent at 1.25 of that a round trip, 22 MB/s where 12.5 leave, 129 of 300 kB wait. All at once
+ * they would run over. */
+static void a_burst_is_paced(void **state)
+{
+    (void)state;
+    struct pair_config config = pair_config_default("sim_clean", 1);
+    config.link[0][0].queue_bytes = 200000;
+    struct pair *p = pair_new(&config);
+    struct app_plan plan = app_transfer(5000000, 0);
+    pair_open(p, 0, &plan);
+    assert_true(pair_run(p, 2 * NS_PER_S));
+    pair_settle(p);
+    struct conn_path_info info;
+    struct link_stats *stats = &p->side[0].path[0].out.stats;
+    assert_true(conn_path_info(p->side[0].conn, p->side[0].path[0].id, &info));
+    assert_in_range(info.cwnd, 300000, 700000);
+    uint64_t overflowed = stats->overflowed;
+    stats->queue_peak = 0;
+    plan = app_transfer(300000, 0);
+    pair_open(p, 0, &plan);
+    assert_true(pair_run(p, MS(200)));
+    assert_in_range(stats->queue_peak, 1, 150000);
+    assert_int_equal(stats->overflowed, overflowed);
+    pair_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +161,8 @@ int main(void)
         cmocka_unit_test(sends_down_at_the_rate_of_the_line),
         cmocka_unit_test(sends_both_ways_at_once),
         cmocka_unit_test(answers_a_request_in_one_round_trip),
+        cmocka_unit_test(slow_start_ends_before_a_deep_queue_is_full),
+        cmocka_unit_test(a_burst_is_paced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,6 +182,29 @@ static void a_blocked_path_is_left_alone(void **state)
     pair_free(p);
 }
 
+/* The newest list arrives in the end, however lossy the path; older ones need not. */
+static void the_newest_candidates_arrive(void **state)
+{
+    (void)state;
+    struct pair_config config = pair_config_default("sim_paths", 1);
+    config.link[0][0].loss_ppm = config.link[0][1].loss_ppm = 500000;
+    struct pair *p = pair_new(&config);
+    struct frame_candidate list[FRAME_CANDIDATES_MAX];
+    for (size_t i = 0; i < FRAME_CANDIDATES_MAX; i++) {
+        list[i] = (struct frame_candidate){1, addr_ipv4(10, 0, 0, (uint8_t)i, 7)};
+    }
+    for (size_t count = 1; count <= FRAME_CANDIDATES_MAX; count++) {
+        conn_send_candidates(p->side[0].conn, list, count);
+        pair_drive(p, 0);
+        pair_rest(p, MS(5));
+    }
+    pair_rest(p, 30 * NS_PER_S);
+    assert_int_equal(p->side[1].app.candidates, FRAME_CANDIDATES_MAX);
+    assert_true(p->side[0].packets_out < 100);
+    pair_settle(p);
+    pair_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +216,7 @@ int main(void)
         cmocka_unit_test(streams_outlive_all_paths),
         cmocka_unit_test(an_outage_ends_soon_after_the_network_is_back),
         cmocka_unit_test(a_blocked_path_is_left_alone),
+        cmocka_unit_test(the_newest_candidates_arrive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

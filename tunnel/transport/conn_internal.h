@@ -37,7 +37,6 @@ struct conn_ids {
 struct conn {
     struct conn_limits limits;
     struct conn_peer_limits peer;
-    struct rng rng;
     const struct log *log;
     bool even;
     bool started;

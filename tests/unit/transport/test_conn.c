@@ -29,6 +29,7 @@ struct pair {
     uint64_t now;
     uint64_t delay_ns[3]; /* one way, by path */
     bool dead[3];
+    bool mangled;        /* so even good packets may be refused */
     bool drain_events;   /* in settle() */
     bool reply_same;     /* acknowledgements on the path of the packet */
     unsigned drop_every; /* 0 = none */
@@ -141,8 +142,8 @@ static void deliver(struct pair *p)
             continue;
         }
         uint8_t reply = p->reply_same ? w->path : 0;
-        assert_int_equal(
-            conn_input(p->side[w->to], w->path, w->number, reply, w->data, w->len, p->now), 0);
+        int err = conn_input(p->side[w->to], w->path, w->number, reply, w->data, w->len, p->now);
+        assert_true(err == 0 || p->mangled);
     }
     p->count = kept;
 }
@@ -476,6 +477,137 @@ static void a_blocked_path_sends_nothing_and_probes_nothing(void **state)
     pair_free(&p);
 }
 
+static void frames_leave_a_dead_path_without_being_told_to(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p);
+    struct end ends[2] = {{.to_write = 1 << 20}, {.to_write = 10}};
+    open_one(&p, &ends[0]);
+    struct conn_path_info before, after;
+    do {
+        step(&p);
+        run_events(&p, ends);
+        conn_path_info(p.side[0], 1, &before);
+    } while (before.in_flight < 8 * MTU);
+    p.dead[1] = true;
+    p.count = 0; /* what was on its way is gone, too */
+    conn_path_use(p.side[0], 2, false, p.now);
+    conn_path_use(p.side[1], 2, false, p.now);
+    run_to_end(&p, ends, 2 * NS_PER_S);
+    check_complete(&p, ends);
+    conn_path_info(p.side[0], 1, &after);
+    assert_int_equal(after.packets_sent, before.packets_sent);
+    settle(&p);
+    pair_free(&p);
+}
+
+static size_t count_suspects(struct pair *p)
+{
+    size_t count = 0;
+    struct conn_event ev;
+    while (conn_event(p->side[0], &ev)) {
+        count += ev.type == CONN_EVENT_PATH_SUSPECT;
+    }
+    return count;
+}
+
+static void a_path_is_suspected_once_per_silence(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p);
+    uint64_t id;
+    assert_int_equal(conn_stream_open(p.side[0], "t", 1, &id), 0);
+    for (int round = 0; round < 3; round++) {
+        conn_stream_write(p.side[0], id, "x", 1);
+        p.dead[1] = true;
+        for (int i = 0; i < 60; i++) {
+            step(&p);
+        }
+        struct conn_path_info info;
+        conn_path_info(p.side[0], 1, &info);
+        assert_true(info.pto_count > 3);
+        assert_int_equal(count_suspects(&p), 1);
+        p.dead[1] = false;
+        for (int i = 0; i < 1000 && step(&p); i++) {
+        }
+        conn_path_info(p.side[0], 1, &info);
+        assert_int_equal(info.pto_count, 0);
+        assert_int_equal(count_suspects(&p), 0);
+    }
+    pair_free(&p);
+}
+
+static void a_late_packet_gives_the_window_back(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p);
+    struct end ends[2] = {{.to_write = 4 << 20}, {.to_write = 10}};
+    open_one(&p, &ends[0]);
+    struct conn_path_info before, lost, after;
+    while (ends[1].read < 1 << 20) {
+        step(&p);
+        run_events(&p, ends);
+    }
+    conn_path_info(p.side[0], 1, &before);
+    size_t i = 0;
+    while (i < p.count && p.wire[i].to != 1) {
+        i++;
+    }
+    assert_true(i < p.count);
+    struct wire_packet late = p.wire[i];
+    p.wire[i] = p.wire[--p.count];
+    do {
+        step(&p);
+        run_events(&p, ends);
+        conn_path_info(p.side[0], 1, &lost);
+    } while (lost.packets_lost == 0);
+    assert_true(lost.cwnd < before.cwnd);
+    late.at_ns = p.now;
+    p.wire[p.count++] = late;
+    uint64_t sent = p.now;
+    while (p.now < sent + 40 * NS_PER_MS) {
+        step(&p);
+        run_events(&p, ends);
+    }
+    conn_path_info(p.side[0], 1, &after);
+    assert_true(after.cwnd >= before.cwnd);
+    run_to_end(&p, ends, 5 * NS_PER_S);
+    check_complete(&p, ends);
+    pair_free(&p);
+}
+
+static void the_window_does_not_grow_unused(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p);
+    uint64_t id;
+    uint8_t block[2000] = {0};
+    const uint8_t *at;
+    bool fin;
+    struct conn_event ev;
+    assert_int_equal(conn_stream_open(p.side[0], "t", 1, &id), 0);
+    for (int round = 0; round < 200; round++) {
+        assert_int_equal(conn_stream_write(p.side[0], id, block, sizeof(block)), sizeof(block));
+        while (step(&p)) {
+            while (conn_event(p.side[1], &ev)) {
+                size_t n;
+                while ((n = conn_stream_peek(p.side[1], id, &at, &fin)) > 0) {
+                    conn_stream_consume(p.side[1], id, n, p.now);
+                }
+            }
+        }
+    }
+    struct conn_path_info info;
+    conn_path_info(p.side[0], 1, &info);
+    assert_true(info.packets_sent > 200);
+    assert_int_equal(info.cwnd, 10 * MTU);
+    pair_free(&p);
+}
+
 static void unused_path_zero_sends_acks_only(void **state)
 {
     (void)state;
@@ -569,6 +701,70 @@ static void an_abort_takes_its_pending_events_back(void **state)
         run_events(&p, ends);
     }
     assert_int_equal(ends[0].cause, 3);
+    pair_free(&p);
+}
+
+/* What nobody reads holds the session's credit; an abort gives it back. */
+static void unread_bytes_of_an_aborted_stream_are_given_back(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p);
+    uint8_t block[60000] = {0};
+    for (int round = 0; round < 20; round++) {
+        uint64_t id;
+        assert_int_equal(conn_stream_open(p.side[0], "t", 1, &id), 0);
+        assert_int_equal(conn_stream_write(p.side[0], id, block, sizeof(block)), sizeof(block));
+        while (step(&p)) {
+        }
+        assert_int_equal(conn_stream_abort(p.side[round % 2], id, 1), 0);
+        while (step(&p)) {
+        }
+        struct conn_event ev;
+        while (conn_event(p.side[0], &ev) || conn_event(p.side[1], &ev)) {
+        }
+        assert_int_equal(conn_stream_count(p.side[0]), 0);
+        assert_int_equal(conn_stream_count(p.side[1]), 0);
+    }
+    struct conn_stats stats;
+    conn_stats(p.side[1], &stats);
+    assert_int_equal(stats.bytes_in, 20 * sizeof(block)); /* all came: credit was never short */
+    pair_free(&p);
+}
+
+/* Streams that have used up the session's credit stand aside, and go on when some is given. */
+static void streams_share_the_session_credit(void **state)
+{
+    (void)state;
+    enum { STREAMS = 8, EACH = 60000 };
+    struct pair p;
+    pair_init(&p);
+    uint8_t block[EACH] = {0};
+    uint64_t id[STREAMS];
+    size_t read = 0;
+    for (int i = 0; i < STREAMS; i++) {
+        assert_int_equal(conn_stream_open(p.side[0], "t", 1, &id[i]), 0);
+        assert_int_equal(conn_stream_write(p.side[0], id[i], block, EACH), EACH);
+    }
+    while (step(&p)) {
+    }
+    struct conn_stats stats;
+    conn_stats(p.side[1], &stats);
+    assert_int_equal(stats.bytes_in, small_limits().session_window);
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < STREAMS; i++) {
+            const uint8_t *at;
+            bool fin;
+            size_t n;
+            while ((n = conn_stream_peek(p.side[1], id[i], &at, &fin)) > 0) {
+                conn_stream_consume(p.side[1], id[i], n, p.now);
+                read += n;
+            }
+        }
+        while (step(&p)) {
+        }
+    }
+    assert_int_equal(read, STREAMS * EACH);
     pair_free(&p);
 }
 
@@ -786,6 +982,26 @@ static void a_broken_peer_is_refused(void **state)
     pair_free(&p);
 }
 
+static void an_older_packet_brings_no_older_candidates(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p);
+    uint8_t raw[64];
+    struct conn_event ev;
+    struct frame_candidate one = {.source = 1, .addr = {.family = ADDR_IPV4}};
+    for (uint16_t number = 2; number >= 1; number--) {
+        one.addr.port = number;
+        struct writer w = writer_of(raw, sizeof(raw));
+        frame_write_candidates(&w, &one, 1);
+        assert_int_equal(send_raw(&p, number, &w), 0);
+    }
+    assert_true(conn_event(p.side[1], &ev));
+    assert_int_equal(ev.u.candidates.list[0].addr.port, 2);
+    assert_false(conn_event(p.side[1], &ev));
+    pair_free(&p);
+}
+
 static void session_credit_bounds_all_streams_together(void **state)
 {
     (void)state;
@@ -834,6 +1050,46 @@ static void data_before_its_open_waits(void **state)
     assert_int_equal(ev.stream, 2);
     assert_int_equal(ev.u.text.len, 5);
     pair_free(&p);
+}
+
+/* Frames of a peer that has lost its mind: errors perhaps, but no crash and no leak. */
+static void mangled_payloads_do_no_harm(void **state)
+{
+    (void)state;
+    for (unsigned seed = 0; seed < 150; seed++) {
+        struct pair p;
+        pair_init(&p);
+        p.mangled = true;
+        p.rng = pcg_rng(&p.pcg, seed);
+        struct end ends[2] = {{.to_write = 20000}, {.to_write = 20000}};
+        open_one(&p, &ends[0]);
+        int err = 0;
+        for (int i = 0; i < 100 && err == 0 && step(&p); i++) {
+            struct conn_event ev;
+            for (size_t k = 0; k < p.count && err == 0; k++) {
+                struct wire_packet bad = p.wire[k];
+                for (uint64_t n = rng_below(p.rng, 3) + 1; n > 0; n--) {
+                    bad.data[rng_below(p.rng, bad.len < 40 ? bad.len : 40)] =
+                        (uint8_t)rng_below(p.rng, 256);
+                }
+                err = conn_input(p.side[bad.to], 1, bad.number + 1000 + seed, 1, bad.data, bad.len,
+                                 p.now);
+            }
+            for (int k = 0; k < 2 && err == 0; k++) {
+                while (conn_event(p.side[k], &ev)) {
+                    const uint8_t *at;
+                    bool fin;
+                    size_t len = conn_stream_peek(p.side[k], ev.stream, &at, &fin);
+                    conn_stream_consume(p.side[k], ev.stream, len, p.now);
+                    conn_stream_write(p.side[k], ev.stream, "some", 4);
+                }
+            }
+            if (p.count > WIRE_MAX / 2) {
+                break;
+            }
+        }
+        pair_free(&p);
+    }
 }
 
 /* --- memory --- */
@@ -890,17 +1146,25 @@ int main(void)
         cmocka_unit_test(a_dead_path_is_told_and_its_frames_move),
         cmocka_unit_test(a_closed_path_keeps_its_numbers),
         cmocka_unit_test(a_blocked_path_sends_nothing_and_probes_nothing),
+        cmocka_unit_test(frames_leave_a_dead_path_without_being_told_to),
+        cmocka_unit_test(a_path_is_suspected_once_per_silence),
+        cmocka_unit_test(a_late_packet_gives_the_window_back),
+        cmocka_unit_test(the_window_does_not_grow_unused),
         cmocka_unit_test(unused_path_zero_sends_acks_only),
         cmocka_unit_test(abort_ends_both_sides),
         cmocka_unit_test(abort_before_anything_was_sent),
         cmocka_unit_test(an_abort_takes_its_pending_events_back),
+        cmocka_unit_test(unread_bytes_of_an_aborted_stream_are_given_back),
+        cmocka_unit_test(streams_share_the_session_credit),
         cmocka_unit_test(streams_are_limited_and_come_back),
         cmocka_unit_test(streams_written_before_the_start_go_out),
         cmocka_unit_test(candidates_arrive_and_the_newest_wins),
         cmocka_unit_test(close_and_abandon_end_everything),
         cmocka_unit_test(a_broken_peer_is_refused),
+        cmocka_unit_test(an_older_packet_brings_no_older_candidates),
         cmocka_unit_test(session_credit_bounds_all_streams_together),
         cmocka_unit_test(data_before_its_open_waits),
+        cmocka_unit_test(mangled_payloads_do_no_harm),
         cmocka_unit_test(survives_short_memory),
         cmocka_unit_test(new_fails_cleanly),
     };
