@@ -315,8 +315,8 @@ static void bent_and_cut_handshakes_are_met_with_silence(void **state)
             fleet_inject(f, to, &f->nodes[1 - to].addr, t->packets[message].data, i);
             packet[i] ^= (uint8_t)(1 << i % 8);
         }
-        size_t spared = message == 0 ? 0 : COOKIE_MACS_LEN; /* nobody looks at a response's MACs */
-        assert_true(f->nodes[to].datagrams_out - sent <= spared);
+        /* The second MAC counts only under load, and nobody looks at those of a response. */
+        assert_true(f->nodes[to].datagrams_out - sent <= (message == 0 ? 1 : 4));
         assert_int_equal(fleet_counters(f, to).handshakes_done, message);
         end(f);
     }

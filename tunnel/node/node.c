@@ -130,8 +130,8 @@ void node_stop(struct node *n, uint64_t now)
         p->hs_retry_ns = TIME_NEVER;
         if (p->started && keyring_sender(&p->keys, now)) {
             conn_close(p->conn, CAUSE_PEER_CLOSED, "");
-            node_wake(p);
         }
+        node_wake(p);
     }
 }
 

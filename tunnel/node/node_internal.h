@@ -238,7 +238,7 @@ bool peer_establish(struct peer *p, struct keyset *keys, const struct where *fro
                     uint64_t now);
 /* Ends the session here: its streams are reset. Ours is the new epoch if `ours`. False, and nothing
  * changed, when out of memory. */
-bool peer_drop_session(struct peer *p, enum cause cause, bool ours, uint64_t now);
+bool peer_drop_session(struct peer *p, enum cause cause, bool ours);
 /* Brings paths, choice, pulse and timers in line with what happened. Before sending. */
 void peer_settle(struct peer *p, uint64_t now);
 void peer_tick(struct peer *p, uint64_t now);

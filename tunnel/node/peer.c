@@ -107,7 +107,7 @@ static void retire_conn(struct peer *p, enum cause cause, struct conn *fresh)
     p->conn = fresh;
 }
 
-bool peer_drop_session(struct peer *p, enum cause cause, bool ours, uint64_t now)
+bool peer_drop_session(struct peer *p, enum cause cause, bool ours)
 {
     struct conn *fresh = new_conn(p);
     if (!fresh) {
@@ -157,7 +157,7 @@ bool peer_establish(struct peer *p, struct keyset *keys, const struct where *fro
         LOG_AT(p->node->log, LOG_INFO, "peer", "restarted", "peer=%s", p->name);
         p->restarts++;
         keyring_clear_except(&p->keys, keys);
-        if (!peer_drop_session(p, CAUSE_PEER_RESTARTED, false, now)) {
+        if (!peer_drop_session(p, CAUSE_PEER_RESTARTED, false)) {
             keyring_clear_except(&p->keys, NULL); /* they are for a session that we do not have */
             return false;
         }
@@ -191,7 +191,7 @@ bool peer_establish(struct peer *p, struct keyset *keys, const struct where *fro
 /* New keys are no reason to be lively while streams sleep, or each renewal would be one. */
 static uint64_t fresh_since(const struct peer *p)
 {
-    return conn_stream_count(p->conn) > 0 ? p->session_ns : p->handshake_ns;
+    return conn_stream_wanted(p->conn) > 0 ? p->session_ns : p->handshake_ns;
 }
 
 static enum pathset_pulse pulse_of(const struct peer *p, uint64_t now)
@@ -202,7 +202,7 @@ static enum pathset_pulse pulse_of(const struct peer *p, uint64_t now)
     if (time_since(fresh_since(p), now) < NODE_FRESH_NS) {
         return PATHSET_BUSY;
     }
-    if (conn_stream_count(p->conn) == 0) {
+    if (conn_stream_wanted(p->conn) == 0) {
         return PATHSET_ASLEEP;
     }
     return time_since(p->active_ns, now) < NODE_BUSY_NS ? PATHSET_BUSY : PATHSET_QUIET;
@@ -238,7 +238,7 @@ void peer_settle(struct peer *p, uint64_t now)
     peer_send_challenges(p, now);
     peer_candidates_settle(p, now);
     bool stranded = !keyring_sender(&p->keys, now) || p->paths.best == 0;
-    if (conn_stream_count(p->conn) > 0 && stranded) {
+    if (conn_stream_wanted(p->conn) > 0 && stranded) {
         peer_handshake_want(p, HS_DATA, now); /* its messages also go where no path is known */
     } else if (p->started && keyring_wants_rekey(&p->keys, now) && conn_is_active(p->conn)) {
         peer_handshake_want(p, HS_REKEY, now);
@@ -259,10 +259,10 @@ void peer_tick(struct peer *p, uint64_t now)
     if (p->started) {
         conn_tick(p->conn, now);
     }
-    bool waiting = conn_stream_count(p->conn) > 0;
+    bool waiting = conn_stream_wanted(p->conn) > 0;
     if (p->started && waiting && time_since(silence_begin(p), now) > p->node->resume_timeout_ns) {
         LOG_AT(p->node->log, LOG_WARN, "peer", "given_up", "peer=%s", p->name);
-        (void)peer_drop_session(p, CAUSE_PEER_LOST, true, now);
+        (void)peer_drop_session(p, CAUSE_PEER_LOST, true);
     } else if (waiting && p->sent_ns != 0 && time_since(p->sent_ns, now) >= NODE_RESTART_NS) {
         peer_handshake_want(p, HS_DATA, now);
     }
@@ -272,12 +272,15 @@ void peer_tick(struct peer *p, uint64_t now)
 /* The next moment at which pulse or state change by themselves. */
 static uint64_t next_change(const struct peer *p, uint64_t now)
 {
+    if (!p->started) {
+        return TIME_NEVER;
+    }
     const uint64_t moments[] = {
         p->handshake_ns == 0 ? TIME_NEVER : fresh_since(p) + NODE_FRESH_NS,
-        conn_stream_count(p->conn) == 0 ? TIME_NEVER : p->active_ns + NODE_BUSY_NS,
+        conn_stream_wanted(p->conn) == 0 ? TIME_NEVER : p->active_ns + NODE_BUSY_NS,
         p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_RESTART_NS,
         p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_LOST_NS,
-        conn_stream_count(p->conn) == 0
+        conn_stream_wanted(p->conn) == 0
             ? TIME_NEVER
             : time_add(silence_begin(p), p->node->resume_timeout_ns + 1),
     };

@@ -157,7 +157,7 @@ void peer_handshake_want(struct peer *p, enum hs_reason reason, uint64_t now)
 /* Is it still worth trying? */
 static bool worthwhile(const struct peer *p, uint64_t now)
 {
-    if (conn_stream_count(p->conn) > 0) {
+    if (conn_stream_wanted(p->conn) > 0) {
         return true;
     }
     switch (p->hs_reason) {

@@ -187,6 +187,11 @@ size_t conn_stream_count(const struct conn *c)
     return c->streams.count;
 }
 
+size_t conn_stream_wanted(const struct conn *c)
+{
+    return c->streams.count - c->over_count;
+}
+
 void conn_stats(const struct conn *c, struct conn_stats *out)
 {
     *out = c->stats;
