@@ -121,7 +121,7 @@ bool peer_drop_session(struct peer *p, enum cause cause, bool ours)
     p->probe_number = 0;
     p->remote_epoch = 0;
     peer_candidates_forget(p);
-    pathset_forget_proofs(&p->paths, now);
+    pathset_forget_proofs(&p->paths);
     for (size_t i = 0; i < PACKET_PATHS_MAX; i++) {
         replay_reset(&p->replay[i]);
     }
