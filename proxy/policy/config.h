@@ -137,6 +137,7 @@ struct config_route {
 struct config_server {
     bool given; /* the section is there */
     struct config_addrs listen;
+    struct addr stun;           /* family ADDR_NONE: no STUN server */
     struct config_key_file key; /* the relay's secret key */
     struct config_public_keys allow;
     bool open; /* any key is admitted */

@@ -94,6 +94,8 @@ const struct config_key config_keys_table[] = {
 
     {S("server"), .name = "listen", .type = CONFIG_ADDRS, .list = true, .initial = "127.0.0.1:3340",
      .accepted = "IP:PORT", .help = "Where nodes connect to.", SERVER(listen)},
+    {S("server"), .name = "stun", .type = CONFIG_ADDR, .initial = "", .accepted = "IP:PORT",
+     .help = "The UDP socket of a STUN server for nodes; none if not given.", SERVER(stun)},
     {S("server"), .name = "key", .type = CONFIG_KEY_FILE, .initial = "relay.key",
      .accepted = "the path of a file", .help = "The file with the relay's secret key.",
      SERVER(key)},
