@@ -48,6 +48,7 @@ expect "$EX_CANTCREAT" 'node\.key' key new node.key
 expect 0 "^$public\$" key show node.key
 expect "$EX_NOINPUT" 'nothing\.key' key show nothing.key
 echo "not a key" >broken.key
+chmod 600 broken.key
 expect '65|78' 'broken\.key' key show broken.key
 expect 0 . key new other.key
 other=$(cat said)

@@ -1,5 +1,5 @@
 /* What a relay may say: the frame reader, the JSON of a login, and the client core that is fed in
- * pieces, before or after it came up. */
+ * pieces, before or after it came up, as raw bytes or as frames of fitting length. */
 #include "relay/relay_client.h"
 #include "wire/derp.h"
 
@@ -82,7 +82,19 @@ static void feed(struct relay_client *c, const uint8_t *data, size_t len, uint64
     drain(c);
 }
 
-static void run_client(bool up, size_t step, const uint8_t *data, size_t len)
+/* One frame whose length fits, of a type that the input chooses. */
+static void feed_frame(struct relay_client *c, const uint8_t *data, size_t len, uint64_t now)
+{
+    uint8_t frame[DERP_HEADER + 256];
+    if (len == 0 || len > 256) {
+        return;
+    }
+    derp_write_header(frame, (enum derp_type)(data[0] & 31), len - 1);
+    memcpy(frame + DERP_HEADER, data + 1, len - 1);
+    feed(c, frame, DERP_HEADER + len - 1, now);
+}
+
+static void run_client(uint8_t how, size_t step, const uint8_t *data, size_t len)
 {
     struct pcg pcg;
     struct relay_client_config config = {.host = "h", .rng = pcg_rng(&pcg, 1)};
@@ -94,17 +106,30 @@ static void run_client(bool up, size_t step, const uint8_t *data, size_t len)
     drain(c);
     relay_client_connected(c, 1);
     drain(c);
-    if (up) {
+    if (how & 1) {
         feed(c, greeting, greeting_len, 1);
         feed(c, info, info_len, 1);
         CHECK(relay_client_state(c) == RELAY_CLIENT_UP);
     }
     for (size_t at = 0; at < len; at += step) {
         (void)relay_client_send(c, client_key, data, len < 2000 ? len : 2000);
-        feed(c, data + at, len - at < step ? len - at : step, at + 2);
-        relay_client_tick(c, relay_client_next_ns(c));
+        size_t n = len - at < step ? len - at : step;
+        if (how & 2) {
+            feed_frame(c, data + at, n, at + 2);
+        } else {
+            feed(c, data + at, n, at + 2);
+        }
+        if (how & 4) {
+            relay_client_hurry(c, at + 2);
+        }
+        relay_client_tick(c, how & 8 ? relay_client_next_ns(c) : at + 2);
         drain(c);
     }
+    relay_client_disconnected(c, 0, len + 3);
+    drain(c);
+    relay_client_stop(c, len + 3);
+    drain(c);
+    CHECK(relay_client_backlog(c) == 0);
     relay_client_free(c);
 }
 
@@ -119,6 +144,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     size_t step = (size_t)data[1] + 1;
     read_frames(data + 2, len - 2);
     read_info(data + 2, len - 2);
-    run_client(data[0] & 1, step, data + 2, len - 2);
+    run_client(data[0], step, data + 2, len - 2);
     return 0;
 }

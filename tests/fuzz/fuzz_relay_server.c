@@ -1,5 +1,6 @@
 /* What clients may say to a relay: a script of connections, chunks, reads, pauses and closings.
- * Each step is two bytes, what to do and how much; chunks follow in place. */
+ * Each step is two bytes, what to do and how much; chunks follow in place. Logins and packets are
+ * made here, since no fuzzer guesses a box or a key. */
 #include "relay/relay_server.h"
 #include "wire/derp.h"
 
@@ -18,6 +19,7 @@ enum { CLIENTS = 4, LOGIN_CAP = 512 };
 static const uint8_t server_secret[32] = {2};
 static uint8_t logins[2][LOGIN_CAP]; /* two keys, so that there are duplicates */
 static size_t login_lens[2];
+static uint8_t keys[3][32]; /* the last one is nobody's */
 
 static void prepare(void)
 {
@@ -29,7 +31,7 @@ static void prepare(void)
     for (uint8_t i = 0; i < 2; i++) {
         const uint8_t nonce[24] = {i};
         const uint8_t secret[32] = {(uint8_t)(10 + i)};
-        uint8_t key[32];
+        uint8_t *key = keys[i];
         crypto_scalarmult_base(key, secret);
         memcpy(logins[i], request, sizeof(request) - 1);
         size_t at = sizeof(request) - 1;
@@ -77,6 +79,21 @@ static void connect_client(struct relay *r, size_t i)
     }
 }
 
+/* A whole packet, or a piece of one: the next chunk has to deal with what is missing. */
+static void send_packet(struct relay *r, uint64_t id, uint8_t what, uint8_t amount)
+{
+    static const uint8_t mark[] = {0x54, 0x53, 0xf0, 0x9f, 0x92, 0xac};
+    static uint8_t frame[DERP_PACKET_OVERHEAD + 255 * 200];
+    size_t len = amount * (what & 32 ? 200U : 1U);
+    size_t head = derp_write_packet(frame, DERP_SEND_PACKET, keys[(what >> 3) % 3], len);
+    if (what & 16) {
+        memcpy(frame + head, mark, sizeof(mark));
+    } else {
+        memset(frame + head, 0, sizeof(mark));
+    }
+    relay_server_input(r->server, id, frame, head + len - (amount == 77 ? 20 : 0), r->now);
+}
+
 static void run_step(struct relay *r, struct reader *script)
 {
     uint8_t what = read_u8(script);
@@ -104,6 +121,9 @@ static void run_step(struct relay *r, struct reader *script)
     case 5:
         r->now += amount * NS_PER_S / 8;
         relay_server_tick(r->server, r->now);
+        break;
+    case 6:
+        send_packet(r, r->ids[i], what, amount);
         break;
     default:
         relay_server_input(r->server, r->ids[i], read_bytes(script, len), len, r->now);

@@ -13,12 +13,12 @@ lab_first_page
 lab_await_path laptop home direct
 relayed=$(lab_cable_bytes relay)
 
-lab_download
+lab_steady laptop home lab_download
 assert_path laptop home direct
-lab_upload $((256 << 20))
+lab_steady laptop home lab_upload $((256 << 20))
 assert_path laptop home direct
 assert_path home laptop direct
-lab_many 200 $((100 << 10))
+lab_steady laptop home lab_many 200 $((100 << 10))
 assert_path laptop home direct
 
 relayed=$(($(lab_cable_bytes relay) - relayed))

@@ -14,7 +14,7 @@
 #   lab_refuse_udp NAME...       leaving UDP is refused: the sender's own system says EPERM
 #   lab_heal NAME...             takes both back
 #   lab_wait_until SECONDS COMMAND...   polls an event; the script fails at the deadline
-#   lab_status, lab_peer, lab_path, lab_path_is, assert_path, lab_await_path
+#   lab_status, lab_peer, lab_path, lab_path_is, assert_path, lab_steady, lab_await_path
 #   lab_three                    the usual topology, see there
 #
 # Environment: ADIT, LAB_WEBSERVER (programs under test), LAB_KEEP=1 (keep the folder).
@@ -302,6 +302,16 @@ lab_path_is() {
 
 assert_path() {
     lab_path_is "$1" "$2" "$3" || lab_fail "path $1 -> $2 is $(lab_path "$1" "$2") and not $3"
+}
+
+# lab_steady NODE PEER COMMAND...: the command must succeed without the path changing meanwhile.
+lab_steady() {
+    local node=$1 peer=$2 before after
+    shift 2
+    before=$(lab_peer "$node" "$peer" .path_changes)
+    "$@"
+    after=$(lab_peer "$node" "$peer" .path_changes)
+    [ "$after" -eq "$before" ] || lab_fail "$*: the path changed $((after - before)) times"
 }
 
 lab_await_path() {

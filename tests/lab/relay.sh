@@ -14,12 +14,12 @@ lab_first_page
 assert_path laptop home relay
 relayed=$(lab_cable_bytes relay)
 
-lab_download
+lab_steady laptop home lab_download
 assert_path laptop home relay
 relayed=$(($(lab_cable_bytes relay) - relayed))
 [ "$relayed" -gt $((2 * LAB_BIG)) ] || lab_fail "only $relayed bytes crossed the relay's cable"
 
-lab_upload $((256 << 20))
-lab_many 200 $((100 << 10))
+lab_steady laptop home lab_upload $((256 << 20))
+lab_steady laptop home lab_many 200 $((100 << 10))
 assert_path laptop home relay
 assert_path home laptop relay

@@ -8,9 +8,20 @@
 
 #include <base/mem.h>
 
+#include <string.h>
+
+/* Ids count upwards, one peer beside the other: a multiplication spreads them over the buckets. */
+static inline unsigned tunnel_stream_hash(const void *stream)
+{
+    uint64_t id;
+    memcpy(&id, stream, sizeof(id));
+    return (unsigned)(id * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+}
+
 #define uthash_malloc(size) mem_new(1, size)
 #define uthash_free(p, size) mem_free(p)
 #define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION(key, len, hash) ((hash) = tunnel_stream_hash(key))
 #include <uthash.h>
 #include <uv.h>
 

@@ -123,6 +123,8 @@ void node_stop(struct node *n, uint64_t now)
     n->stopping = true;
     for (size_t i = 0; i < n->peer_count; i++) {
         struct peer *p = &n->peers[i];
+        p->hs_reason = HS_NONE;
+        p->hs_retry_ns = TIME_NEVER;
         if (p->started && keyring_sender(&p->keys, now)) {
             conn_close(p->conn, CAUSE_PEER_CLOSED, "");
             node_wake(p);

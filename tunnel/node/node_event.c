@@ -53,7 +53,7 @@ static bool translate(struct peer *p, uint8_t generation, const struct conn_even
     case CONN_EVENT_PEER_CLOSED:
         if (current) {
             LOG_AT(p->node->log, LOG_INFO, "peer", "closed", "peer=%s", p->name);
-            peer_drop_session(p, out->cause, true, now);
+            (void)peer_drop_session(p, out->cause, true, now);
         }
         return false;
     case CONN_EVENT_CANDIDATES: /* candidate exchange is not negotiated yet: nothing is sent there

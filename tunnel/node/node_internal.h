@@ -29,6 +29,9 @@ enum {
     NODE_RELAY_MTU = 8192, /* a relay carries up to 64 KiB a packet and queues 32 of them */
     NODE_RELAY_BACKLOG = 128 * 1024, /* above this a relay path is blocked */
     NODE_HANDSHAKES_PER_S = 64,      /* above this initiations need a cookie */
+    NODE_PEER_RELAYS_MAX = 4,        /* of the ways to one peer: the rest is for addresses */
+    NODE_REPLIES_MAX = 8,            /* to one initiation: it comes by several ways */
+    NODE_REPLY_MAX = HANDSHAKE_RESPONSE_LEN + PARAMS_LEN_MAX,
 };
 
 #define NODE_LOST_NS (10 * NS_PER_S)   /* silence after which a peer in use counts as lost */
@@ -36,7 +39,7 @@ enum {
 #define NODE_FRESH_NS (10 * NS_PER_S)  /* a new session is kept lively this long */
 #define NODE_BUSY_NS (45 * NS_PER_S)   /* as long after data moved */
 #define NODE_GREET_ATTEMPTS 4          /* initiations of a greeting */
-#define NODE_INITIATION_MIN_NS (20 * NS_PER_MS) /* accepted per peer: one in this time */
+#define NODE_REPLY_NS (3 * NS_PER_S)   /* an initiation may come by another way this much later */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
 
 struct outgoing {
@@ -107,17 +110,23 @@ struct peer {
     enum hs_reason hs_reason;
     uint32_t hs_index;
     uint32_t hs_attempts;
+    uint64_t hs_sent_ns;
     uint64_t hs_retry_ns;
     struct cookie_jar jar[2];  /* direct, relay: a cookie belongs to the address it was sent to */
     uint64_t remote_timestamp; /* greatest seen */
     uint64_t initiation_ns;    /* when the last one was accepted */
     uint64_t handshake_ns;     /* when the last one was completed; 0 = never */
+    uint8_t reply[NODE_REPLY_MAX]; /* our response to it, for the other ways it comes by */
+    size_t reply_len;
+    struct where reply_way; /* where it went first */
+    uint32_t replies_left;  /* to other ways */
 
     /* paths */
     struct pathset paths;
     uint32_t opened; /* bit set of path ids that the conn knows */
     uint64_t heard_ns, active_ns;
-    uint64_t sent_ns; /* first stream packet since something was heard; 0 = none */
+    uint64_t sent_ns;   /* first stream packet since something was heard; 0 = none */
+    uint64_t waited_ns; /* since when streams are open without a break */
 
     /* what the shell knows */
     bool changed; /* NODE_EVENT_PEER is due */
@@ -194,10 +203,14 @@ uint64_t node_take_timestamp(struct node *n, uint64_t now);
 int peer_init(struct peer *p, struct node *n, uint32_t index, const struct node_peer_config *c,
               uint64_t now);
 void peer_deinit(struct peer *p);
-/* A handshake that the peer has confirmed: continues the session, or begins a new one. */
-void peer_establish(struct peer *p, struct keyset *keys, const struct where *from, uint64_t now);
-/* Ends the session here: its streams are reset. Ours is the new epoch if `ours`. */
-void peer_drop_session(struct peer *p, enum cause cause, bool ours, uint64_t now);
+/* A handshake that the peer has confirmed by a packet that came from there: continues the session,
+ * or begins a new one. `proof`: what we send there arrives. False when there is no memory for that:
+ * then there are no keys any more. */
+bool peer_establish(struct peer *p, struct keyset *keys, const struct where *from, bool proof,
+                    uint64_t now);
+/* Ends the session here: its streams are reset. Ours is the new epoch if `ours`. False, and nothing
+ * changed, when out of memory. */
+bool peer_drop_session(struct peer *p, enum cause cause, bool ours, uint64_t now);
 /* Brings paths, choice, pulse and timers in line with what happened. Before sending. */
 void peer_settle(struct peer *p, uint64_t now);
 void peer_tick(struct peer *p, uint64_t now);

@@ -6,7 +6,7 @@ static void protocol_error(struct peer *p, int err, uint64_t now)
     p->node->counters.packets_protocol++;
     LOG_AT(p->node->log, LOG_WARN, "peer", "protocol_error", "peer=%s error=%s", p->name,
            err_name(err));
-    peer_drop_session(p, CAUSE_PROTOCOL, true, now);
+    (void)peer_drop_session(p, CAUSE_PROTOCOL, true, now);
 }
 
 /* An authentic packet: whoever holds the keys sent it from there just now. */
@@ -31,6 +31,13 @@ static void deliver(struct peer *p, const struct where *from, const struct packe
     }
 }
 
+/* Keys are confirmed by a packet from there: then our response has arrived. It has arrived there if
+ * it went nowhere else. */
+static bool is_proof(const struct peer *p, const struct where *from)
+{
+    return p->replies_left == NODE_REPLIES_MAX && where_equal(&p->reply_way, from);
+}
+
 static void on_data(struct node *n, const struct where *from, const struct public_key *relay_key,
                     uint8_t *data, size_t len, uint64_t now)
 {
@@ -46,7 +53,9 @@ static void on_data(struct node *n, const struct where *from, const struct publi
         n->counters.packets_no_session++;
         return;
     }
-    if (!replay_check(&p->replay[h.path], h.number)) {
+    /* The first packet of a new session: the windows are still those of the former one. */
+    bool first = keys->tag != p->remote_epoch;
+    if (!first && !replay_check(&p->replay[h.path], h.number)) {
         n->counters.packets_replayed++;
         return;
     }
@@ -58,9 +67,9 @@ static void on_data(struct node *n, const struct where *from, const struct publi
     }
     /* The first packet under new keys may begin a new session, with windows and numbers of its
      * own; so this comes before the window is looked at for good. */
-    if (keyring_confirm(&p->keys, keys)) {
-        keys = keyring_find(&p->keys, h.receiver);
-        peer_establish(p, keys, from, now);
+    if ((keyring_confirm(&p->keys, keys) || first) &&
+        !peer_establish(p, keys, from, is_proof(p, from), now)) {
+        return;
     }
     if (!replay_accept(&p->replay[h.path], h.number)) {
         n->counters.packets_replayed++;

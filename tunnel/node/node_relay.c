@@ -6,9 +6,7 @@
 static void on_state(struct node *n, size_t relay, bool up, uint64_t now)
 {
     for (size_t i = 0; i < n->peer_count; i++) {
-        if (peer_has_relay(&n->peers[i], relay)) {
-            peer_relay_changed(&n->peers[i], relay, up, now);
-        }
+        peer_relay_changed(&n->peers[i], relay, up, now);
     }
 }
 

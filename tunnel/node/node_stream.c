@@ -41,12 +41,14 @@ int node_stream_open(struct node *n, size_t peer, const void *target, size_t len
     }
     struct peer *p = &n->peers[peer];
     uint64_t id;
+    bool first = conn_stream_count(p->conn) == 0;
     int err = conn_stream_open(p->conn, target, len, &id);
     if (err != 0) {
         return err;
     }
     *stream = stream_handle(p, p->generation, id);
     p->active_ns = now;
+    p->waited_ns = first ? now : p->waited_ns;
     if (!keyring_sender(&p->keys, now)) {
         peer_handshake_want(p, HS_DATA, now);
     }

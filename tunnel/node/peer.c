@@ -29,11 +29,14 @@ static uint64_t new_epoch(struct node *n)
 static uint32_t relay_bits(const struct node *n, const struct node_peer_config *c)
 {
     uint32_t bits = 0;
-    for (size_t i = 0; i < c->relay_count; i++) {
+    size_t count = 0;
+    for (size_t i = 0; c->relays && i < c->relay_count && count < NODE_PEER_RELAYS_MAX; i++) {
         bits |= UINT32_C(1) << c->relays[i];
+        count++;
     }
-    for (size_t i = 0; !c->relays && i < n->relay_count; i++) {
+    for (size_t i = 0; !c->relays && i < n->relay_count && count < NODE_PEER_RELAYS_MAX; i++) {
         bits |= n->relays[i].home ? UINT32_C(1) << i : 0;
+        count += n->relays[i].home;
     }
     return bits;
 }
@@ -103,12 +106,12 @@ static void retire_conn(struct peer *p, enum cause cause, struct conn *fresh)
     p->conn = fresh;
 }
 
-void peer_drop_session(struct peer *p, enum cause cause, bool ours, uint64_t now)
+bool peer_drop_session(struct peer *p, enum cause cause, bool ours, uint64_t now)
 {
     struct conn *fresh = new_conn(p);
     if (!fresh) {
         LOG_AT(p->node->log, LOG_ERROR, "peer", "no_memory", "peer=%s", p->name);
-        return; /* the old one goes on; it is tried again with the next reason */
+        return false; /* the old one goes on; it is tried again with the next reason */
     }
     (void)now;
     retire_conn(p, cause, fresh);
@@ -116,6 +119,7 @@ void peer_drop_session(struct peer *p, enum cause cause, bool ours, uint64_t now
     p->opened = 0;
     p->sent_ns = 0;
     p->probe_number = 0;
+    p->remote_epoch = 0;
     for (size_t i = 0; i < PACKET_PATHS_MAX; i++) {
         replay_reset(&p->replay[i]);
     }
@@ -123,13 +127,13 @@ void peer_drop_session(struct peer *p, enum cause cause, bool ours, uint64_t now
         /* Packet numbers start again: no key of the old session may ever see one of them. */
         keyring_clear_except(&p->keys, NULL);
         p->epoch = new_epoch(p->node);
-        p->remote_epoch = 0;
     }
     p->changed = true;
     node_wake(p);
+    return true;
 }
 
-static void start_session(struct peer *p, uint64_t now)
+static void start_session(struct peer *p, uint64_t epoch, uint64_t now)
 {
     struct conn_peer_limits limits = {
         .session_window = p->remote.session_window,
@@ -138,22 +142,26 @@ static void start_session(struct peer *p, uint64_t now)
         .max_ack_delay_ns = p->remote.max_ack_delay_us * NS_PER_US,
     };
     p->started = true;
-    p->remote_epoch = p->remote.epoch;
+    p->remote_epoch = epoch;
     p->session_ns = now;
     conn_start(p->conn, &limits, now);
 }
 
-void peer_establish(struct peer *p, struct keyset *keys, const struct where *from, uint64_t now)
+bool peer_establish(struct peer *p, struct keyset *keys, const struct where *from, bool proof,
+                    uint64_t now)
 {
     uint64_t epoch = keys->tag;
     if (p->started && epoch != p->remote_epoch) {
         LOG_AT(p->node->log, LOG_INFO, "peer", "restarted", "peer=%s", p->name);
         p->restarts++;
         keyring_clear_except(&p->keys, keys);
-        peer_drop_session(p, CAUSE_PEER_RESTARTED, false, now);
+        if (!peer_drop_session(p, CAUSE_PEER_RESTARTED, false, now)) {
+            keyring_clear_except(&p->keys, NULL); /* they are for a session that we do not have */
+            return false;
+        }
     }
     if (!p->started) {
-        start_session(p, now);
+        start_session(p, epoch, now);
     }
     p->node->counters.handshakes_done++;
     p->handshake_ns = now;
@@ -161,25 +169,35 @@ void peer_establish(struct peer *p, struct keyset *keys, const struct where *fro
     p->sent_ns = 0;
     p->hs_reason = HS_NONE;
     p->hs_retry_ns = TIME_NEVER;
+    handshake_wipe(&p->hs); /* a late response would bring older keys, or a former life's */
     struct path *path = peer_path(p, from, false, now);
     if (path) {
-        path->usable = true;
-        pathset_acked(&p->paths, path, now);
+        pathset_heard(&p->paths, path, now);
+        if (proof) {
+            pathset_acked(&p->paths, path, now);
+        }
     }
     peer_settle(p, now);
     pathset_probe_all(&p->paths, now);
     p->changed = true;
     node_wake(p);
+    return true;
 }
 
 /* --- housekeeping --- */
+
+/* New keys are no reason to be lively while streams sleep, or each renewal would be one. */
+static uint64_t fresh_since(const struct peer *p)
+{
+    return conn_stream_count(p->conn) > 0 ? p->session_ns : p->handshake_ns;
+}
 
 static enum pathset_pulse pulse_of(const struct peer *p, uint64_t now)
 {
     if (!p->started) {
         return PATHSET_ASLEEP;
     }
-    if (time_since(p->handshake_ns, now) < NODE_FRESH_NS && p->handshake_ns != 0) {
+    if (time_since(fresh_since(p), now) < NODE_FRESH_NS) {
         return PATHSET_BUSY;
     }
     if (conn_stream_count(p->conn) == 0) {
@@ -216,10 +234,19 @@ void peer_settle(struct peer *p, uint64_t now)
     pathset_set_pulse(&p->paths, pulse_of(p, now), now);
     peer_paths_settle(p, now);
     peer_send_challenges(p, now);
-    if (p->started && keyring_wants_rekey(&p->keys, now) && conn_is_active(p->conn)) {
+    bool stranded = !keyring_sender(&p->keys, now) || p->paths.best == 0;
+    if (conn_stream_count(p->conn) > 0 && stranded) {
+        peer_handshake_want(p, HS_DATA, now); /* its messages also go where no path is known */
+    } else if (p->started && keyring_wants_rekey(&p->keys, now) && conn_is_active(p->conn)) {
         peer_handshake_want(p, HS_REKEY, now);
     }
     set_state(p, state_of(p, now));
+}
+
+/* How long the streams have waited for a word of the peer. */
+static uint64_t silence_begin(const struct peer *p)
+{
+    return p->heard_ns > p->waited_ns ? p->heard_ns : p->waited_ns;
 }
 
 void peer_tick(struct peer *p, uint64_t now)
@@ -229,9 +256,9 @@ void peer_tick(struct peer *p, uint64_t now)
         conn_tick(p->conn, now);
     }
     bool waiting = conn_stream_count(p->conn) > 0;
-    if (p->started && waiting && time_since(p->heard_ns, now) > p->node->resume_timeout_ns) {
+    if (p->started && waiting && time_since(silence_begin(p), now) > p->node->resume_timeout_ns) {
         LOG_AT(p->node->log, LOG_WARN, "peer", "given_up", "peer=%s", p->name);
-        peer_drop_session(p, CAUSE_PEER_LOST, true, now);
+        (void)peer_drop_session(p, CAUSE_PEER_LOST, true, now);
     } else if (waiting && p->sent_ns != 0 && time_since(p->sent_ns, now) >= NODE_RESTART_NS) {
         peer_handshake_want(p, HS_DATA, now);
     }
@@ -242,12 +269,13 @@ void peer_tick(struct peer *p, uint64_t now)
 static uint64_t next_change(const struct peer *p, uint64_t now)
 {
     const uint64_t moments[] = {
-        p->handshake_ns == 0 ? TIME_NEVER : p->handshake_ns + NODE_FRESH_NS,
+        p->handshake_ns == 0 ? TIME_NEVER : fresh_since(p) + NODE_FRESH_NS,
         conn_stream_count(p->conn) == 0 ? TIME_NEVER : p->active_ns + NODE_BUSY_NS,
         p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_RESTART_NS,
         p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_LOST_NS,
-        conn_stream_count(p->conn) == 0 ? TIME_NEVER
-                                        : time_add(p->heard_ns, p->node->resume_timeout_ns + 1),
+        conn_stream_count(p->conn) == 0
+            ? TIME_NEVER
+            : time_add(silence_begin(p), p->node->resume_timeout_ns + 1),
     };
     uint64_t next = TIME_NEVER;
     for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {

@@ -79,14 +79,9 @@ static size_t collect_ways(struct peer *p, struct where *ways)
 }
 
 /* A fresh initiation each time, so that each has a timestamp of its own. */
-static void send_initiation(struct peer *p, uint64_t now)
+static void send_initiation(struct peer *p, const struct where *ways, size_t count, uint64_t now)
 {
     struct node *n = p->node;
-    struct where ways[WAYS_MAX];
-    size_t count = collect_ways(p, ways);
-    if (count == 0) {
-        return; /* a relay that comes up, or an answer of the resolver, brings us here again */
-    }
     struct params params = our_params(p, aead_mask());
     params.timestamp_ns = node_take_timestamp(n, now);
     uint8_t payload[PARAMS_LEN_MAX];
@@ -109,9 +104,8 @@ static void send_initiation(struct peer *p, uint64_t now)
         cookie_jar_stamp(jar_of(p, &ways[i]), packet, (size_t)len, now);
         node_emit(p, &ways[i], packet, (size_t)len, true);
     }
-    p->hs_attempts++;
     LOG_AT(n->log, LOG_DEBUG, "handshake", "sent", "peer=%s ways=%zu attempt=%u", p->name, count,
-           p->hs_attempts);
+           p->hs_attempts + 1);
 }
 
 /* 1, 2, 4 s, then every REKEY_TIMEOUT; after REKEY_ATTEMPT_TIME three times as slow. */
@@ -136,6 +130,19 @@ static void ask_resolver(struct peer *p)
 
 void peer_handshake_want(struct peer *p, enum hs_reason reason, uint64_t now)
 {
+    if (p->node->stopping) {
+        return;
+    }
+    if (p->hs_reason == HS_GREET && reason > HS_GREET) {
+        /* Now it is urgent: no waiting for the end of a greeting's long interval. */
+        uint64_t soonest = p->hs_attempts > 0 ? p->hs_sent_ns + NS_PER_S : now;
+        p->hs_retry_ns = time_min(p->hs_retry_ns, soonest > now ? soonest : now);
+        p->hs_attempts = p->hs_attempts > 0;
+        p->hs_reason = reason;
+        peer_handshake_tick(p, now);
+        node_wake(p);
+        return;
+    }
     if (p->hs_reason != HS_NONE) {
         p->hs_reason = reason > p->hs_reason ? reason : p->hs_reason;
         return;
@@ -176,9 +183,41 @@ void peer_handshake_tick(struct peer *p, uint64_t now)
         handshake_wipe(&p->hs);
         return;
     }
-    send_initiation(p, now);
-    p->hs_retry_ns = now + retry_delay(p);
+    struct where ways[WAYS_MAX];
+    size_t count = collect_ways(p, ways);
+    if (p->hs_attempts > 0) {
+        ask_resolver(p); /* the network or the peer may have moved */
+    }
+    if (count > 0) {
+        send_initiation(p, ways, count, now);
+        p->sent_ns = p->started && p->sent_ns == 0 ? now : p->sent_ns;
+    }
+    if (count > 0 || p->hs_reason != HS_GREET) {
+        p->hs_attempts++;
+        p->hs_sent_ns = now;
+        p->hs_retry_ns = now + retry_delay(p);
+    } else {
+        p->hs_retry_ns =
+            TIME_NEVER; /* a relay that comes up or the resolver brings us here again */
+    }
     node_wake(p);
+}
+
+/* Addresses that no name stands for any more are kept only as long as they are of use. */
+static void forget_stale(struct peer *p)
+{
+    for (uint8_t id = 1; id < PACKET_PATHS_MAX; id++) {
+        struct path *path = pathset_get(&p->paths, id);
+        bool named = !path || path->where.kind != WHERE_DIRECT;
+        for (size_t i = 0; i < p->endpoint_count; i++) {
+            for (size_t k = 0; k < p->endpoints[i].count; k++) {
+                named = named || addr_equal(&path->where.addr, &p->endpoints[i].addrs[k]);
+            }
+        }
+        if (!named) {
+            path->configured = false;
+        }
+    }
 }
 
 void node_resolved(struct node *n, size_t peer, size_t endpoint, const struct addr *addrs,
@@ -194,6 +233,7 @@ void node_resolved(struct node *n, size_t peer, size_t endpoint, const struct ad
         e->addrs[i] = addrs[i];
     }
     e->count = kept > 0 ? kept : e->count; /* an old address may still be right */
+    forget_stale(p);
     if (fresh && p->hs_reason != HS_NONE) {
         p->hs_retry_ns = now;
         peer_handshake_tick(p, now);
@@ -241,7 +281,7 @@ void peer_on_response(struct peer *p, const struct where *from, const uint8_t *d
     p->remote = params;
     struct keyset *keys = install(p, &p->hs, choose_aead(params.aead), true, now);
     if (keys) {
-        peer_establish(p, keys, from, now);
+        (void)peer_establish(p, keys, from, true, now);
     }
 }
 
@@ -266,19 +306,19 @@ static bool under_load(struct node *n, uint64_t now)
     return ++n->load > NODE_HANDSHAKES_PER_S;
 }
 
-/* To an address that is no peer's: the answer to a stranger who knows our public key. */
+/* To an address that may be anyone's: the answer to a stranger who knows our public key. */
 static void emit_stranger(struct node *n, const struct where *to, const uint8_t *data, size_t len)
 {
-    if (to->kind == WHERE_DIRECT && n->outbox_count < NODE_OUTBOX_MAX) {
+    if (n->outbox_count < NODE_OUTBOX_MAX) {
         size_t slot = (n->outbox_first + n->outbox_count++) % NODE_OUTBOX_MAX;
         n->outbox[slot] = (struct outgoing){.to = to->addr, .len = len};
         memcpy(n->outbox[slot].data, data, len);
     }
 }
 
-/* True if the message may cost us DHs. */
+/* True if the message may cost us DHs. `sender`: the peer that the relay names, or NULL. */
 static bool admit(struct node *n, const struct handshake_mail *mail, const struct where *from,
-                  uint64_t now)
+                  struct peer *sender, uint64_t now)
 {
     enum cookie_verdict verdict = handshake_check_mac(&n->checker, mail);
     if (verdict == COOKIE_BAD) {
@@ -289,7 +329,11 @@ static bool admit(struct node *n, const struct handshake_mail *mail, const struc
         uint8_t cookie[HANDSHAKE_COOKIE_LEN];
         n->counters.handshakes_limited++;
         handshake_write_cookie(&n->checker, mail, n->rng, cookie);
-        emit_stranger(n, from, cookie, sizeof(cookie));
+        if (sender) {
+            node_emit(sender, from, cookie, sizeof(cookie), true);
+        } else {
+            emit_stranger(n, from, cookie, sizeof(cookie));
+        }
         return false;
     }
     return true;
@@ -316,11 +360,32 @@ static void respond(struct peer *p, struct handshake *h, const struct where *to,
     if (install(p, h, kind, false, now)) {
         node_emit(p, to, packet, (size_t)len, true);
         node_wake(p);
+        CHECK((size_t)len <= sizeof(p->reply));
+        memcpy(p->reply, packet, (size_t)len);
+        p->reply_len = (size_t)len;
+        p->reply_way = *to;
+        p->replies_left = NODE_REPLIES_MAX;
     }
 }
 
+/* The same initiation by another way: the answer goes that way too, because the one before may lead
+ * nowhere, and nobody knows which of them is the good one. */
+static void respond_again(struct peer *p, const struct where *to, uint64_t now)
+{
+    if (p->replies_left == 0 || where_equal(to, &p->reply_way) ||
+        time_since(p->initiation_ns, now) > NODE_REPLY_NS) {
+        p->node->counters.handshakes_replayed++;
+        return;
+    }
+    p->replies_left--;
+    cookie_jar_stamp(jar_of(p, to), p->reply, p->reply_len, now);
+    node_emit(p, to, p->reply, p->reply_len, true);
+    node_wake(p);
+}
+
 /* The payload of an initiation that is authentic: is it new, and do we understand it? */
-static bool accept_params(struct peer *p, const uint8_t *payload, size_t len, uint64_t now)
+static bool accept_params(struct peer *p, const struct where *from, const uint8_t *payload,
+                          size_t len, uint64_t now)
 {
     struct node *n = p->node;
     struct params params;
@@ -330,7 +395,8 @@ static bool accept_params(struct peer *p, const uint8_t *payload, size_t len, ui
         return false;
     }
     if (params.timestamp_ns == p->remote_timestamp) {
-        return false; /* the same message by another way */
+        respond_again(p, from, now);
+        return false;
     }
     if (params.timestamp_ns < p->remote_timestamp) {
         n->counters.handshakes_replayed++;
@@ -356,7 +422,12 @@ void peer_on_initiation(struct node *n, const struct where *from,
                                   .source = relay_key ? cookie_source_key(relay_key)
                                                       : cookie_source_addr(&from->addr),
                                   .now = now};
-    if (n->stopping || !admit(n, &mail, from, now)) {
+    struct peer *sender = relay_key ? node_find_key(n, relay_key) : NULL;
+    if (relay_key && !sender) {
+        n->counters.handshakes_unknown++;
+        return;
+    }
+    if (n->stopping || !admit(n, &mail, from, sender, now)) {
         return;
     }
     struct handshake h = {0};
@@ -365,7 +436,7 @@ void peer_on_initiation(struct node *n, const struct where *from,
         return;
     }
     struct peer *p = node_find_key(n, &h.peer);
-    if (!p || (relay_key && !public_key_equal(relay_key, &p->key))) {
+    if (!p || (sender && p != sender)) {
         n->counters.handshakes_unknown++;
         handshake_wipe(&h);
         return;
@@ -374,7 +445,7 @@ void peer_on_initiation(struct node *n, const struct where *from,
     size_t payload_len;
     if (handshake_accept_initiation(&h, p->psk, payload, &payload_len) != 0) {
         n->counters.handshakes_invalid++;
-    } else if (accept_params(p, payload, payload_len, now)) {
+    } else if (accept_params(p, from, payload, payload_len, now)) {
         respond(p, &h, from, now);
     }
     handshake_wipe(&h);

@@ -28,12 +28,16 @@ bool peer_has_relay(const struct peer *p, size_t relay)
 void peer_relay_changed(struct peer *p, size_t relay, bool up, uint64_t now)
 {
     struct where where = where_relay((uint32_t)relay);
-    struct path *path = peer_path(p, &where, true, now);
-    if (path) {
-        pathset_set_usable(&p->paths, path, up, now);
+    struct path *path = pathset_find(&p->paths, &where);
+    if (!path) {
+        return; /* neither configured nor has the peer ever used it */
     }
+    pathset_set_usable(&p->paths, path, up, now);
     if (up && p->hs_reason != HS_NONE) {
-        p->hs_retry_ns = now; /* do not wait for the next try: this may be the only way */
+        /* Do not wait for the next try: this may be the only way. The peer may be on its way back
+         * to the relay too, so try often at first. */
+        p->hs_attempts = p->hs_reason == HS_GREET ? p->hs_attempts : 0;
+        p->hs_retry_ns = now;
         peer_handshake_tick(p, now);
     }
     node_wake(p);

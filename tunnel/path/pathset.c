@@ -4,10 +4,11 @@
 
 #include <string.h>
 
-/* A path must be this much faster than the present one to take its place: an eighth and 1 ms. */
+/* A path must be this much faster than the present one to take its place: an eighth and 1 ms. One
+ * that has not been measured yet is not faster than anything. */
 static bool clearly_faster(const struct path *a, const struct path *b)
 {
-    return a->rtt_ns + a->rtt_ns / 8 + NS_PER_MS < b->rtt_ns;
+    return a->rtt_ns != 0 && a->rtt_ns + a->rtt_ns / 8 + NS_PER_MS < b->rtt_ns;
 }
 
 static struct path *first(struct pathset *s)
@@ -94,10 +95,21 @@ struct path *pathset_add(struct pathset *s, const struct where *where, bool conf
 
 /* --- proofs --- */
 
+static bool has_proof(const struct path *p, uint64_t now)
+{
+    return p->proven && !p->doubted && now < p->trusted_ns;
+}
+
+/* A challenge is not repeated before its answer can be there: the next one has another token. */
+static uint64_t first_interval(const struct path *p)
+{
+    return p->rtt_ns > PATHSET_PROBE_FIRST_NS / 2 ? 2 * p->rtt_ns : PATHSET_PROBE_FIRST_NS;
+}
+
 static void probe_now(struct path *p, uint64_t now)
 {
     p->probe_ns = now;
-    p->interval_ns = PATHSET_PROBE_FIRST_NS;
+    p->interval_ns = first_interval(p);
 }
 
 void pathset_set_usable(struct pathset *s, struct path *p, bool usable, uint64_t now)
@@ -124,6 +136,13 @@ static uint64_t calm_interval(const struct pathset *s)
     return s->pulse == PATHSET_BUSY ? PATHSET_HEARTBEAT_NS : PATHSET_KEEPALIVE_NS;
 }
 
+/* How long a proof is worth something. While nothing is sent trust costs nothing, and spans the
+ * time to the next keep-alive, or the choice would go to and fro with each of them. */
+static uint64_t trust_time(const struct pathset *s)
+{
+    return PATHSET_TRUST_NS + (s->pulse == PATHSET_BUSY ? 0 : PATHSET_KEEPALIVE_NS);
+}
+
 void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now)
 {
     if (pulse == s->pulse) {
@@ -135,11 +154,21 @@ void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now
         if (p->id == 0) {
             continue;
         }
+        p->trusted_ns = p->proven ? p->proven_ns + trust_time(s) : 0;
         if (before == PATHSET_ASLEEP || !pathset_is_trusted(p, now)) {
             probe_now(p, now);
         } else {
             p->probe_ns = time_min(p->probe_ns, now + calm_interval(s));
         }
+    }
+}
+
+/* What comes from there may well go there too: no waiting for the end of a long interval. */
+static void hasten(struct path *p, uint64_t now)
+{
+    bool asked = p->sent_ns != TIME_NEVER && time_since(p->sent_ns, now) < PATHSET_PROBE_FIRST_NS;
+    if (!has_proof(p, now) && !asked && p->probe_ns > now) {
+        probe_now(p, now);
     }
 }
 
@@ -149,6 +178,8 @@ void pathset_heard(struct pathset *s, struct path *p, uint64_t now)
     p->heard_ns = now;
     if (p->where.kind == WHERE_RELAY) {
         p->usable = true;
+    } else {
+        hasten(p, now);
     }
 }
 
@@ -157,8 +188,9 @@ static void prove(struct pathset *s, struct path *p, uint64_t now)
     p->proven = true;
     p->doubted = false;
     p->proven_ns = now;
+    p->trusted_ns = now + trust_time(s);
     p->heard_ns = now;
-    p->interval_ns = PATHSET_PROBE_FIRST_NS;
+    p->interval_ns = first_interval(p);
     p->probe_ns = now + calm_interval(s);
 }
 
@@ -209,7 +241,7 @@ bool pathset_is_trusted(const struct path *p, uint64_t now)
     /* What was doubted once has to hold on for a moment before it is used again, or a path that
      * carries small packets only would be taken up and given up in turns. */
     bool held = p->doubted_ns == 0 || time_since(p->doubted_ns, now) >= PATHSET_HOLD_NS;
-    return p->proven && !p->doubted && held && time_since(p->proven_ns, now) < PATHSET_TRUST_NS;
+    return held && has_proof(p, now);
 }
 
 static int rank(const struct path *p, uint64_t now)
@@ -251,16 +283,14 @@ uint8_t pathset_choose(struct pathset *s, uint64_t now)
 /* --- challenges --- */
 
 /* A relay path needs no proof to be used, so it is only measured, and slowly. */
-static uint64_t next_interval(const struct pathset *s, struct path *p, uint64_t now)
+static uint64_t next_interval(const struct pathset *s, struct path *p)
 {
     if (p->where.kind == WHERE_RELAY && p->proven) {
         return p->id == s->best ? calm_interval(s) : PATHSET_KEEPALIVE_NS;
     }
-    if (pathset_is_trusted(p, now)) {
-        return p->interval_ns; /* one heartbeat may get lost: the next comes soon */
-    }
     uint64_t interval = p->interval_ns;
-    p->interval_ns = time_min(2 * interval, PATHSET_PROBE_LAST_NS);
+    bool urgent = s->pulse == PATHSET_BUSY || p->id == s->best;
+    p->interval_ns = time_min(2 * interval, urgent ? PATHSET_PROBE_LAST_NS : PATHSET_KEEPALIVE_NS);
     return interval;
 }
 
@@ -285,7 +315,7 @@ struct path *pathset_output(struct pathset *s, uint64_t now)
         }
         rng_fill(s->rng, p->token, sizeof(p->token));
         p->sent_ns = now;
-        p->probe_ns = now + next_interval(s, p, now);
+        p->probe_ns = now + next_interval(s, p);
         return p;
     }
     return NULL;
@@ -303,7 +333,7 @@ uint64_t pathset_next_ns(const struct pathset *s, uint64_t now)
         }
         next = time_min(next, p->probe_ns);
         if (pathset_is_trusted(p, now) && p->where.kind == WHERE_DIRECT) {
-            next = time_min(next, p->proven_ns + PATHSET_TRUST_NS);
+            next = time_min(next, p->trusted_ns);
         } else if (p->proven && !p->doubted && p->doubted_ns != 0) {
             uint64_t held = p->doubted_ns + PATHSET_HOLD_NS;
             next = held > now ? time_min(next, held) : next;

@@ -1,9 +1,10 @@
 /* The ways to one peer: which exist, which of them prove themselves, which one to use.
  *
  * A path proves itself when the peer answers a challenge sent there, or acknowledges a packet that
- * went there. A direct path is trusted for PATHSET_TRUST_NS after a proof; past that, or when the
- * transport suspects it, the relay is used until it proves itself again (RFC 9000 8.2 has the
- * challenges, the constants are magicsock's). A relay path is trusted while its relay is connected.
+ * went there. A direct path is trusted for PATHSET_TRUST_NS after a proof (while no data moves:
+ * until the next keep-alive has had that long for its answer); past that, or when the transport
+ * suspects it, the relay is used until it proves itself again (RFC 9000 8.2 has the challenges, the
+ * constants are magicsock's). A relay path is trusted while its relay is connected.
  *
  *     unproven --answer--> proven --trust ends or suspect--> doubted --answer--> proven
  *
@@ -25,15 +26,13 @@
 #include "wire/frame.h"
 #include "wire/packet.h"
 
-#define PATHSET_TRUST_NS (6500 * NS_PER_MS)  /* a direct path is used alone this long */
-#define PATHSET_HEARTBEAT_NS (3 * NS_PER_S)  /* challenge to a path in use, while data moves */
-#define PATHSET_KEEPALIVE_NS (20 * NS_PER_S) /* the same while streams are open but silent */
-#define PATHSET_PROBE_FIRST_NS                                                                     \
-    (100 * NS_PER_MS)                        /* a path without proof: doubling from here ...       \
-                                              */
-#define PATHSET_PROBE_LAST_NS (5 * NS_PER_S) /* ... to here */
-#define PATHSET_FORGET_NS (45 * NS_PER_S)    /* a learned address never heard of again */
-#define PATHSET_HOLD_NS (1 * NS_PER_S)       /* a doubted path stays unused at least so long */
+#define PATHSET_TRUST_NS (6500 * NS_PER_MS)      /* a direct path is used alone this long */
+#define PATHSET_HEARTBEAT_NS (3 * NS_PER_S)      /* challenge to a path in use, while data moves */
+#define PATHSET_KEEPALIVE_NS (20 * NS_PER_S)     /* the same while streams are open but silent */
+#define PATHSET_PROBE_FIRST_NS (100 * NS_PER_MS) /* a path without proof: doubling from here */
+#define PATHSET_PROBE_LAST_NS (5 * NS_PER_S)     /* ... to here; to KEEPALIVE in quiet times */
+#define PATHSET_FORGET_NS (45 * NS_PER_S)        /* a learned address never heard of again */
+#define PATHSET_HOLD_NS (1 * NS_PER_S)           /* a doubted path stays unused at least so long */
 
 /* How much life there is in the session: it sets how often paths are challenged. */
 enum pathset_pulse {
@@ -54,6 +53,7 @@ struct path {
     uint64_t probe_ns;                  /* when the next one is due */
     uint64_t interval_ns;               /* back-off while there is no answer */
     uint64_t proven_ns;                 /* last proof; 0 = never */
+    uint64_t trusted_ns;                /* direct: how long that proof is enough */
     uint64_t heard_ns;                  /* last authentic packet from there */
     uint64_t doubted_ns;
     uint64_t rtt_ns; /* smoothed, from challenges; 0 = none yet */

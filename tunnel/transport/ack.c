@@ -55,7 +55,6 @@ int ack_on_received(struct ack *a, uint64_t number, bool eliciting, uint64_t del
     if (err < 0) {
         return ERR_NO_MEMORY;
     }
-    a->received++;
     if (number >= expected) {
         a->largest_ns = now;
     }

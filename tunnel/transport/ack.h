@@ -17,7 +17,6 @@ struct ack {
     uint64_t floor;      /* numbers below count as seen */
     uint64_t largest_ns; /* when the largest came */
     uint64_t due_ns;     /* TIME_NEVER = nothing to tell, 0 = now */
-    uint64_t received;   /* packets */
     uint32_t eliciting;  /* since the last acknowledgement */
     uint32_t untold;     /* the same, since the peer last confirmed one or was asked to */
     uint8_t reply;       /* our path that answers; 0 = the used one */

@@ -24,7 +24,6 @@ struct conn *conn_new(const struct conn_config *config)
         return NULL;
     }
     c->limits = config->limits;
-    c->rng = config->rng;
     c->log = config->log;
     c->even = config->even;
     c->peer.max_ack_delay_ns = config->limits.max_ack_delay_ns;
@@ -155,7 +154,7 @@ bool conn_path_info(const struct conn *c, uint8_t path, struct conn_path_info *o
                                    .packets_sent = p->packets_sent,
                                    .packets_lost = p->packets_lost,
                                    .bytes_sent = p->bytes_sent,
-                                   .packets_received = c->acks[path].received};
+                                   .packets_received = p->packets_received};
     return true;
 }
 
@@ -169,6 +168,9 @@ uint64_t conn_rtt(const struct conn *c)
 
 bool conn_is_active(const struct conn *c)
 {
+    if (c->state == CONN_CLOSED) {
+        return c->streams.count > 0;
+    }
     if (c->streams.count > 0 || c->candidates.pending || c->credit_pending || c->streams_pending) {
         return true;
     }
@@ -193,7 +195,9 @@ void conn_stats(const struct conn *c, struct conn_stats *out)
 void conn_send_candidates(struct conn *c, const struct frame_candidate *list, size_t count)
 {
     CHECK(count <= FRAME_CANDIDATES_MAX);
-    memcpy(c->candidates.list, list, count * sizeof(*list));
+    if (count > 0) {
+        memcpy(c->candidates.list, list, count * sizeof(*list));
+    }
     c->candidates.count = count;
     c->candidates.version++;
     c->candidates.pending = true;

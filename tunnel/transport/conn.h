@@ -124,9 +124,11 @@ size_t conn_stream_count(const struct conn *c);
 /* --- streams --- */
 
 /* Target and info are opaque here, at most FRAME_TARGET_MAX bytes. ERR_NO_ROOM at the limit of
- * either side, ERR_NO_MEMORY. */
+ * either side, ERR_NO_MEMORY, ERR_CLOSED. */
 int conn_stream_open(struct conn *c, const void *target, size_t len, uint64_t *id);
-/* Tells the opener that the target is connected. */
+/* Tells the opener that the target is connected. The first byte written, or finish(), does so
+ * without info if nobody did: what comes from an acceptor is read after ACCEPTED only. ERR_STATE if
+ * it was said before or the stream is over. */
 int conn_stream_accept(struct conn *c, uint64_t id, const void *info, size_t len);
 
 /* Room to write into, in place; *at stays valid until the next call into the conn. 0 = full (or

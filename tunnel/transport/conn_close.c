@@ -66,7 +66,7 @@ void conn_check_over(struct conn *c, struct stream *s)
 
 void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause)
 {
-    s->events &= (uint8_t) ~(STREAM_EVENT_READABLE | STREAM_EVENT_WRITABLE);
+    conn_lower(c, s, STREAM_EVENT_READABLE | STREAM_EVENT_WRITABLE);
     s->over_told = true;
     if (!s->local && !s->hello_acked) {
         s->control &= (uint8_t)~STREAM_CONTROL_HELLO; /* an accept means nothing any more */

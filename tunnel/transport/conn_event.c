@@ -14,6 +14,15 @@ void conn_raise(struct conn *c, struct stream *s, uint8_t event)
     }
 }
 
+void conn_lower(struct conn *c, struct stream *s, uint8_t events)
+{
+    s->events &= (uint8_t)~events;
+    if (s->events == 0 && s->events_queued) {
+        TAILQ_REMOVE(&c->events, s, event_link);
+        s->events_queued = false;
+    }
+}
+
 static void take_hello(struct stream *s, struct conn_event *ev)
 {
     ev->type = s->local ? CONN_EVENT_ACCEPTED : CONN_EVENT_OPENED;
@@ -27,7 +36,6 @@ static void take_hello(struct stream *s, struct conn_event *ev)
 static void take_stream_event(struct conn *c, struct stream *s, struct conn_event *ev)
 {
     uint8_t bit = (uint8_t)(s->events & -s->events);
-    s->events &= (uint8_t)~bit;
     ev->stream = s->id;
     switch (bit) {
     case STREAM_EVENT_HELLO:
@@ -50,10 +58,7 @@ static void take_stream_event(struct conn *c, struct stream *s, struct conn_even
     default:
         NEVER();
     }
-    if (s->events == 0) {
-        TAILQ_REMOVE(&c->events, s, event_link);
-        s->events_queued = false;
-    }
+    conn_lower(c, s, bit);
 }
 
 static bool take_session_event(struct conn *c, struct conn_event *ev)

@@ -37,7 +37,6 @@ struct conn_ids {
 struct conn {
     struct conn_limits limits;
     struct conn_peer_limits peer;
-    struct rng rng;
     const struct log *log;
     bool even;
     bool started;
@@ -106,6 +105,8 @@ void conn_forget_stream(struct conn *c, struct stream *s);
 /* Queues control frames (STREAM_CONTROL_*). */
 void conn_want_control(struct conn *c, struct stream *s, uint8_t frames);
 void conn_raise(struct conn *c, struct stream *s, uint8_t event);
+/* Takes events back that mean nothing any more. */
+void conn_lower(struct conn *c, struct stream *s, uint8_t events);
 /* Takes one of a list's streams out of every list it is in. */
 void conn_unlink(struct conn *c, struct stream *s);
 /* Raises GONE when nothing is left to do. */

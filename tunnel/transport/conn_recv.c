@@ -14,7 +14,6 @@ struct arrival {
     uint8_t from;
     uint64_t number;
     uint64_t now;
-    bool eliciting;
 };
 
 static bool is_local(const struct conn *c, uint64_t id)
@@ -260,35 +259,23 @@ static void on_close(struct conn *c, const struct frame *f)
     c->closed_event = true;
 }
 
-static int on_frame(struct conn *c, const struct frame *f, struct arrival *in)
+/* RFC 9000 13.2: what obliges the receiver to answer. A datagram is not sent again, so nobody needs
+ * to know what became of it. */
+static bool is_eliciting(enum frame_type type)
+{
+    return type != FRAME_PADDING && type != FRAME_ACK && type != FRAME_CLOSE &&
+           type != FRAME_DATAGRAM;
+}
+
+static int on_frame(struct conn *c, const struct frame *f, const struct arrival *in)
 {
     switch (f->type) {
     case FRAME_PADDING:
+    case FRAME_PING:
+    case FRAME_DATAGRAM: /* nobody here takes flows: dropped, as datagrams may be */
         return 0;
     case FRAME_ACK:
         return conn_on_ack(c, &f->u.ack, in->now);
-    case FRAME_CLOSE:
-        on_close(c, f);
-        return 0;
-    case FRAME_PATH_CHALLENGE:
-    case FRAME_PATH_RESPONSE:
-        return ERR_PROTOCOL; /* the probe space's */
-    case FRAME_DATAGRAM:
-        return 0; /* nobody here takes flows: dropped, as datagrams may be */
-    case FRAME_PING:
-    case FRAME_RESET:
-    case FRAME_STOP:
-    case FRAME_OPEN:
-    case FRAME_ACCEPT:
-    case FRAME_STREAM:
-    case FRAME_MAX_DATA:
-    case FRAME_MAX_STREAM_DATA:
-    case FRAME_MAX_STREAMS:
-    case FRAME_CANDIDATES:
-        break;
-    }
-    in->eliciting = true;
-    switch ((int)f->type) {
     case FRAME_RESET:
         return on_reset(c, f, in->now);
     case FRAME_STOP:
@@ -299,20 +286,25 @@ static int on_frame(struct conn *c, const struct frame *f, struct arrival *in)
         return on_accept(c, f);
     case FRAME_STREAM:
         return on_stream(c, f, in->now);
-    case FRAME_MAX_STREAM_DATA:
-        return on_max_stream_data(c, f->u.max.stream, f->u.max.limit);
     case FRAME_MAX_DATA:
         on_max_data(c, f->u.max.limit);
         return 0;
+    case FRAME_MAX_STREAM_DATA:
+        return on_max_stream_data(c, f->u.max.stream, f->u.max.limit);
     case FRAME_MAX_STREAMS:
         on_max_streams(c, f->u.max.limit);
         return 0;
     case FRAME_CANDIDATES:
         on_candidates(c, f, in);
         return 0;
-    default:
-        return 0; /* ping */
+    case FRAME_CLOSE:
+        on_close(c, f);
+        return 0;
+    case FRAME_PATH_CHALLENGE: /* the probe space's */
+    case FRAME_PATH_RESPONSE:
+        break;
     }
+    return ERR_PROTOCOL;
 }
 
 int conn_input(struct conn *c, uint8_t from, uint64_t number, uint8_t reply, const uint8_t *data,
@@ -327,20 +319,23 @@ int conn_input(struct conn *c, uint8_t from, uint64_t number, uint8_t reply, con
         c->stats.packets_duplicate++;
         return 0;
     }
-    struct arrival in = {.from = from, .number = number, .now = now};
+    const struct arrival in = {.from = from, .number = number, .now = now};
+    bool eliciting = false;
     struct reader r = reader_of(data, len);
     while (c->state == CONN_OPEN && reader_left(&r) > 0) {
         int err = frame_read(&c->frame, &r);
         if (err == 0) {
+            eliciting = eliciting || is_eliciting(c->frame.type);
             err = on_frame(c, &c->frame, &in);
         }
         if (err < 0) {
             return err == ERR_NO_MEMORY ? 0 : err;
         }
     }
-    if (ack_on_received(a, number, in.eliciting, c->limits.max_ack_delay_ns, now) == 0) {
+    if (ack_on_received(a, number, eliciting, c->limits.max_ack_delay_ns, now) == 0) {
         a->reply = reply;
         c->stats.packets_in++;
+        c->paths[reply].packets_received++;
     }
     return 0;
 }

@@ -219,7 +219,9 @@ static bool write_stream(struct build *b, struct stream *s)
     uint8_t *to = write_space(&b->w, (size_t)len);
     CHECK(to);
     sendbuf_read(&s->out, range.start, to, (size_t)len);
-    b->c->send_used += stream_on_sent(s, &range, fin);
+    uint64_t fresh = stream_on_sent(s, &range, fin);
+    b->c->send_used += fresh;
+    b->c->stats.bytes_out += fresh;
     note(b, (struct sent_record){.type = SENT_STREAM,
                                  .id = s->id,
                                  .from = range.start,

@@ -113,12 +113,6 @@ size_t conn_stream_space(struct conn *c, uint64_t id, size_t want, uint8_t **at)
     return room;
 }
 
-static void note_written(struct conn *c, struct stream *s, size_t len)
-{
-    c->stats.bytes_out += len;
-    sched_add(&c->sched, s);
-}
-
 void conn_stream_wrote(struct conn *c, uint64_t id, size_t len)
 {
     struct stream *s = conn_find(c, id);
@@ -126,7 +120,7 @@ void conn_stream_wrote(struct conn *c, uint64_t id, size_t len)
         return;
     }
     sendbuf_wrote(&s->out, len);
-    note_written(c, s, len);
+    sched_add(&c->sched, s);
 }
 
 size_t conn_stream_write(struct conn *c, uint64_t id, const void *data, size_t len)
@@ -141,7 +135,7 @@ size_t conn_stream_write(struct conn *c, uint64_t id, const void *data, size_t l
         c->starved = c->starved || sendbuf_room(&s->out) > 0;
     }
     if (taken > 0) {
-        note_written(c, s, taken);
+        sched_add(&c->sched, s);
     }
     return taken;
 }

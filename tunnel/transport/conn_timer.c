@@ -31,6 +31,8 @@ static void on_pto(struct conn *c, uint8_t path, uint64_t now)
     if (p->loss.pto_count >= PATH_SUSPECT_PTOS && !p->suspect) {
         p->suspect = true;
         c->suspects |= UINT32_C(1) << path;
+        LOG_AT(c->log, LOG_DEBUG, "conn", "path_suspect", "path=%u timeouts=%u", path,
+               p->loss.pto_count);
     }
     if (path == c->used && !conn_has_data(c)) {
         requeue_oldest(c, p);

@@ -79,9 +79,13 @@ void path_settle(struct path *p, struct sent_packet *packet, uint64_t number, en
 
 bool path_was_limited(const struct path *p, uint64_t number, uint64_t in_flight)
 {
-    /* In slow start half a window in flight still asks for more: it doubles per round. */
-    uint64_t used = cc_in_slow_start(&p->cc) ? 2 * in_flight : in_flight + 3 * p->mtu;
-    return number < p->limited_end && used < p->cc.cwnd;
+    /* Half a window in flight is enough for slow start, which doubles per round. Less is never,
+     * whatever held the packets back: the caller may be the one that is slow. */
+    if (2 * in_flight < p->cc.cwnd) {
+        return true;
+    }
+    bool used_up = cc_in_slow_start(&p->cc) || in_flight + 3 * p->mtu >= p->cc.cwnd;
+    return number < p->limited_end && !used_up;
 }
 
 void path_update_pace(struct path *p, uint64_t now)

@@ -29,6 +29,7 @@ struct path {
     uint64_t packets_sent;
     uint64_t packets_lost;
     uint64_t bytes_sent;
+    uint64_t packets_received; /* of the peer's path that is answered here */
 };
 
 void path_init(struct path *p);

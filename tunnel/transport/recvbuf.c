@@ -33,13 +33,13 @@ static void note_end(struct recvbuf *b, uint64_t end, bool fin)
     }
 }
 
+/* Ready moves over what is there without a hole. */
 static void advance(struct recvbuf *b, uint64_t to)
 {
     b->ready = to;
-    if (b->pieces.count > 0 && b->pieces.list[0].start <= to) {
-        if (b->pieces.list[0].end > to) {
-            b->ready = b->pieces.list[0].end;
-        }
+    ranges_remove_below(&b->pieces, to);
+    if (b->pieces.count > 0 && b->pieces.list[0].start == to) {
+        b->ready = b->pieces.list[0].end;
         ranges_remove_below(&b->pieces, b->ready);
     }
 }

@@ -21,7 +21,8 @@ int ring_reserve(struct ring *r, uint64_t from, uint64_t to, uint64_t until)
     if (until - from <= r->size) {
         return 0;
     }
-    struct ring bigger = {.size = size_for(until - from)};
+    uint64_t least = until - from > r->hint ? until - from : r->hint;
+    struct ring bigger = {.size = size_for(least)};
     bigger.data = mem_new(bigger.size, 1);
     if (!bigger.data) {
         return ERR_NO_MEMORY;
@@ -39,8 +40,9 @@ int ring_reserve(struct ring *r, uint64_t from, uint64_t to, uint64_t until)
 
 void ring_release(struct ring *r)
 {
+    size_t hint = r->size / 2 < RING_HINT_MAX ? r->size / 2 : RING_HINT_MAX;
     mem_free(r->data);
-    *r = (struct ring){0};
+    *r = (struct ring){.hint = hint};
 }
 
 uint8_t *ring_at(const struct ring *r, uint64_t at, size_t *len)

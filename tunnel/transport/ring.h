@@ -12,9 +12,13 @@
 
 #define RING_MIN ((size_t)4096)
 
+#define RING_HINT_MAX ((size_t)65536)
+
 struct ring {
     uint8_t *data; /* NULL = no room held */
     size_t size;   /* power of two, or 0 */
+    size_t hint;   /* first size after a release: half of the last, so that bursts need not grow
+                    * step by step each time, and one burst is forgotten soon */
 };
 
 /* Makes room for [from, until), keeping the bytes of [from, to). 0 or ERR_NO_MEMORY: unchanged. */

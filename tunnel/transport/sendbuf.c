@@ -122,10 +122,9 @@ static void go_back(struct sendbuf *b, uint64_t start)
 static void advance(struct sendbuf *b, uint64_t to)
 {
     b->base = to;
-    if (b->acked.count > 0 && b->acked.list[0].start <= b->base) {
-        if (b->acked.list[0].end > b->base) {
-            b->base = b->acked.list[0].end;
-        }
+    ranges_remove_below(&b->acked, to);
+    if (b->acked.count > 0 && b->acked.list[0].start == to) {
+        b->base = b->acked.list[0].end;
         ranges_remove_below(&b->acked, b->base);
     }
     if (b->sent < b->base) {

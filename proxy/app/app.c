@@ -1,0 +1,171 @@
+#include "app/app.h"
+
+#include "app/app_internal.h"
+#include "app/control_server.h"
+#include "app/endpoint.h"
+#include "app/nodeconfig.h"
+
+#include <base/check.h>
+#include <base/err.h>
+#include <base/mem.h>
+
+enum {
+    DIALS_MAX = 512, /* targets being dialled for peers at once; each may hold a name lookup */
+    BLOCKS_PER_CONNECTION = 3,
+};
+
+static void on_event(void *user, const struct adit_event *ev)
+{
+    struct app *app = user;
+    if (ev->type == ADIT_EVENT_OPENED) {
+        exits_open(&app->exits, ev);
+    } else {
+        endpoint_event(ev);
+    }
+}
+
+static int start_node(struct app *app, uv_loop_t *loop, const struct app_secrets *secrets)
+{
+    struct nodeconfig n;
+    int err = adit_key_public(app->public_key, secrets->node);
+    if (err == 0) {
+        err = nodeconfig_init(&n, app->ctx.config, secrets, app->ctx.log);
+    }
+    if (err != 0) {
+        LOG_AT(app->ctx.log, LOG_ERROR, "app", "start_failed", "error=\"%s\"", err_text(err));
+        return err;
+    }
+    err = adit_start(loop, &n.node, on_event, app, &app->ctx.node);
+    nodeconfig_deinit(&n);
+    return err;
+}
+
+static int start_listeners(struct app *app)
+{
+    const struct config_addrs *at = &app->ctx.config->front.listen;
+    app->listeners = mem_new(at->count ? at->count : 1, sizeof(struct listener *));
+    if (!app->listeners) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < at->count; i++) {
+        int err = listener_start(&app->clients, &at->items[i], &app->listeners[i]);
+        if (err != 0) {
+            return err;
+        }
+        app->listener_count++;
+    }
+    return 0;
+}
+
+static void init(struct app *app, uv_loop_t *loop, const struct config *config,
+                 const struct log *log)
+{
+    const struct config_limits *l = &config->limits;
+    app->ctx.loop = loop;
+    app->ctx.config = config;
+    app->ctx.log = log;
+    app->ctx.times = front_times_default;
+    app->ctx.limits = (struct context_limits){
+        .clients_max = (size_t)l->clients_max,
+        .dials_max = DIALS_MAX,
+        .exit_max = (size_t)(l->streams_max * (config->peers_count ? config->peers_count : 1)),
+    };
+    size_t connections = app->ctx.limits.clients_max + app->ctx.limits.exit_max;
+    pool_init(&app->ctx.pool, connections * BLOCKS_PER_CONNECTION);
+    clients_init(&app->clients, &app->ctx);
+    exits_init(&app->exits, &app->ctx);
+    app->started_ns = uv_now(loop) * NS_PER_MS;
+}
+
+int app_start(uv_loop_t *loop, const struct config *config, const struct app_secrets *secrets,
+              const struct log *log, struct app **out)
+{
+    struct app *app = mem_new(1, sizeof(*app));
+    if (!app) {
+        return ERR_NO_MEMORY;
+    }
+    init(app, loop, config, log);
+    int err = start_node(app, loop, secrets);
+    if (err != 0) {
+        mem_free(app);
+        return err;
+    }
+    if (config->node.control) {
+        err = control_server_start(app, &app->ctx, config->node.control, &app->control);
+    }
+    if (err == 0) {
+        err = start_listeners(app);
+    }
+    if (err != 0) {
+        app_stop(app, NULL, NULL);
+        return err;
+    }
+    *out = app;
+    return 0;
+}
+
+static void free_if_stopped(struct app *app)
+{
+    if (!app->node_stopped || !app->sockets_gone) {
+        return;
+    }
+    void (*stopped)(void *user) = app->stopped;
+    void *user = app->stopped_user;
+    pool_deinit(&app->ctx.pool);
+    mem_free(app->listeners);
+    mem_free(app);
+    if (stopped) {
+        stopped(user);
+    }
+}
+
+static void on_node_stopped(void *user)
+{
+    struct app *app = user;
+    app->node_stopped = true;
+    free_if_stopped(app);
+}
+
+static void on_sockets_gone(void *user)
+{
+    struct app *app = user;
+    app->sockets_gone = true;
+    free_if_stopped(app);
+}
+
+void app_stop(struct app *app, void (*stopped)(void *user), void *user)
+{
+    app->stopped = stopped;
+    app->stopped_user = user;
+    for (size_t i = 0; i < app->listener_count; i++) {
+        listener_stop(app->listeners[i]);
+    }
+    if (app->control) {
+        control_server_stop(app->control);
+    }
+    clients_stop(&app->clients);
+    exits_stop(&app->exits);
+    tcp_break_all(&app->ctx.pool, on_sockets_gone, app);
+    adit_stop(app->ctx.node, on_node_stopped, app);
+}
+
+bool app_front_address(const struct app *app, size_t i, struct addr *out)
+{
+    if (i >= app->listener_count) {
+        return false;
+    }
+    *out = listener_address(app->listeners[i]);
+    return true;
+}
+
+bool app_peer_stats(const struct app *app, size_t peer, struct adit_peer_stats *out)
+{
+    return adit_peer_stats(app->ctx.node, peer, out);
+}
+
+struct addr app_local(const struct app *app)
+{
+    struct addr a;
+    adit_local(app->ctx.node, &a);
+    return a;
+}

@@ -1,0 +1,44 @@
+/* One node at work: the tunnel's node, the front's listeners, the exit. An object on a loop of the
+ * caller's; `adit demo` has two of them in one process.
+ */
+#ifndef APP_APP_H
+#define APP_APP_H
+
+#include "app/context.h"
+#include "control/control.h"
+#include "policy/config.h"
+
+#include <adit/key.h>
+#include <base/addr.h>
+#include <base/log.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct app;
+
+struct app_secrets {
+    uint8_t node[ADIT_KEY_LEN];
+    /* One for each peer of the configuration, zeros = none; NULL: none has one. */
+    const uint8_t (*psks)[ADIT_KEY_LEN];
+};
+
+/* `config` and `log` live as long as the node; the secrets are copied. 0, or a negative error
+ * after a log line that says what. */
+int app_start(uv_loop_t *loop, const struct config *config, const struct app_secrets *secrets,
+              const struct log *log, struct app **out);
+/* Closes the listeners, resets what is connected, tells the peers, frees, calls back. */
+void app_stop(struct app *app, void (*stopped)(void *user), void *user);
+
+/* Address of the i-th listener of the front, with the port it got; false past the last. */
+bool app_front_address(const struct app *app, size_t i, struct addr *out);
+/* The UDP socket's address. */
+struct addr app_local(const struct app *app);
+bool app_peer_stats(const struct app *app, size_t peer, struct adit_peer_stats *out);
+
+/* /status as JSON; to be freed with control_free. NULL: out of memory. */
+char *app_status(const struct app *app);
+
+#endif

@@ -1,0 +1,165 @@
+/* Where a client's request goes: a stream to a peer, a connection from here, or an answer. */
+#include "app/client_internal.h"
+
+#include "policy/route.h"
+
+#include <base/err.h>
+
+#include <stdio.h>
+#include <string.h>
+
+void client_give_up_dialling(struct client *c, enum cause cause)
+{
+    if (c->dialer) {
+        dialer_cancel(c->dialer);
+        c->dialer = NULL;
+    }
+    if (c->end) {
+        endpoint_abort(c->end, cause);
+        c->end = NULL;
+    }
+}
+
+static void on_pump_over(void *user)
+{
+    client_forget(user);
+}
+
+static void fail(struct client *c, enum cause cause)
+{
+    char text[TARGET_TEXT_MAX];
+    LOG_AT(c->ctx->log, LOG_INFO, "front", "failed", "target=%s cause=%s",
+           target_format(front_target(&c->front), text), cause_name(cause));
+    context_count_failure(c->ctx->counters.front.failures, cause);
+    front_failed(&c->front, cause, client_now(c));
+    client_step(c);
+}
+
+/* Replies and joins both sides; `c` may be gone afterwards. */
+static void connected(struct client *c, struct endpoint *end, const struct addr *bound)
+{
+    front_connected(&c->front, bound);
+    c->ctx->counters.front.connected++;
+    client_send_output(c);
+    (void)uv_timer_stop(&c->timer);
+    struct pump_parts parts = {
+        .tcp = c->tcp,
+        .end = end,
+        .early = c->in,
+        .early_len = c->in_len,
+        .tcp_ended = c->ended,
+        .broken = CAUSE_CANCELLED,
+    };
+    c->tcp = NULL;
+    c->end = NULL;
+    c->pumping = true;
+    pump_start(&c->pump, &parts, on_pump_over, c);
+}
+
+static void on_dialled(void *user, struct tcp *tcp, enum cause cause)
+{
+    struct client *c = user;
+    c->dialer = NULL;
+    struct endpoint *end = tcp ? endpoint_of_tcp(tcp) : NULL;
+    if (end) {
+        struct addr bound = tcp_local(tcp);
+        connected(c, end, &bound);
+        return;
+    }
+    if (tcp) {
+        tcp_close(tcp);
+        cause = CAUSE_LIMIT;
+    }
+    fail(c, cause);
+}
+
+static void on_accepted(void *user, const void *info, size_t len)
+{
+    struct client *c = user;
+    char text[ADDR_TEXT_MAX] = "";
+    struct addr bound = {.family = ADDR_NONE};
+    if (len < sizeof(text)) {
+        memcpy(text, info, len);
+        (void)addr_parse(&bound, text);
+    }
+    connected(c, c->end, bound.family == ADDR_NONE ? NULL : &bound);
+}
+
+static void on_refused(void *user, enum cause cause)
+{
+    struct client *c = user;
+    endpoint_release(c->end);
+    c->end = NULL;
+    fail(c, cause);
+}
+
+/* Bytes before the acceptance stay in the stream until there is a pump to take them. */
+static void on_nothing(void *user)
+{
+    (void)user;
+}
+
+static const struct endpoint_events opening = {
+    .readable = on_nothing,
+    .writable = on_nothing,
+    .reset = on_refused,
+    .accepted = on_accepted,
+};
+
+static void go_direct(struct client *c, const struct target *t)
+{
+    c->dialer = dialer_start(c->ctx, t, NULL, on_dialled, c);
+    if (!c->dialer) {
+        fail(c, CAUSE_LIMIT);
+    }
+}
+
+/* NAME.peer means the peer's own machine: there it is called localhost. */
+static void go_to_peer(struct client *c, const struct target *t, const struct route *route)
+{
+    char text[TARGET_TEXT_MAX];
+    if (route->self) {
+        (void)snprintf(text, sizeof(text), "localhost:%u", (unsigned)t->port);
+    } else {
+        (void)target_format(t, text);
+    }
+    c->peer = route->peer;
+    int err = endpoint_open(c->ctx->node, route->peer, text, &opening, c, &c->end);
+    if (err != 0) {
+        fail(c, err == ERR_NOT_FOUND ? CAUSE_UNKNOWN_PEER : CAUSE_LIMIT);
+    }
+}
+
+void client_go(struct client *c)
+{
+    const struct target *t = front_target(&c->front);
+    char peer[TARGET_PEER_MAX + 1];
+    bool name = t->kind == TARGET_NAME;
+    struct route route =
+        route_decide(c->ctx->config, name ? t->name : NULL, name ? NULL : &t->addr);
+    c->ctx->counters.front.requests++;
+    switch (route.kind) {
+    case ROUTE_DIRECT:
+        go_direct(c, t);
+        break;
+    case ROUTE_PEER:
+        go_to_peer(c, t, &route);
+        break;
+    case ROUTE_REFUSE:
+        fail(c, target_is_peer_name(t, peer) ? CAUSE_UNKNOWN_PEER : CAUSE_REFUSED_BY_ROUTE);
+        break;
+    }
+}
+
+/* Without a session there is no path; with one it is the target that does not answer. */
+void client_expire(struct client *c)
+{
+    enum cause cause = CAUSE_TIMED_OUT;
+    struct adit_peer_stats peer;
+    if (c->end &&
+        (!adit_peer_stats(c->ctx->node, c->peer, &peer) || peer.state != ADIT_PEER_CONNECTED)) {
+        cause = CAUSE_PEER_UNREACHABLE;
+    }
+    client_give_up_dialling(c, CAUSE_TIMED_OUT);
+    fail(c, cause);
+}

@@ -1,0 +1,289 @@
+#include "app/control_server.h"
+
+#include "app/app.h"
+#include "app/tcp.h"
+#include "control/control.h"
+#include "control/http.h"
+
+#include <adit/file.h>
+#include <base/mem.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+    ASKERS_MAX = 16,
+    ASK_TIMEOUT_MS = 5000,
+    BACKLOG = 16,
+};
+
+struct asker;
+
+struct control_server {
+    struct app *app;
+    struct context *ctx;
+    uv_pipe_t pipe;
+    size_t count;
+    LIST_HEAD(, asker) askers;
+};
+
+struct asker {
+    LIST_ENTRY(asker) entry;
+    struct control_server *server;
+    struct tcp *tcp;
+    uv_timer_t timer;
+    size_t in_len;
+    char in[CONTROL_HEAD_MAX];
+    char head[CONTROL_ANSWER_HEAD_MAX];
+    char *body; /* of control_status; NULL if there is none */
+    struct {
+        const char *at;
+        size_t len;
+    } rest[2]; /* head and body, as far as they are not sent */
+    bool answering, finished;
+};
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    mem_free(handle->data);
+}
+
+static void drop(struct asker *a)
+{
+    LIST_REMOVE(a, entry);
+    a->server->count--;
+    tcp_close(a->tcp);
+    control_free(a->body);
+    uv_close((uv_handle_t *)&a->timer, on_timer_closed);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    drop(timer->data);
+}
+
+/* Sends on; FIN behind the last byte. The asker closes, or the time is up. */
+static void send_rest(struct asker *a)
+{
+    for (size_t i = 0; i < 2; i++) {
+        while (a->rest[i].len > 0) {
+            ssize_t n = tcp_send(a->tcp, a->rest[i].at, a->rest[i].len);
+            if (n < 0) {
+                drop(a);
+                return;
+            }
+            if (n == 0) {
+                return;
+            }
+            a->rest[i].at += n;
+            a->rest[i].len -= (size_t)n;
+        }
+    }
+    if (!a->finished) {
+        a->finished = true;
+        (void)tcp_finish(a->tcp);
+    }
+}
+
+static unsigned handle(struct asker *a, const struct control_request *r)
+{
+    if (strcmp(r->path, "/status") != 0) {
+        return 404;
+    }
+    if (!r->get) {
+        return 405;
+    }
+    a->body = app_status(a->server->app);
+    return a->body ? 200 : 500;
+}
+
+static void answer(struct asker *a, unsigned status)
+{
+    size_t body_len = a->body ? strlen(a->body) : 0;
+    a->answering = true;
+    a->rest[0].at = a->head;
+    a->rest[0].len = control_answer_head(a->head, status, "application/json", body_len);
+    a->rest[1].at = a->body;
+    a->rest[1].len = body_len;
+    send_rest(a);
+}
+
+static size_t on_room(void *user, uint8_t **at)
+{
+    struct asker *a = user;
+    if (a->answering) {
+        a->in_len = 0; /* thrown away; only the end matters */
+    }
+    *at = (uint8_t *)a->in + a->in_len;
+    return sizeof(a->in) - a->in_len;
+}
+
+static void on_read(void *user, ssize_t n)
+{
+    struct asker *a = user;
+    if (n <= 0) {
+        drop(a);
+        return;
+    }
+    if (a->answering) {
+        return;
+    }
+    a->in_len += (size_t)n;
+    struct control_request r;
+    switch (control_parse_request(&r, a->in, a->in_len)) {
+    case CONTROL_MORE:
+        break;
+    case CONTROL_COMPLETE:
+        answer(a, handle(a, &r));
+        break;
+    case CONTROL_BAD:
+        answer(a, 400);
+        break;
+    }
+}
+
+static void on_sent(void *user, int status)
+{
+    struct asker *a = user;
+    if (status < 0) {
+        drop(a);
+    } else {
+        send_rest(a);
+    }
+}
+
+static const struct tcp_ops tcp_ops = {
+    .room = on_room,
+    .read = on_read,
+    .sent = on_sent,
+};
+
+static struct asker *asker_new(struct control_server *s, struct tcp *tcp)
+{
+    struct asker *a = s->count < ASKERS_MAX ? mem_new(1, sizeof(*a)) : NULL;
+    if (!a) {
+        return NULL;
+    }
+    a->server = s;
+    a->tcp = tcp;
+    (void)uv_timer_init(s->ctx->loop, &a->timer); /* cannot fail */
+    a->timer.data = a;
+    (void)uv_timer_start(&a->timer, on_timer, ASK_TIMEOUT_MS, 0);
+    LIST_INSERT_HEAD(&s->askers, a, entry);
+    s->count++;
+    return a;
+}
+
+static void on_connection(uv_stream_t *server, int status)
+{
+    struct control_server *s = server->data;
+    struct tcp *tcp = status == 0 ? tcp_new_pipe(s->ctx->loop, &s->ctx->pool) : NULL;
+    if (!tcp) {
+        return;
+    }
+    struct asker *a = tcp_accept(tcp, server) == 0 ? asker_new(s, tcp) : NULL;
+    if (!a) {
+        tcp_close(tcp);
+        return;
+    }
+    tcp_attach(tcp, &tcp_ops, a);
+    tcp_resume(tcp);
+}
+
+/* --- the socket ------------------------------------------------------------------------------ */
+
+static bool somebody_answers(const char *path)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    bool yes = fd >= 0 && connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return yes;
+}
+
+/* Only a socket is removed: a wrong path must not cost somebody a file. */
+static int make_way(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) {
+        return 0;
+    }
+    if (!S_ISSOCK(st.st_mode) || somebody_answers(path)) {
+        return UV_EADDRINUSE;
+    }
+    return unlink(path) == 0 ? 0 : -errno;
+}
+
+static int make_folder(const char *path)
+{
+    char folder[CONFIG_SOCKET_PATH_MAX + 1];
+    (void)snprintf(folder, sizeof(folder), "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (!slash || slash == folder) {
+        return 0;
+    }
+    *slash = '\0';
+    return file_make_dirs(folder, 0700);
+}
+
+static int bind_and_listen(struct control_server *s, const char *path)
+{
+    int status = make_folder(path);
+    if (status == 0) {
+        status = make_way(path);
+    }
+    if (status == 0) {
+        mode_t before = umask(0177); /* 0600 from the first moment on */
+        status = uv_pipe_bind(&s->pipe, path);
+        (void)umask(before);
+    }
+    if (status == 0) {
+        status = uv_listen((uv_stream_t *)&s->pipe, BACKLOG, on_connection);
+    }
+    return status;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    mem_free(handle->data);
+}
+
+int control_server_start(struct app *app, struct context *ctx, const char *path,
+                         struct control_server **out)
+{
+    struct control_server *s = mem_new(1, sizeof(*s));
+    if (!s) {
+        return UV_ENOMEM;
+    }
+    s->app = app;
+    s->ctx = ctx;
+    LIST_INIT(&s->askers);
+    (void)uv_pipe_init(ctx->loop, &s->pipe, 0); /* makes no socket yet: cannot fail */
+    s->pipe.data = s;
+    int status = bind_and_listen(s, path);
+    if (status != 0) {
+        LOG_AT(ctx->log, LOG_ERROR, "control", "listen_failed", "socket=%s error=\"%s\"", path,
+               status == UV_EADDRINUSE ? "another node answers there" : uv_strerror(status));
+        uv_close((uv_handle_t *)&s->pipe, on_closed);
+        return status;
+    }
+    *out = s;
+    return 0;
+}
+
+void control_server_stop(struct control_server *s)
+{
+    struct asker *a;
+    while ((a = LIST_FIRST(&s->askers)) != NULL) {
+        drop(a);
+    }
+    uv_close((uv_handle_t *)&s->pipe, on_closed); /* removes the socket's file */
+}

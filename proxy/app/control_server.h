@@ -1,0 +1,19 @@
+/* The control socket of a running node: a unix socket only its user may open, HTTP and JSON.
+ *
+ *     GET /status -> 200 application/json (control/control.h)
+ */
+#ifndef APP_CONTROL_SERVER_H
+#define APP_CONTROL_SERVER_H
+
+#include "app/context.h"
+
+struct app;
+struct control_server;
+
+/* Makes the folder if it is missing; takes the place of a socket that nobody answers at.
+ * -EADDRINUSE if another node answers there. Errors come with a log line. */
+int control_server_start(struct app *app, struct context *ctx, const char *path,
+                         struct control_server **out);
+void control_server_stop(struct control_server *s);
+
+#endif

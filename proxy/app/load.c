@@ -1,0 +1,134 @@
+#include "app/load.h"
+
+#include "app/paths.h"
+
+#include <adit/file.h>
+#include <base/mem.h>
+
+#include <string.h>
+#include <sysexits.h>
+
+enum {
+    KEY_FILE_MAX = 4096,
+    ERROR_TEXT = 1024,
+};
+
+static int complain_about_file(FILE *errors, const char *file, int err)
+{
+    (void)fprintf(errors, "adit: %s: %s\n", file, uv_strerror(err));
+    return err == UV_EACCES || err == UV_EPERM ? EX_NOPERM : EX_NOINPUT;
+}
+
+static int parse(const char *file, const char *text, size_t len, FILE *errors, struct config **out)
+{
+    struct paths paths;
+    paths_find(&paths);
+    const struct config_env env = {
+        .name = paths.host,
+        .state = paths.state[0] ? paths.state : NULL,
+        .control = paths.control[0] ? paths.control : NULL,
+        .home = paths.home[0] ? paths.home : NULL,
+    };
+    struct config_errors *found = mem_new(1, sizeof(*found));
+    if (!found) {
+        return EX_OSERR;
+    }
+    int err = config_parse(out, file, text, len, &env, found);
+    char line[ERROR_TEXT];
+    for (size_t i = 0; err != 0 && i < found->count; i++) {
+        (void)fprintf(errors, "%s\n", config_error_format(found, i, line, sizeof(line)));
+    }
+    if (err != 0 && found->dropped > 0) {
+        (void)fprintf(errors, "%s: and %zu more\n", file, found->dropped);
+    }
+    if (err != 0 && found->count == 0) {
+        (void)fprintf(errors, "adit: %s: out of memory\n", file);
+    }
+    mem_free(found);
+    return err == 0 ? 0 : EX_CONFIG;
+}
+
+int load_config(const char *file, FILE *errors, struct config **out)
+{
+    char *text = NULL;
+    size_t len = 0;
+    *out = NULL;
+    int err = file_read_all(file, CONFIG_TEXT_MAX, &text, &len);
+    if (err != 0) {
+        return complain_about_file(errors, file, err);
+    }
+    int code = parse(file, text, len, errors, out);
+    mem_free(text);
+    return code;
+}
+
+int load_secret(const char *file, FILE *errors, uint8_t out[ADIT_KEY_LEN])
+{
+    char *text = NULL;
+    size_t len = 0;
+    int err = file_read_all(file, KEY_FILE_MAX, &text, &len);
+    if (err != 0) {
+        return complain_about_file(errors, file, err);
+    }
+    int code = 0;
+    if (file_mode_private(file) != 1) {
+        (void)fprintf(errors, "adit: %s: others may read this secret key: chmod 600 %s\n", file,
+                      file);
+        code = EX_NOPERM;
+    } else if (strlen(text) != len || adit_key_parse(out, text) != 0) {
+        (void)fprintf(errors,
+                      "adit: %s: not a key: 43 characters of base64url are expected, as `adit key "
+                      "new` makes them\n",
+                      file);
+        code = EX_CONFIG;
+    }
+    adit_key_wipe(text, len);
+    mem_free(text);
+    return code;
+}
+
+static int load_psks(struct loaded *l, FILE *errors)
+{
+    size_t count = l->config->peers_count;
+    l->psks = mem_new(count ? count : 1, sizeof(*l->psks));
+    if (!l->psks) {
+        return EX_OSERR;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const char *file = l->config->peers[i].psk;
+        int code = file ? load_secret(file, errors, l->psks[i]) : 0;
+        if (code != 0) {
+            return code;
+        }
+    }
+    union {
+        uint8_t (*in)[ADIT_KEY_LEN];
+        const uint8_t (*out)[ADIT_KEY_LEN];
+    } psks = {.in = l->psks}; /* C has no such conversion */
+    l->secrets.psks = psks.out;
+    return 0;
+}
+
+int load_node(const char *file, FILE *errors, struct loaded *out)
+{
+    *out = (struct loaded){0};
+    int code = load_config(file, errors, &out->config);
+    if (code == 0) {
+        code = load_secret(out->config->node.key, errors, out->secrets.node);
+    }
+    if (code == 0) {
+        code = load_psks(out, errors);
+    }
+    return code;
+}
+
+void load_free(struct loaded *l)
+{
+    adit_key_wipe(l->secrets.node, sizeof(l->secrets.node));
+    if (l->psks) {
+        adit_key_wipe(l->psks, l->config->peers_count * sizeof(*l->psks));
+    }
+    mem_free(l->psks);
+    config_free(l->config);
+    *l = (struct loaded){0};
+}

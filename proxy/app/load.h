@@ -1,0 +1,29 @@
+/* Reads what a node needs from disk. What is wrong is written to `errors` for people; the result
+ * is an exit code (sysexits.h), 0 if all is well. */
+#ifndef APP_LOAD_H
+#define APP_LOAD_H
+
+#include "app/app.h"
+#include "policy/config.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+/* EX_NOINPUT: not readable; EX_CONFIG: every error as "FILE:LINE: ...". */
+int load_config(const char *file, FILE *errors, struct config **out);
+/* A file with one key as text. EX_NOINPUT: not readable; EX_NOPERM: others may read it;
+ * EX_CONFIG: no key in it. */
+int load_secret(const char *file, FILE *errors, uint8_t out[ADIT_KEY_LEN]);
+
+struct loaded {
+    struct config *config;
+    struct app_secrets secrets;
+    uint8_t (*psks)[ADIT_KEY_LEN];
+};
+
+/* Configuration, the node's key and all pre-shared keys. */
+int load_node(const char *file, FILE *errors, struct loaded *out);
+/* Wipes and frees; fine after a failure too. */
+void load_free(struct loaded *l);
+
+#endif

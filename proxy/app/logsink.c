@@ -1,0 +1,43 @@
+#include "app/logsink.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TIME_TEXT = 64 };
+
+static const char *const colours[] = {"\033[31m", "\033[33m", "", "\033[2m", "\033[2m"};
+
+/* RFC 3339, UTC, milliseconds. */
+static const char *time_text(char out[TIME_TEXT])
+{
+    struct timespec now = {0};
+    struct tm parts = {0};
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)gmtime_r(&now.tv_sec, &parts);
+    char seconds[24];
+    (void)strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &parts);
+    (void)snprintf(out, TIME_TEXT, "%s.%03ldZ ", seconds, now.tv_nsec / 1000000 % 1000);
+    return out;
+}
+
+static void write_line(void *user, enum log_level level, const char *module, const char *event,
+                       const char *text)
+{
+    const struct logsink *sink = user;
+    char when[TIME_TEXT] = "";
+    (void)fprintf(stderr, "%s%s%s%s%s%s %s %s%s%s\n", sink->time ? time_text(when) : "",
+                  sink->colour ? colours[level] : "", log_level_name(level), sink->name ? " " : "",
+                  sink->name ? sink->name : "", sink->colour ? "\033[0m" : "", module, event,
+                  text[0] ? " " : "", text);
+}
+
+void logsink_init(struct logsink *sink, enum log_level level, const char *name)
+{
+    const char *no_color = getenv("NO_COLOR");
+    sink->log = (struct log){.level = level, .write = write_line, .user = sink};
+    sink->name = name;
+    sink->time = getenv("JOURNAL_STREAM") == NULL;
+    sink->colour = isatty(STDERR_FILENO) && !(no_color && no_color[0] != '\0');
+}

@@ -1,0 +1,239 @@
+/* app_status: the node's numbers as a control_snapshot, and that as JSON. */
+#include "app/app_internal.h"
+
+#include <base/mem.h>
+
+#include <stdio.h>
+
+enum {
+    URL_TEXT = CONFIG_HOST_MAX + CONFIG_URL_PATH_MAX + 24,
+    COUNTERS_MAX = 256,
+};
+
+/* Room for the texts of one peer or relay. */
+struct texts {
+    char key[ADIT_KEY_TEXT_MAX];
+    char address[ADDR_TEXT_MAX];
+    char url[URL_TEXT];
+};
+
+struct collection {
+    struct control_snapshot snapshot;
+    struct control_peer *peers;
+    struct control_relay *relays;
+    struct texts *texts; /* one for each peer, then for each relay, then for the node */
+    const char **front;
+    char (*front_texts)[ADDR_TEXT_MAX];
+    struct control_counter counters[COUNTERS_MAX];
+};
+
+static const char *peer_state(enum adit_peer_state state)
+{
+    switch (state) {
+    case ADIT_PEER_CONNECTING:
+        return "connecting";
+    case ADIT_PEER_CONNECTED:
+        return "connected";
+    case ADIT_PEER_LOST:
+        return "lost";
+    case ADIT_PEER_IDLE:
+        break;
+    }
+    return "idle";
+}
+
+static const char *path_kind(enum adit_path_kind kind)
+{
+    switch (kind) {
+    case ADIT_PATH_DIRECT:
+        return "direct";
+    case ADIT_PATH_RELAY:
+        return "relay";
+    case ADIT_PATH_NONE:
+        break;
+    }
+    return "none";
+}
+
+static const char *relay_state(enum adit_relay_state state)
+{
+    switch (state) {
+    case ADIT_RELAY_CONNECTING:
+        return "connecting";
+    case ADIT_RELAY_UP:
+        return "connected";
+    case ADIT_RELAY_IDLE:
+        break;
+    }
+    return "idle";
+}
+
+static uint64_t seconds(uint64_t age_ns)
+{
+    return age_ns == TIME_NEVER ? CONTROL_UNKNOWN : age_ns / NS_PER_S;
+}
+
+static uint64_t microseconds(uint64_t rtt_ns)
+{
+    return rtt_ns == 0 ? CONTROL_UNKNOWN : rtt_ns / NS_PER_US;
+}
+
+static struct control_peer describe_peer(const struct adit_peer_stats *s, struct texts *t)
+{
+    bool path = s->path.kind != ADIT_PATH_NONE;
+    bool direct = s->path.kind == ADIT_PATH_DIRECT;
+    return (struct control_peer){
+        .name = s->name,
+        .key = adit_key_format(s->key, t->key),
+        .state = peer_state(s->state),
+        .path =
+            {
+                .kind = path_kind(s->path.kind),
+                .address = direct ? addr_format(&s->path.address, t->address) : NULL,
+                .relay = path ? s->path.relay : NULL,
+                .rtt_us = path ? microseconds(s->path.rtt_ns) : CONTROL_UNKNOWN,
+                .mtu = path ? s->path.mtu : CONTROL_UNKNOWN,
+            },
+        .streams = s->streams,
+        .bytes_in = s->bytes_in,
+        .bytes_out = s->bytes_out,
+        .last_handshake_s = seconds(s->handshake_age_ns),
+        .last_heard_s = seconds(s->heard_age_ns),
+        .packets_lost = s->packets_lost,
+        .path_changes = s->path_changes,
+        .restarts_seen = s->restarts_seen,
+    };
+}
+
+static struct control_relay describe_relay(const struct adit_relay_stats *s, struct texts *t)
+{
+    (void)snprintf(t->url, sizeof(t->url), "http://%.255s:%u", s->host, (unsigned)s->port);
+    return (struct control_relay){
+        .name = s->name,
+        .url = t->url,
+        .state = relay_state(s->state),
+        .rtt_us = microseconds(s->rtt_ns),
+        .dropped = s->dropped,
+    };
+}
+
+static void count(struct collection *c, const char *group, const char *name, uint64_t value)
+{
+    if (c->snapshot.counter_count < COUNTERS_MAX) {
+        c->counters[c->snapshot.counter_count++] = (struct control_counter){group, name, value};
+    }
+}
+
+static void count_failures(struct collection *c, const char *group, const uint64_t *failures)
+{
+#define COUNT_CAUSE(upper, lower, number, text)                                                    \
+    if ((number) != CAUSE_NONE) {                                                                  \
+        count(c, group, #lower, failures[(number)]);                                               \
+    }
+    CAUSE_TABLE(COUNT_CAUSE)
+#undef COUNT_CAUSE
+}
+
+static void collect_counters(struct collection *c, const struct app *app)
+{
+    struct adit_counters node;
+    const struct context_counters *own = &app->ctx.counters;
+    adit_counters(app->ctx.node, &node);
+#define COUNT_NODE(name) count(c, NULL, #name, node.name);
+#define COUNT_FRONT(name) count(c, "front", #name, own->front.name);
+#define COUNT_EXIT(name) count(c, "exit", #name, own->exit.name);
+    ADIT_COUNTER_TABLE(COUNT_NODE)
+    FRONT_COUNTER_TABLE(COUNT_FRONT)
+    count(c, "front", "clients_now", app->clients.count);
+    EXIT_COUNTER_TABLE(COUNT_EXIT)
+    count(c, "exit", "connections_now", app->exits.count);
+#undef COUNT_NODE
+#undef COUNT_FRONT
+#undef COUNT_EXIT
+    count_failures(c, "front_failures", own->front.failures);
+    count_failures(c, "exit_failures", own->exit.failures);
+    count(c, NULL, "blocks_refused", app->ctx.pool.refused);
+    c->snapshot.counters = c->counters;
+}
+
+static size_t count_relays(const struct app *app)
+{
+    struct adit_relay_stats s;
+    size_t n = 0;
+    while (adit_relay_stats(app->ctx.node, n, &s)) {
+        n++;
+    }
+    return n;
+}
+
+static bool allocate(struct collection *c, size_t peers, size_t relays, size_t fronts)
+{
+    c->peers = mem_new(peers + 1, sizeof(*c->peers));
+    c->relays = mem_new(relays + 1, sizeof(*c->relays));
+    c->texts = mem_new(peers + relays + 1, sizeof(*c->texts));
+    c->front = mem_new(fronts + 1, sizeof(*c->front));
+    c->front_texts = mem_new(fronts + 1, sizeof(*c->front_texts));
+    return c->peers && c->relays && c->texts && c->front && c->front_texts;
+}
+
+static void collect_node(struct collection *c, const struct app *app, struct texts *t)
+{
+    struct addr local;
+    adit_local(app->ctx.node, &local);
+    struct control_snapshot *s = &c->snapshot;
+    s->version = ADIT_VERSION;
+    s->name = app->ctx.config->node.name;
+    s->key = adit_key_format(app->public_key, t->key);
+    s->listen = addr_format(&local, t->address);
+    s->uptime_s = time_since(app->started_ns, uv_now(app->ctx.loop) * NS_PER_MS) / NS_PER_S;
+    for (size_t i = 0; i < app->listener_count; i++) {
+        struct addr front = listener_address(app->listeners[i]);
+        c->front[i] = addr_format(&front, c->front_texts[i]);
+    }
+    s->front = c->front;
+    s->front_count = app->listener_count;
+}
+
+static void collect(struct collection *c, const struct app *app, size_t peers, size_t relays)
+{
+    struct texts *t = c->texts;
+    struct adit_peer_stats peer;
+    for (size_t i = 0; i < peers && adit_peer_stats(app->ctx.node, i, &peer); i++) {
+        c->peers[c->snapshot.peer_count++] = describe_peer(&peer, t++);
+    }
+    struct adit_relay_stats relay;
+    for (size_t i = 0; i < relays && adit_relay_stats(app->ctx.node, i, &relay); i++) {
+        c->relays[c->snapshot.relay_count++] = describe_relay(&relay, t++);
+    }
+    c->snapshot.peers = c->peers;
+    c->snapshot.relays = c->relays;
+    collect_node(c, app, t);
+    collect_counters(c, app);
+}
+
+static void free_collection(struct collection *c)
+{
+    mem_free(c->peers);
+    mem_free(c->relays);
+    mem_free(c->texts);
+    mem_free(c->front);
+    mem_free(c->front_texts);
+    mem_free(c);
+}
+
+char *app_status(const struct app *app)
+{
+    struct collection *c = mem_new(1, sizeof(*c));
+    char *text = NULL;
+    if (!c) {
+        return NULL;
+    }
+    size_t peers = app->ctx.config->peers_count;
+    size_t relays = count_relays(app);
+    if (allocate(c, peers, relays, app->listener_count)) {
+        collect(c, app, peers, relays);
+        text = control_status(&c->snapshot);
+    }
+    free_collection(c);
+    return text;
+}

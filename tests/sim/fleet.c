@@ -1,0 +1,435 @@
+#include "sim/fleet.h"
+
+#include <base/check.h>
+#include <base/mem.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* The time of day at the world's time 0. */
+#define UNIX_NS (UINT64_C(1763800000) * NS_PER_S)
+enum { PORT = 41741, IDLE_TICKS_PER_S = 50 };
+
+/* ADIT_TEST=PATTERN runs some tests only. */
+__attribute__((constructor)) static void choose_tests(void)
+{
+    cmocka_set_test_filter(getenv("ADIT_TEST"));
+}
+
+/* --- life --- */
+
+struct fleet_config fleet_config_default(const char *name, uint64_t seed)
+{
+    struct conn_limits limits = conn_limits_default();
+    return (struct fleet_config){.name = name,
+                                 .seed = seed,
+                                 .nodes = 2,
+                                 .relays = 1,
+                                 .udp = {.rate_bps = 100000000,
+                                         .delay_ns = 20 * NS_PER_MS,
+                                         .queue_bytes = 2500000,
+                                         .mtu = 1500},
+                                 .relay_delay_ns = 20 * NS_PER_MS,
+                                 .relay_rate_bps = 100000000,
+                                 .resume_timeout_ns = 24 * 3600 * NS_PER_S,
+                                 .limits = limits};
+}
+
+static void write_log(void *user, enum log_level level, const char *module, const char *event,
+                      const char *text)
+{
+    const struct fleet_node *n = user;
+    (void)fprintf(stderr, "%12.6f %zu %s %s %s %s\n", (double)n->fleet->world.now / 1e9, n->index,
+                  log_level_name(level), module, event, text);
+}
+
+static void on_tick(struct world_event *event);
+static void deliver(void *user, const uint8_t *data, size_t len);
+
+static void wake(void *user)
+{
+    struct fleet_node *n = user;
+    fleet_drive(n->fleet, n->index);
+}
+
+static void init_node(struct fleet *f, size_t index)
+{
+    struct fleet_node *n = &f->nodes[index];
+    const char *level = getenv("ADIT_LOG");
+    n->fleet = f;
+    n->index = index;
+    n->addr = addr_ipv4(192, 0, 2, (uint8_t)(1 + index), PORT);
+    n->log = (struct log){.write = level ? write_log : NULL, .user = n};
+    n->log.level = level ? (enum log_level)log_level_parse(level) : LOG_ERROR;
+    n->tick.fire = on_tick;
+    CHECK(key_pair_generate(&n->keys, f->world.rng) == 0);
+    fleet_app_init(&n->app, &f->world, wake, n);
+    for (size_t i = 0; i < f->config.nodes; i++) {
+        struct fleet_wire *w = &n->wires[i];
+        *w = (struct fleet_wire){.from = n, .to = &f->nodes[i]};
+        link_init(&w->link, &f->world, &f->config.udp);
+        w->link.deliver = deliver;
+        w->link.user = w;
+        link_set_up(&w->link, !f->config.no_udp);
+        n->knows[i] = !f->config.blind;
+    }
+    for (size_t i = 0; i < f->config.relays; i++) {
+        fleet_conn_init(&n->conns[i], n, i);
+    }
+}
+
+struct fleet *fleet_new(const struct fleet_config *config)
+{
+    CHECK(crypto_init() == 0);
+    assert_true(config->nodes <= FLEET_NODES_MAX && config->relays <= FLEET_RELAYS_MAX);
+    struct fleet *f = mem_new(1, sizeof(*f));
+    CHECK(f);
+    world_init(&f->world, config->name, config->seed);
+    f->config = *config;
+    for (size_t i = 0; i < config->nodes; i++) {
+        init_node(f, i);
+    }
+    for (size_t i = 0; i < config->relays; i++) {
+        fleet_relay_start(f, i);
+    }
+    return f;
+}
+
+void fleet_free(struct fleet *f)
+{
+    for (size_t i = 0; i < f->config.nodes; i++) {
+        fleet_kill(f, i);
+        for (size_t k = 0; k < f->config.nodes; k++) {
+            link_deinit(&f->nodes[i].wires[k].link);
+        }
+    }
+    for (size_t i = 0; i < f->config.relays; i++) {
+        fleet_relay_kill(f, i);
+    }
+    world_deinit(&f->world);
+    mem_free(f);
+}
+
+/* --- nodes --- */
+
+size_t fleet_peer(size_t node, size_t other)
+{
+    return other < node ? other : other - 1;
+}
+
+static size_t node_of_peer(size_t node, size_t peer)
+{
+    return peer < node ? peer : peer + 1;
+}
+
+void fleet_know(struct fleet *f, size_t node, size_t other)
+{
+    f->nodes[node].knows[other] = true;
+}
+
+static void resolve(struct fleet_node *n, size_t peer, size_t endpoint)
+{
+    const struct addr *addr = &n->fleet->nodes[node_of_peer(n->index, peer)].addr;
+    n->resolves++;
+    node_resolved(n->node, peer, endpoint, addr, n->unresolved ? 0 : 1, n->fleet->world.now);
+}
+
+static void make_node(struct fleet_node *n)
+{
+    static const char *const names[] = {"a", "b", "c", "d"};
+    struct fleet *f = n->fleet;
+    struct node_relay_config relays[FLEET_RELAYS_MAX];
+    struct node_peer_config peers[FLEET_NODES_MAX] = {{0}};
+    for (size_t i = 0; i < f->config.relays; i++) {
+        relays[i] = (struct node_relay_config){
+            .name = f->relays[i].name, .host_header = "relay.test", .home = true};
+    }
+    for (size_t i = 0; i + 1 < f->config.nodes; i++) {
+        size_t other = node_of_peer(n->index, i);
+        peers[i].name = names[other];
+        peers[i].endpoint_count = n->knows[other] ? 1 : 0;
+        memcpy(peers[i].key, f->nodes[other].keys.public.bytes, KEY_LEN);
+    }
+    struct node_config config = {.limits = f->config.limits,
+                                 .resume_timeout_ns = f->config.resume_timeout_ns,
+                                 .unix_ns = n->no_clock ? 0 : UNIX_NS + f->world.now,
+                                 .timestamp = n->forgetful ? 0 : n->stored_timestamp,
+                                 .relays = relays,
+                                 .relay_count = f->config.relays,
+                                 .peers = peers,
+                                 .peer_count = f->config.nodes - 1,
+                                 .rng = f->world.rng,
+                                 .log = &n->log};
+    memcpy(config.secret, n->keys.secret.bytes, KEY_LEN);
+    assert_int_equal(node_new(&config, f->world.now, &n->node), 0);
+}
+
+void fleet_start(struct fleet *f, size_t node)
+{
+    struct fleet_node *n = &f->nodes[node];
+    assert_null(n->node);
+    make_node(n);
+    fleet_app_attach(&n->app, n->node);
+    for (size_t i = 0; i + 1 < f->config.nodes; i++) {
+        if (n->knows[node_of_peer(node, i)]) {
+            resolve(n, i, 0);
+        }
+    }
+    node_start(n->node, f->world.now);
+    fleet_drive(f, node);
+}
+
+void fleet_start_all(struct fleet *f)
+{
+    for (size_t i = 0; i < f->config.nodes; i++) {
+        fleet_start(f, i);
+    }
+}
+
+void fleet_kill(struct fleet *f, size_t node)
+{
+    struct fleet_node *n = &f->nodes[node];
+    struct node *dead = n->node;
+    n->node = NULL;
+    fleet_app_attach(&n->app, NULL);
+    heap_remove(&f->world.heap, &n->tick.node);
+    for (size_t i = 0; i < f->config.relays; i++) {
+        fleet_conn_close(&n->conns[i]);
+    }
+    node_free(dead);
+}
+
+void fleet_stop(struct fleet *f, size_t node)
+{
+    node_stop(f->nodes[node].node, f->world.now);
+    fleet_drive(f, node);
+}
+
+/* --- the driver, as in tunnel/loop --- */
+
+static void dispatch(struct fleet_node *n, const struct node_event *ev)
+{
+    if (fleet_app_event(&n->app, ev)) {
+        return;
+    }
+    if (ev->type == NODE_EVENT_RELAY_CONNECT) {
+        fleet_conn_open(&n->conns[ev->relay]);
+    } else if (ev->type == NODE_EVENT_RELAY_CLOSE) {
+        fleet_conn_close(&n->conns[ev->relay]);
+    } else if (ev->type == NODE_EVENT_RESOLVE) {
+        resolve(n, ev->peer, ev->endpoint);
+    } else {
+        n->peer_events++;
+    }
+}
+
+static struct fleet_wire *wire_to(struct fleet_node *n, const struct addr *to)
+{
+    for (size_t i = 0; i < n->fleet->config.nodes; i++) {
+        if (addr_equal(&n->fleet->nodes[i].addr, to)) {
+            return &n->wires[i];
+        }
+    }
+    return NULL; /* an address that nobody has: a stranger was answered */
+}
+
+static void send_batch(struct fleet_node *n, const struct node_batch *b)
+{
+    struct fleet *f = n->fleet;
+    struct fleet_wire *w = wire_to(n, &b->to);
+    assert_true(b->len > 0 && b->segment > 0);
+    for (size_t at = 0; at < b->len; at += b->segment) {
+        size_t len = b->len - at < b->segment ? b->len - at : b->segment;
+        n->datagrams_out++;
+        if (w && (!f->filter || f->filter(f, n->index, w->to->index, b->data + at, len))) {
+            link_send(&w->link, b->data + at, len);
+        }
+    }
+}
+
+/* Timers run by the millisecond, as libuv's do. */
+static void set_timer(struct fleet_node *n)
+{
+    uint64_t now = n->fleet->world.now;
+    uint64_t next = node_next_ns(n->node);
+    if (next == TIME_NEVER) {
+        heap_remove(&n->fleet->world.heap, &n->tick.node);
+        return;
+    }
+    uint64_t wait_ms = (time_since(now, next) + NS_PER_MS - 1) / NS_PER_MS;
+    world_at(&n->fleet->world, &n->tick, now + (wait_ms > 0 ? wait_ms : 1) * NS_PER_MS);
+}
+
+/* True if anything came of it. */
+static bool drive(struct fleet_node *n)
+{
+    struct node_event ev;
+    struct node_batch batch;
+    uint64_t now = n->fleet->world.now;
+    bool moved = false;
+    for (unsigned rounds = 0; node_event(n->node, &ev, now); rounds++) {
+        assert_true(rounds < 1000000);
+        dispatch(n, &ev);
+        moved = true;
+    }
+    n->stored_timestamp = node_timestamp(n->node);
+    for (unsigned rounds = 0; node_output(n->node, &batch, now); rounds++) {
+        assert_true(rounds < 1000000);
+        send_batch(n, &batch);
+        moved = true;
+    }
+    for (size_t i = 0; i < n->fleet->config.relays; i++) {
+        moved |= fleet_conn_flush(&n->conns[i]);
+    }
+    return moved;
+}
+
+static bool drive_all(struct fleet_node *n)
+{
+    bool moved = false;
+    for (unsigned rounds = 0; drive(n); rounds++) { /* room in a pipe lets more be made */
+        assert_true(rounds < 1000);
+        moved = true;
+    }
+    set_timer(n);
+    return moved;
+}
+
+void fleet_drive(struct fleet *f, size_t node)
+{
+    if (f->nodes[node].node) {
+        (void)drive_all(&f->nodes[node]);
+    }
+}
+
+/* A node that wakes for nothing is a bug: at most IDLE_TICKS_PER_S in any second. */
+static void on_tick(struct world_event *event)
+{
+    struct fleet_node *n = container_of(event, struct fleet_node, tick);
+    n->ticks++;
+    node_tick(n->node, n->fleet->world.now);
+    if (drive_all(n)) {
+        return;
+    }
+    uint64_t now = n->fleet->world.now;
+    uint64_t *slot = &n->recent[n->idle_ticks++ % IDLE_TICKS_PER_S];
+    if (*slot != 0 && time_since(*slot, now) < NS_PER_S) {
+        fail_msg("node %zu wakes for nothing at %llu ns", n->index, (unsigned long long)now);
+    }
+    *slot = now;
+}
+
+/* --- the network --- */
+
+/* In memory of its own, so that a read past its end is seen. */
+void fleet_inject(struct fleet *f, size_t to, const struct addr *from, const uint8_t *data,
+                  size_t len)
+{
+    struct fleet_node *n = &f->nodes[to];
+    if (!n->node) {
+        return;
+    }
+    uint8_t *copy = malloc(len > 0 ? len : 1);
+    CHECK(copy);
+    memcpy(copy, data, len);
+    node_input(n->node, from, copy, len, f->world.now);
+    free(copy);
+    fleet_drive(f, to);
+}
+
+static void deliver(void *user, const uint8_t *data, size_t len)
+{
+    const struct fleet_wire *w = user;
+    fleet_inject(w->from->fleet, w->to->index, &w->from->addr, data, len);
+}
+
+void fleet_udp_way(struct fleet *f, size_t from, size_t to, bool up)
+{
+    link_set_up(&f->nodes[from].wires[to].link, up);
+}
+
+void fleet_udp(struct fleet *f, bool up)
+{
+    for (size_t i = 0; i < f->config.nodes; i++) {
+        for (size_t k = 0; k < f->config.nodes; k++) {
+            fleet_udp_way(f, i, k, up);
+        }
+    }
+}
+
+/* --- time --- */
+
+void fleet_run(struct fleet *f, uint64_t ns)
+{
+    uint64_t until = f->world.now + ns;
+    while (world_step(&f->world, until)) {
+    }
+}
+
+static bool is_busy(const struct fleet *f)
+{
+    for (size_t i = 0; i < f->config.nodes; i++) {
+        if (f->nodes[i].app.unfinished > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t fleet_finish(struct fleet *f, uint64_t ns)
+{
+    uint64_t start = f->world.now;
+    while (is_busy(f)) {
+        if (!world_step(&f->world, start + ns)) {
+            fail_msg("not finished after %.3f s", (double)ns / 1e9);
+        }
+    }
+    return f->world.now - start;
+}
+
+uint64_t fleet_until_path(struct fleet *f, size_t node, size_t other, enum adit_path_kind kind,
+                          uint64_t ns)
+{
+    uint64_t start = f->world.now;
+    while (fleet_stats(f, node, other).path.kind != kind) {
+        if (!world_step(&f->world, start + ns)) {
+            fail_msg("node %zu: path to %zu is still of kind %d after %.3f s", node, other,
+                     (int)fleet_stats(f, node, other).path.kind, (double)ns / 1e9);
+        }
+    }
+    return f->world.now - start;
+}
+
+/* --- looking and doing --- */
+
+uint64_t fleet_open(struct fleet *f, size_t node, size_t other, struct fleet_plan plan)
+{
+    plan.seed = ++f->next_seed;
+    uint64_t id = fleet_app_open(&f->nodes[node].app, fleet_peer(node, other), &plan);
+    fleet_drive(f, node);
+    return id;
+}
+
+struct adit_peer_stats fleet_stats(const struct fleet *f, size_t node, size_t other)
+{
+    struct adit_peer_stats stats;
+    node_peer_stats(f->nodes[node].node, fleet_peer(node, other), &stats, f->world.now);
+    return stats;
+}
+
+struct adit_counters fleet_counters(const struct fleet *f, size_t node)
+{
+    struct adit_counters counters;
+    node_counters(f->nodes[node].node, &counters);
+    return counters;
+}
+
+void fleet_assert_path(const struct fleet *f, size_t node, size_t other, enum adit_path_kind kind)
+{
+    assert_int_equal(fleet_stats(f, node, other).path.kind, kind);
+}

@@ -1,0 +1,409 @@
+/* Two nodes in one process, a direct path between them: front, tunnel, exit and control socket. */
+#include "app/app.h"
+#include "app/app_internal.h"
+
+#include "unit/app/world.h"
+
+#include <base/mem.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+struct node {
+    uint8_t public_key[ADIT_KEY_LEN];
+    struct app_secrets secrets;
+    struct config *config;
+    struct app *app;
+};
+
+struct two {
+    struct world w;
+    char folder[32];
+    struct node home, laptop;
+    struct addr socks;
+    int stopped, started;
+};
+
+static void on_stopped(void *user)
+{
+    ++*(int *)user;
+}
+
+static void make_keys(struct node *n)
+{
+    adit_key_generate(n->secrets.node);
+    assert_int_equal(adit_key_public(n->public_key, n->secrets.node), 0);
+}
+
+static void start(struct two *t, struct node *n, const struct node *peer, const char *name,
+                  const char *rest)
+{
+    char ini[2048];
+    char key[ADIT_KEY_TEXT_MAX];
+    struct config_errors errors;
+    const struct config_env env = {.name = name, .state = t->folder};
+    int len = snprintf(ini, sizeof(ini),
+                       "[node]\nlisten = 127.0.0.1:0\ncontrol = %s/%s.sock\n"
+                       "[peer %s]\nkey = %s\n%s",
+                       t->folder, name, n == &t->home ? "laptop" : "home",
+                       adit_key_format(peer->public_key, key), rest);
+    if (config_parse(&n->config, "x.ini", ini, (size_t)len, &env, &errors) != 0) {
+        fail_msg("%s", errors.items[0].text);
+    }
+    assert_int_equal(app_start(&t->w.loop, n->config, &n->secrets, NULL, &n->app), 0);
+    t->started++;
+}
+
+static void start_home(struct two *t, uint16_t port)
+{
+    char rest[256];
+    (void)snprintf(rest, sizeof(rest), "allow = 127.0.0.1:%u\n[front]\nlisten = none\n",
+                   (unsigned)port);
+    start(t, &t->home, &t->laptop, "home", rest);
+}
+
+static void start_laptop(struct two *t)
+{
+    char rest[256];
+    char endpoint[ADDR_TEXT_MAX];
+    struct addr at = app_local(t->home.app);
+    (void)snprintf(rest, sizeof(rest),
+                   "endpoint = %s\n[front]\nlisten = 127.0.0.1:0\n[route]\ndefault = peer home\n",
+                   addr_format(&at, endpoint));
+    start(t, &t->laptop, &t->home, "laptop", rest);
+    assert_true(app_front_address(t->laptop.app, 0, &t->socks));
+    assert_false(app_front_address(t->laptop.app, 1, &t->socks));
+}
+
+/* `port` is what home lets laptop reach on its loopback. */
+static struct two *setup(uint16_t port)
+{
+    struct two *t = mem_new(1, sizeof(*t));
+    assert_non_null(t);
+    assert_int_equal(adit_init(), 0);
+    (void)snprintf(t->folder, sizeof(t->folder), "/tmp/adit-test-XXXXXX");
+    assert_non_null(mkdtemp(t->folder));
+    world_init(&t->w);
+    make_keys(&t->home);
+    make_keys(&t->laptop);
+    start_home(t, port);
+    start_laptop(t);
+    return t;
+}
+
+static void stop_node(struct two *t, struct node *n)
+{
+    if (n->app) {
+        app_stop(n->app, on_stopped, &t->stopped);
+        n->app = NULL;
+    }
+}
+
+static void teardown(struct two *t)
+{
+    stop_node(t, &t->laptop);
+    stop_node(t, &t->home);
+    WORLD_UNTIL(&t->w, t->stopped == t->started);
+    world_deinit(&t->w);
+    config_free(t->home.config);
+    config_free(t->laptop.config);
+    char command[64];
+    (void)snprintf(command, sizeof(command), "rm -r %s", t->folder);
+    assert_int_equal(system(command), 0);
+    mem_free(t);
+}
+
+struct pair {
+    int client, server;
+};
+
+static struct pair connect_pair(struct two *t, int listener, uint16_t port)
+{
+    struct pair p;
+    p.client = world_ask(&t->w, &t->socks, "home.peer", port);
+    p.server = world_accept(&t->w, listener);
+    assert_int_equal(world_rep(&t->w, p.client), 0);
+    return p;
+}
+
+static void close_pair(struct pair *p)
+{
+    (void)close(p->client);
+    (void)close(p->server);
+}
+
+static void half_close_goes_each_way_through_the_tunnel(void **state)
+{
+    (void)state;
+    struct addr at;
+    int listener = world_listen(&at);
+    struct two *t = setup(at.port);
+    for (int server_first = 0; server_first < 2; server_first++) {
+        struct pair p = connect_pair(t, listener, at.port);
+        int first = server_first ? p.server : p.client;
+        int second = server_first ? p.client : p.server;
+        char in[8] = "";
+        world_put(&t->w, first, "ping", 4);
+        assert_int_equal(shutdown(first, SHUT_WR), 0);
+        assert_int_equal(world_get(&t->w, second, in, sizeof(in)), 4);
+        world_put(&t->w, second, "pong", 4);
+        assert_int_equal(world_get(&t->w, first, in, 4), 4);
+        assert_memory_equal(in, "pong", 4);
+        assert_int_equal(shutdown(second, SHUT_WR), 0);
+        assert_int_equal(world_end(&t->w, first), 0);
+        close_pair(&p);
+    }
+    WORLD_UNTIL(&t->w, t->laptop.app->clients.count == 0 && t->home.app->exits.count == 0);
+    struct adit_peer_stats s;
+    WORLD_UNTIL(&t->w, app_peer_stats(t->laptop.app, 0, &s) && s.streams == 0);
+    assert_int_equal(s.path.kind, ADIT_PATH_DIRECT); /* the path, not just the bytes */
+    (void)close(listener);
+    teardown(t);
+}
+
+static void resets_go_through_the_tunnel(void **state)
+{
+    (void)state;
+    struct addr at;
+    int listener = world_listen(&at);
+    struct two *t = setup(at.port);
+    struct pair p = connect_pair(t, listener, at.port);
+    world_reset(p.server);
+    assert_int_equal(world_end(&t->w, p.client), -ECONNRESET);
+    (void)close(p.client);
+    p = connect_pair(t, listener, at.port);
+    world_reset(p.client);
+    assert_int_equal(world_end(&t->w, p.server), -ECONNRESET);
+    (void)close(p.server);
+    (void)close(listener);
+    teardown(t);
+}
+
+static unsigned rep_of(struct two *t, const char *host, uint16_t port)
+{
+    int client = world_ask(&t->w, &t->socks, host, port);
+    unsigned rep = world_rep(&t->w, client);
+    assert_int_equal(world_end(&t->w, client), 0);
+    (void)close(client);
+    return rep;
+}
+
+static void the_exit_says_why(void **state)
+{
+    (void)state;
+    struct addr closed, other;
+    int fd = world_bind(&closed);
+    int listener = world_listen(&other);
+    struct two *t = setup(closed.port);
+    assert_int_equal(rep_of(t, "home.peer", closed.port), SOCKS5_REP_REFUSED);
+    assert_int_equal(rep_of(t, "127.0.0.1", closed.port), SOCKS5_REP_REFUSED);
+    assert_int_equal(rep_of(t, "home.peer", other.port), SOCKS5_REP_NOT_ALLOWED);
+    assert_int_equal(rep_of(t, "0.0.0.0", other.port), SOCKS5_REP_NOT_ALLOWED);
+    assert_int_equal(rep_of(t, "127.0.0.2", closed.port), SOCKS5_REP_NOT_ALLOWED);
+    assert_int_equal(rep_of(t, "nobody.peer", 80), SOCKS5_REP_HOST_UNREACHABLE);
+    const struct context_counters *n = &t->home.app->ctx.counters;
+    assert_int_equal(n->exit.requests, 5);
+    assert_int_equal(n->exit.failures[CAUSE_REFUSED], 2);
+    assert_int_equal(n->exit.failures[CAUSE_NOT_ALLOWED], 3);
+    assert_int_equal(t->laptop.app->ctx.counters.front.failures[CAUSE_NOT_ALLOWED], 3);
+    assert_int_equal(t->home.app->exits.dialling, 0);
+    (void)close(fd);
+    (void)close(listener);
+    teardown(t);
+}
+
+static void past_its_ceiling_the_exit_refuses(void **state)
+{
+    (void)state;
+    struct addr at;
+    int listener = world_listen(&at);
+    struct two *t = setup(at.port);
+    t->home.app->ctx.limits.exit_max = 1;
+    struct pair p = connect_pair(t, listener, at.port);
+    assert_int_equal(rep_of(t, "home.peer", at.port), SOCKS5_REP_FAILURE);
+    assert_int_equal(t->home.app->ctx.counters.exit.failures[CAUSE_LIMIT], 1);
+    close_pair(&p);
+    (void)close(listener);
+    teardown(t);
+}
+
+static void slow_reader_holds_the_sender_through_the_tunnel(void **state)
+{
+    (void)state;
+    enum { LEN = 128 << 20, STUCK_MS = 300 };
+    struct addr at;
+    int listener = world_listen(&at);
+    struct two *t = setup(at.port);
+    uint8_t *data = malloc(LEN);
+    uint8_t *in = malloc(LEN);
+    assert_non_null(data);
+    assert_non_null(in);
+    for (size_t i = 0; i < LEN; i++) {
+        data[i] = (uint8_t)(i * 31 + (i >> 13));
+    }
+    struct pair p = connect_pair(t, listener, at.port);
+    size_t sent = 0;
+    uint64_t last = uv_now(&t->w.loop);
+    while (sent < LEN && uv_now(&t->w.loop) - last < STUCK_MS) {
+        ssize_t n = send(p.server, data + sent, LEN - sent, MSG_NOSIGNAL);
+        if (n > 0) {
+            sent += (size_t)n;
+            last = uv_now(&t->w.loop);
+        }
+        world_turn(&t->w);
+    }
+    assert_true(sent < LEN); /* the windows and the sockets' buffers, not more */
+    assert_true(t->laptop.app->ctx.pool.used <= 1);
+    assert_int_equal(world_get(&t->w, p.client, in, sent), sent);
+    assert_memory_equal(in, data, sent);
+    close_pair(&p);
+    (void)close(listener);
+    free(data);
+    free(in);
+    teardown(t);
+}
+
+static void a_peer_that_stops_resets_and_can_come_back(void **state)
+{
+    (void)state;
+    struct addr at;
+    int listener = world_listen(&at);
+    struct two *t = setup(at.port);
+    struct pair p = connect_pair(t, listener, at.port);
+    stop_node(t, &t->laptop);
+    assert_int_equal(world_end(&t->w, p.client), -ECONNRESET);
+    assert_int_equal(world_end(&t->w, p.server), -ECONNRESET);
+    close_pair(&p);
+    WORLD_UNTIL(&t->w, t->stopped == 1 && t->home.app->exits.count == 0);
+    config_free(t->laptop.config);
+    start_laptop(t);
+    p = connect_pair(t, listener, at.port);
+    close_pair(&p);
+    (void)close(listener);
+    teardown(t);
+}
+
+static void without_a_path_the_front_gives_up(void **state)
+{
+    (void)state;
+    struct two *t = setup(1);
+    stop_node(t, &t->home);
+    WORLD_UNTIL(&t->w, t->stopped == 1);
+    t->laptop.app->ctx.times.connect = 50 * NS_PER_MS;
+    assert_int_equal(rep_of(t, "home.peer", 80), SOCKS5_REP_FAILURE);
+    const uint64_t *failures = t->laptop.app->ctx.counters.front.failures;
+    assert_int_equal(failures[CAUSE_PEER_UNREACHABLE] + failures[CAUSE_PEER_CLOSED], 1);
+    teardown(t);
+}
+
+/* Whatever allocation fails, a start fails whole: nothing leaks, nothing keeps the loop alive. */
+static void a_start_without_memory_fails_whole(void **state)
+{
+    (void)state;
+    enum { STARTS_MAX = 1000 };
+    struct two *t = setup(1);
+    stop_node(t, &t->laptop);
+    WORLD_UNTIL(&t->w, t->stopped == 1);
+    size_t n = 0;
+    int err = -1;
+    while (err != 0 && n < STARTS_MAX) {
+        mem_fail_after(++n);
+        err = app_start(&t->w.loop, t->laptop.config, &t->laptop.secrets, NULL, &t->laptop.app);
+        mem_fail_after(0);
+        world_turn(&t->w);
+        world_turn(&t->w);
+    }
+    assert_int_equal(err, 0);
+    assert_true(n > 5); /* it does allocate */
+    t->started++;
+    teardown(t);
+}
+
+/* --- the control socket ---------------------------------------------------------------------- */
+
+static int ask_control(struct two *t, const char *request, char *answer, size_t cap)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/laptop.sock", t->folder);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    world_put(&t->w, fd, request, strlen(request));
+    ssize_t n = world_get(&t->w, fd, answer, cap - 1);
+    assert_true(n > 0);
+    answer[n] = '\0';
+    (void)close(fd);
+    return (int)strtol(answer + strlen("HTTP/1.1 "), NULL, 10);
+}
+
+static void control_answers_its_user_only(void **state)
+{
+    (void)state;
+    struct two *t = setup(1);
+    static char answer[65536];
+    assert_int_equal(
+        ask_control(t, "GET /status HTTP/1.1\r\nHost: x\r\n\r\n", answer, sizeof(answer)), 200);
+    assert_non_null(strstr(answer, "\"home\""));
+    assert_non_null(strstr(answer, "\"packets_in\""));
+    assert_int_equal(ask_control(t, "GET / HTTP/1.1\r\n\r\n", answer, sizeof(answer)), 404);
+    assert_int_equal(ask_control(t, "POST /status HTTP/1.1\r\n\r\n", answer, sizeof(answer)), 405);
+    assert_int_equal(ask_control(t, "\x05\x01\x00", answer, sizeof(answer)), 400);
+    struct stat st;
+    char path[64];
+    (void)snprintf(path, sizeof(path), "%s/laptop.sock", t->folder);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    teardown(t);
+}
+
+static void one_control_socket_is_for_one_node(void **state)
+{
+    (void)state;
+    struct two *t = setup(1);
+    struct app *second = NULL;
+    assert_int_equal(app_start(&t->w.loop, t->laptop.config, &t->laptop.secrets, NULL, &second),
+                     UV_EADDRINUSE);
+    assert_null(second);
+    /* The first still answers. */
+    static char answer[65536];
+    assert_int_equal(ask_control(t, "GET /status HTTP/1.1\r\n\r\n", answer, sizeof(answer)), 200);
+    teardown(t);
+}
+
+static void a_dead_nodes_socket_is_replaced(void **state)
+{
+    (void)state;
+    struct two *t = setup(1);
+    stop_node(t, &t->laptop);
+    WORLD_UNTIL(&t->w, t->stopped == 1);
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/laptop.sock", t->folder);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    (void)close(fd); /* the file stays, as after kill -9 */
+    config_free(t->laptop.config);
+    start_laptop(t);
+    static char answer[65536];
+    assert_int_equal(ask_control(t, "GET /status HTTP/1.1\r\n\r\n", answer, sizeof(answer)), 200);
+    teardown(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(half_close_goes_each_way_through_the_tunnel),
+        cmocka_unit_test(resets_go_through_the_tunnel),
+        cmocka_unit_test(the_exit_says_why),
+        cmocka_unit_test(past_its_ceiling_the_exit_refuses),
+        cmocka_unit_test(slow_reader_holds_the_sender_through_the_tunnel),
+        cmocka_unit_test(a_peer_that_stops_resets_and_can_come_back),
+        cmocka_unit_test(without_a_path_the_front_gives_up),
+        cmocka_unit_test(a_start_without_memory_fails_whole),
+        cmocka_unit_test(control_answers_its_user_only),
+        cmocka_unit_test(one_control_socket_is_for_one_node),
+        cmocka_unit_test(a_dead_nodes_socket_is_replaced),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,125 @@
+#include <base/clock.h>
+
+#include "transport/ack.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define DELAY (25 * NS_PER_MS)
+
+static void receive(struct ack *a, uint64_t number, bool eliciting, uint64_t now)
+{
+    assert_false(ack_has_seen(a, number));
+    assert_int_equal(ack_on_received(a, number, eliciting, DELAY, now), 0);
+    assert_true(ack_has_seen(a, number));
+}
+
+static void every_second_packet_or_after_the_delay(void **state)
+{
+    (void)state;
+    struct ack a;
+    ack_init(&a);
+    receive(&a, 0, false, 5);
+    assert_int_equal(a.due_ns, TIME_NEVER);
+    receive(&a, 1, true, 10);
+    assert_int_equal(a.due_ns, 10 + DELAY);
+    receive(&a, 2, true, 20);
+    assert_int_equal(a.due_ns, 0);
+    ack_on_sent(&a);
+    assert_int_equal(a.due_ns, TIME_NEVER);
+    ack_deinit(&a);
+}
+
+static void at_once_when_out_of_order(void **state)
+{
+    (void)state;
+    struct ack a;
+    ack_init(&a);
+    receive(&a, 0, true, 10);
+    ack_on_sent(&a);
+    receive(&a, 2, true, 20); /* a gap */
+    assert_int_equal(a.due_ns, 0);
+    ack_on_sent(&a);
+    receive(&a, 1, true, 30); /* and what fills it */
+    assert_int_equal(a.due_ns, 0);
+    ack_on_sent(&a);
+    receive(&a, 3, true, 40);
+    assert_int_equal(a.due_ns, 40 + DELAY);
+    ack_deinit(&a);
+}
+
+static void tells_ranges_downwards_and_the_delay(void **state)
+{
+    (void)state;
+    struct ack a;
+    struct frame_ack frame;
+    ack_init(&a);
+    assert_false(ack_make(&a, &frame, 0));
+    receive(&a, 1, true, 10 * NS_PER_US);
+    receive(&a, 2, true, 10 * NS_PER_US);
+    receive(&a, 7, true, 20 * NS_PER_US);
+    receive(&a, 4, true, 90 * NS_PER_US);
+    assert_true(ack_make(&a, &frame, 100 * NS_PER_US));
+    assert_int_equal(frame.delay_us, 80); /* of the largest */
+    assert_int_equal(frame.count, 3);
+    assert_int_equal(frame.ranges[0].first, 7);
+    assert_int_equal(frame.ranges[1].last, 4);
+    assert_int_equal(frame.ranges[2].first, 1);
+    assert_int_equal(frame.ranges[2].last, 2);
+    ack_deinit(&a);
+}
+
+static void forgets_the_lowest_range_past_the_ceiling(void **state)
+{
+    (void)state;
+    struct ack a;
+    ack_init(&a);
+    for (uint64_t i = 0; i <= FRAME_ACK_RANGES_MAX; i++) {
+        receive(&a, 10 + 2 * i, true, i);
+    }
+    assert_int_equal(a.got.count, FRAME_ACK_RANGES_MAX);
+    assert_true(ack_has_seen(&a, 3)); /* forgotten counts as seen: never taken twice */
+    assert_true(ack_has_seen(&a, 10));
+    assert_false(ack_has_seen(&a, 11));
+    ack_deinit(&a);
+}
+
+static void asks_to_be_confirmed_and_forgets_then(void **state)
+{
+    (void)state;
+    struct ack a;
+    ack_init(&a);
+    for (uint64_t i = 0; i < 60; i++) {
+        receive(&a, 2 * i, true, i);
+    }
+    assert_true(ack_wants_confirmation(&a));
+    ack_on_asked(&a);
+    assert_false(ack_wants_confirmation(&a)); /* not again for the next few packets */
+    for (uint64_t i = 1000; i < 1100; i++) {
+        receive(&a, i, true, i);
+    }
+    assert_true(ack_wants_confirmation(&a));
+    ack_on_confirmed(&a, 1050);
+    assert_int_equal(a.got.count, 1);
+    assert_false(ack_wants_confirmation(&a));
+    assert_true(ack_has_seen(&a, 119));
+    assert_false(ack_has_seen(&a, 900)); /* a late one may still come */
+    ack_on_confirmed(&a, 40);
+    assert_int_equal(a.got.count, 1);
+    ack_deinit(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_second_packet_or_after_the_delay),
+        cmocka_unit_test(at_once_when_out_of_order),
+        cmocka_unit_test(tells_ranges_downwards_and_the_delay),
+        cmocka_unit_test(forgets_the_lowest_range_past_the_ceiling),
+        cmocka_unit_test(asks_to_be_confirmed_and_forgets_then),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
