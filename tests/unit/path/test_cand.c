@@ -55,6 +55,9 @@ static void lists_the_most_useful_first_and_nothing_twice(void **state)
     assert_int_equal(o.version, 5);
     assert_false(own(&o, CAND_REFLEXIVE, "[::ffff:203.0.113.7]:4000", 2)); /* the same */
     assert_false(own(&o, CAND_HOST, "203.0.113.7:4000", 2)); /* no NAT: known, and better so */
+    struct addr zoned = at("[2001:db8::1]:4000");
+    zoned.scope = 3; /* which interface it is on means nothing elsewhere */
+    assert_false(cand_own_add(&o, CAND_HOST, &zoned, 2));
     assert_int_equal(o.version, 5);
     assert_list(&o, "3203.0.113.7:4001 2203.0.113.7:4000 1[2001:db8::1]:4000 1192.168.1.2:4000 "
                     "5203.0.113.7:4002 ");
