@@ -138,6 +138,7 @@ static void keeps_its_ceiling_and_the_better_ones(void **state)
 struct world {
     struct cand_own own;
     struct cand_peer p;
+    struct pcg pcg;
     uint64_t now;
 };
 
@@ -147,7 +148,7 @@ static struct world *world_new(void)
     memset(&w, 0, sizeof(w));
     w.now = 10 * NS_PER_S;
     cand_own_init(&w.own);
-    cand_peer_init(&w.p);
+    cand_peer_init(&w.p, pcg_rng(&w.pcg, 9));
     own(&w.own, CAND_HOST, "192.168.1.2:4000", 1);
     own(&w.own, CAND_REFLEXIVE, "203.0.113.7:4000", 1);
     return &w;
@@ -170,7 +171,8 @@ static size_t run(struct world *w, uint64_t ns)
     uint64_t before = w->p.probes;
     for (;;) {
         struct addr to;
-        while (cand_peer_output(&w->p, &to, w->now)) {
+        uint8_t token[FRAME_CHALLENGE_LEN];
+        while (cand_peer_output(&w->p, &to, token, w->now)) {
             assert_true(w->p.probes - before < 100000);
         }
         uint64_t next = cand_peer_next_ns(&w->p);
@@ -224,7 +226,8 @@ static void probes_all_at_the_same_moment(void **state)
     assert_true(cand_peer_add(&w->p, CAND_PREDICTED, &good, &w->own, w->now));
     bool found = false;
     int probes = 0;
-    for (; cand_peer_output(&w->p, &to, w->now); probes++) {
+    uint8_t token[FRAME_CHALLENGE_LEN];
+    for (; cand_peer_output(&w->p, &to, token, w->now); probes++) {
         found = found || addr_equal(&to, &good);
     }
     assert_true(found);
@@ -264,6 +267,39 @@ static void leaves_alone_what_answered(void **state)
     assert_int_equal(run(w, 0), 2);
 }
 
+/* Round trips are longer than the first intervals: an answer to an earlier probe counts too. */
+static void knows_a_candidate_by_the_answer_to_any_late_probe(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    uint8_t tokens[12][FRAME_CHALLENGE_LEN];
+    uint64_t sent_ns[12];
+    struct addr to, other;
+    uint8_t unused[FRAME_CHALLENGE_LEN];
+    take(w, 2, 0);
+    for (int i = 0; i < 12; i++) {
+        w->now = cand_peer_next_ns(&w->p);
+        sent_ns[i] = w->now;
+        assert_true(cand_peer_output(&w->p, &to, tokens[i], w->now));
+        assert_true(cand_peer_output(&w->p, &other, unused, w->now));
+        assert_false(addr_equal(&to, &other));
+    }
+    assert_null(cand_peer_response(&w->p, tokens[3], w->now)); /* too old */
+    tokens[4][0] ^= 1;
+    assert_null(cand_peer_response(&w->p, tokens[4], w->now));
+    tokens[4][0] ^= 1;
+    const struct cand_remote *r = cand_peer_response(&w->p, tokens[4], w->now);
+    assert_non_null(r);
+    assert_true(addr_equal(&r->addr, &to));
+    assert_int_equal(r->rtt_ns, w->now - sent_ns[4]);
+    assert_null(cand_peer_response(&w->p, tokens[5], w->now)); /* it rests now */
+    assert_non_null(cand_peer_response(&w->p, unused, w->now));
+    assert_int_equal(cand_peer_next_ns(&w->p), TIME_NEVER);
+    cand_peer_restart(&w->p, w->now); /* tokens of before the start count no more */
+    assert_int_equal(run(w, 0), 2);
+    assert_null(cand_peer_response(&w->p, tokens[11], w->now));
+}
+
 static void a_new_list_replaces_the_old_one(void **state)
 {
     (void)state;
@@ -278,6 +314,15 @@ static void a_new_list_replaces_the_old_one(void **state)
     take(w, 10, 1);
     assert_int_equal(w->p.count, 2 + 1 + 10);
     assert_int_equal(run(w, 0), 12); /* the starting gun: all but the one that is a path */
+
+    uint8_t first[FRAME_CHALLENGE_LEN]; /* told again, with the first probe still on its way */
+    struct addr to;
+    w = world_new();
+    take(w, 1, 0);
+    assert_true(cand_peer_output(&w->p, &to, first, w->now));
+    take(w, 1, 0);
+    assert_int_equal(run(w, 0), 1);
+    assert_non_null(cand_peer_response(&w->p, first, w->now));
 }
 
 static void makes_room_for_the_better_and_for_the_seen(void **state)
@@ -301,6 +346,23 @@ static void makes_room_for_the_better_and_for_the_seen(void **state)
     take(w, 3, 1);
     assert_int_equal(w->p.count, 3 + 2); /* none of the peer's own "configured" is left */
     assert_int_equal(w->p.no_room, 3);
+}
+
+static void never_drops_what_is_configured(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    for (size_t i = 0; i < CAND_MAX; i++) {
+        struct addr a = addr_ipv4(198, 51, 100, (uint8_t)i, 1);
+        assert_true(cand_peer_add(&w->p, CAND_CONFIGURED, &a, &w->own, w->now));
+    }
+    w->now += CAND_STALE_NS;
+    take(w, CAND_MAX, 0);
+    struct addr seen = at("198.51.100.99:1");
+    assert_false(cand_peer_add(&w->p, CAND_PEER_REFLEXIVE, &seen, &w->own, w->now));
+    assert_int_equal(w->p.count, CAND_MAX);
+    assert_int_equal(w->p.list[CAND_MAX - 1].addr.ip[0], 198);
+    assert_int_equal(w->p.no_room, CAND_MAX + 1);
 }
 
 /* A peer that names new addresses all the time cannot make us send more than that. */
@@ -329,8 +391,10 @@ int main(void)
         cmocka_unit_test(probes_all_at_the_same_moment),
         cmocka_unit_test(backs_off_and_leaves_stale_ones_almost_alone),
         cmocka_unit_test(leaves_alone_what_answered),
+        cmocka_unit_test(knows_a_candidate_by_the_answer_to_any_late_probe),
         cmocka_unit_test(a_new_list_replaces_the_old_one),
         cmocka_unit_test(makes_room_for_the_better_and_for_the_seen),
+        cmocka_unit_test(never_drops_what_is_configured),
         cmocka_unit_test(has_a_ceiling_for_its_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
