@@ -10,9 +10,10 @@
  *     portmap:     cand_own_replace(o, CAND_MAPPED, ...)                 also with none, when lost
  *     netcheck:    cand_own_replace(o, CAND_PREDICTED, ...)
  *
- * A peer's (cand_peer): a probe is a path challenge that the shell of this machine sends. All
- * candidates are probed at the same moment, so one that is worth something is found after one round
- * trip however many stale ones surround it; each then has its own back-off:
+ * A peer's (cand_peer): a probe is a path challenge, whose token comes from here, so that
+ * candidates take none of the few places of a pathset before they have proved themselves. All are
+ * probed at the same moment, so one that is worth something is found after one round trip however
+ * many stale ones surround it; each then has its own back-off:
  *
  *     due --output--> waiting 100 ms, 200 ms ... 5 s --CAND_STALE_NS without answer--> 60 s
  *         --answered--> rests: it is a path now, and pathset's to look after
@@ -25,6 +26,7 @@
 
 #include <base/addr.h>
 #include <base/clock.h>
+#include <base/rng.h>
 
 #include <stdbool.h>
 
@@ -40,7 +42,10 @@ enum cand_source {
     CAND_CONFIGURED = 6,     /* written in the ini */
 };
 
-enum { CAND_MAX = FRAME_CANDIDATES_MAX };
+enum {
+    CAND_MAX = FRAME_CANDIDATES_MAX,
+    CAND_SENT_MAX = 8, /* probes to one candidate whose answers still count */
+};
 
 #define CAND_KEEP_NS (310 * NS_PER_S)     /* an observed address of ours that is seen no more */
 #define CAND_PREDICTED_NS (30 * NS_PER_S) /* a prediction */
@@ -88,14 +93,19 @@ size_t cand_own_list(const struct cand_own *o, struct frame_candidate out[CAND_M
 struct cand_remote {
     struct addr addr;
     enum cand_source source;
-    bool named;        /* by the peer; else we know it for ourselves */
-    bool answered;     /* since the last start */
-    uint64_t start_ns; /* when probing it began */
-    uint64_t wait_ns;  /* back-off */
-    uint64_t next_ns;  /* next probe, TIME_NEVER once answered */
+    bool named;                         /* by the peer; else we know it for ourselves */
+    bool answered;                      /* since the last start */
+    uint64_t rtt_ns;                    /* of the probe that was answered; 0 = unknown */
+    uint64_t start_ns;                  /* when probing it began */
+    uint64_t wait_ns;                   /* back-off */
+    uint64_t next_ns;                   /* next probe, TIME_NEVER once answered */
+    uint8_t token[FRAME_CHALLENGE_LEN]; /* of the first probe; the n-th adds n to the last byte */
+    uint8_t sent;                       /* probes since the start, counted round */
+    uint64_t sent_ns[CAND_SENT_MAX];    /* the last ones, by number */
 };
 
 struct cand_peer {
+    struct rng rng;
     size_t count;
     struct cand_remote list[CAND_MAX]; /* the most useful first */
     uint64_t second_ns;                /* start of the second ... */
@@ -105,7 +115,7 @@ struct cand_peer {
     uint64_t no_room;
 };
 
-void cand_peer_init(struct cand_peer *p);
+void cand_peer_init(struct cand_peer *p, struct rng rng);
 /* A candidates frame of this peer, authenticated. `own` tells what is not worth a probe. */
 void cand_peer_take(struct cand_peer *p, const struct frame_candidate *list, size_t count,
                     const struct cand_own *own, uint64_t now);
@@ -115,11 +125,17 @@ bool cand_peer_add(struct cand_peer *p, enum cand_source source, const struct ad
                    const struct cand_own *own, uint64_t now);
 /* Probes all of them anew, at once: our own network changed, or a direct path died. */
 void cand_peer_restart(struct cand_peer *p, uint64_t now);
-/* A probe came back from there. */
+/* A path response: the candidate that its token was sent to, whatever way it came back; NULL if
+ * none. It rests from now on; make it a path. */
+const struct cand_remote *
+cand_peer_response(struct cand_peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now);
+/* That address has proved itself otherwise. */
 void cand_peer_answered(struct cand_peer *p, const struct addr *addr);
 
-/* The next address to probe now, most useful first; false if none is due. */
-bool cand_peer_output(struct cand_peer *p, struct addr *to, uint64_t now);
+/* The next address to send a path challenge to now, with this token; most useful first. False if
+ * none is due. */
+bool cand_peer_output(struct cand_peer *p, struct addr *to, uint8_t token[FRAME_CHALLENGE_LEN],
+                      uint64_t now);
 uint64_t cand_peer_next_ns(const struct cand_peer *p);
 
 /* Whether a peer may sensibly be looked for there: not if unspecified, multicast, reserved,

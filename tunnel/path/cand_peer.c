@@ -1,9 +1,11 @@
 /* A peer's candidates: which there are, and when each of them is probed. */
 #include "path/cand.h"
 
-void cand_peer_init(struct cand_peer *p)
+#include <string.h>
+
+void cand_peer_init(struct cand_peer *p, struct rng rng)
 {
-    *p = (struct cand_peer){0};
+    *p = (struct cand_peer){.rng = rng};
 }
 
 static int rank_of(const struct cand_remote *r)
@@ -35,12 +37,21 @@ static struct cand_remote *find(struct cand_peer *p, const struct addr *a)
     return NULL;
 }
 
-static void start(struct cand_remote *r, uint64_t now)
+/* Due at once, with the shortest back-off again. */
+static void hurry(struct cand_remote *r, uint64_t now)
 {
     r->answered = false;
     r->start_ns = now;
     r->wait_ns = CAND_PROBE_FIRST_NS;
     r->next_ns = now;
+}
+
+/* The same with a new token: answers to earlier probes count no more. */
+static void start(struct cand_peer *p, struct cand_remote *r, uint64_t now)
+{
+    rng_fill(p->rng, r->token, sizeof(r->token));
+    r->sent = 0;
+    hurry(r, now);
 }
 
 static bool is_stale(const struct cand_remote *r, uint64_t now)
@@ -106,7 +117,7 @@ static bool add(struct cand_peer *p, const struct cand_remote *new, const struct
         return false;
     }
     p->list[p->count] = *new;
-    start(&p->list[p->count], now);
+    start(p, &p->list[p->count], now);
     raise_entry(p, p->count++);
     return true;
 }
@@ -152,7 +163,7 @@ void cand_peer_take(struct cand_peer *p, const struct frame_candidate *list, siz
     }
     for (size_t i = 0; i < p->count; i++) {
         if (!p->list[i].answered) {
-            start(&p->list[i], now);
+            hurry(&p->list[i], now);
         }
     }
 }
@@ -160,7 +171,7 @@ void cand_peer_take(struct cand_peer *p, const struct frame_candidate *list, siz
 void cand_peer_restart(struct cand_peer *p, uint64_t now)
 {
     for (size_t i = 0; i < p->count; i++) {
-        start(&p->list[i], now);
+        start(p, &p->list[i], now);
     }
 }
 
@@ -184,7 +195,26 @@ static bool may_probe(struct cand_peer *p, uint64_t now)
     return p->second_count < CAND_PROBES_PER_S_MAX;
 }
 
-bool cand_peer_output(struct cand_peer *p, struct addr *to, uint64_t now)
+static void token_of(const struct cand_remote *r, uint8_t probe, uint8_t out[FRAME_CHALLENGE_LEN])
+{
+    memcpy(out, r->token, FRAME_CHALLENGE_LEN);
+    out[FRAME_CHALLENGE_LEN - 1] = (uint8_t)(out[FRAME_CHALLENGE_LEN - 1] + probe);
+}
+
+static void send_probe(struct cand_peer *p, struct cand_remote *r,
+                       uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now)
+{
+    token_of(r, r->sent, token);
+    r->sent_ns[r->sent % CAND_SENT_MAX] = now;
+    r->sent++;
+    r->next_ns = now + (is_stale(r, now) ? CAND_PROBE_STALE_NS : r->wait_ns);
+    r->wait_ns = time_min(2 * r->wait_ns, CAND_PROBE_LAST_NS);
+    p->second_count++;
+    p->probes++;
+}
+
+bool cand_peer_output(struct cand_peer *p, struct addr *to, uint8_t token[FRAME_CHALLENGE_LEN],
+                      uint64_t now)
 {
     for (size_t i = 0; i < p->count; i++) {
         struct cand_remote *r = &p->list[i];
@@ -194,14 +224,41 @@ bool cand_peer_output(struct cand_peer *p, struct addr *to, uint64_t now)
         if (!may_probe(p, now)) {
             return false;
         }
-        r->next_ns = now + (is_stale(r, now) ? CAND_PROBE_STALE_NS : r->wait_ns);
-        r->wait_ns = time_min(2 * r->wait_ns, CAND_PROBE_LAST_NS);
-        p->second_count++;
-        p->probes++;
+        send_probe(p, r, token, now);
         *to = r->addr;
         return true;
     }
     return false;
+}
+
+/* The answer may be to an earlier probe than the last: round trips are longer than the first
+ * intervals. */
+static bool is_answer(struct cand_remote *r, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now)
+{
+    for (uint8_t back = 1; back <= CAND_SENT_MAX && back <= r->sent; back++) {
+        uint8_t probe = (uint8_t)(r->sent - back);
+        uint8_t expected[FRAME_CHALLENGE_LEN];
+        token_of(r, probe, expected);
+        if (memcmp(expected, token, FRAME_CHALLENGE_LEN) == 0) {
+            r->rtt_ns = time_since(r->sent_ns[probe % CAND_SENT_MAX], now);
+            return true;
+        }
+    }
+    return false;
+}
+
+const struct cand_remote *cand_peer_response(struct cand_peer *p,
+                                             const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        struct cand_remote *r = &p->list[i];
+        if (!r->answered && is_answer(r, token, now)) {
+            r->answered = true;
+            r->next_ns = TIME_NEVER;
+            return r;
+        }
+    }
+    return NULL;
 }
 
 uint64_t cand_peer_next_ns(const struct cand_peer *p)
