@@ -45,15 +45,6 @@ enum {
 #define NODE_REPLY_NS (3 * NS_PER_S)   /* an initiation may come by another way this much later */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
 
-/* Challenges to candidates that may still be answered. */
-enum { PEER_PUNCHES_MAX = 2 * CAND_MAX };
-
-struct punch {
-    struct addr to; /* ADDR_NONE = free */
-    uint64_t sent_ns;
-    uint8_t token[FRAME_CHALLENGE_LEN];
-};
-
 struct outgoing {
     struct addr to;
     size_t len;
@@ -142,8 +133,6 @@ struct peer {
 
     /* candidates */
     struct cand_peer candidates; /* the peer's */
-    struct punch punches[PEER_PUNCHES_MAX];
-    size_t punch_next;
     uint32_t told_version; /* of our list, + 1; 0 = the peer knows none */
     bool punching;
     bool lively; /* counted in node->lively */

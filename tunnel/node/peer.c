@@ -57,7 +57,7 @@ int peer_init(struct peer *p, struct node *n, uint32_t index, const struct node_
     memcpy(p->psk, c->psk, sizeof(p->psk));
     STAILQ_INIT(&p->old);
     pathset_init(&p->paths, n->rng);
-    cand_peer_init(&p->candidates);
+    cand_peer_init(&p->candidates, n->rng);
     for (size_t i = 0; i < 2; i++) {
         cookie_jar_init(&p->jar[i], &p->key);
     }

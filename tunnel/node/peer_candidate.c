@@ -5,8 +5,6 @@
  */
 #include "node/node_internal.h"
 
-#include <string.h>
-
 enum { CHALLENGE_MAX = 32 };
 
 /* Tells the peer our list, again whenever it has changed. */
@@ -22,16 +20,13 @@ static void tell(struct peer *p)
     p->told_version = own->version + 1;
 }
 
-static void send_challenge(struct peer *p, const struct addr *to, uint64_t now)
+static void send_challenge(struct peer *p, const struct addr *to,
+                           const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now)
 {
-    struct punch *punch = &p->punches[p->punch_next++ % PEER_PUNCHES_MAX];
-    punch->to = *to;
-    punch->sent_ns = now;
-    rng_fill(p->node->rng, punch->token, sizeof(punch->token));
     uint8_t buf[CHALLENGE_MAX];
     struct writer w = writer_of(buf, sizeof(buf));
     struct where where = where_direct(to);
-    frame_write_challenge(&w, punch->token);
+    frame_write_challenge(&w, token);
     peer_send_probe(p, &where, &w, now);
 }
 
@@ -53,8 +48,9 @@ void peer_candidates_settle(struct peer *p, uint64_t now)
     }
     p->punching = wanted;
     struct addr to;
-    while (wanted && cand_peer_output(&p->candidates, &to, now)) {
-        send_challenge(p, &to, now);
+    uint8_t token[FRAME_CHALLENGE_LEN];
+    while (wanted && cand_peer_output(&p->candidates, &to, token, now)) {
+        send_challenge(p, &to, token, now);
     }
 }
 
@@ -72,30 +68,23 @@ void peer_on_candidates(struct peer *p, const struct frame_candidate *list, size
 
 bool peer_on_punched(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now)
 {
-    for (size_t i = 0; i < PEER_PUNCHES_MAX; i++) {
-        struct punch *punch = &p->punches[i];
-        if (punch->to.family == ADDR_NONE ||
-            memcmp(punch->token, token, FRAME_CHALLENGE_LEN) != 0) {
-            continue;
-        }
-        struct where where = where_direct(&punch->to);
-        struct path *path = peer_path(p, &where, false, now);
-        if (path) {
-            path->rtt_ns = path->rtt_ns != 0 ? path->rtt_ns : time_since(punch->sent_ns, now);
-            pathset_heard(&p->paths, path, now);
-            pathset_acked(&p->paths, path, now);
-        }
-        cand_peer_answered(&p->candidates, &punch->to);
-        punch->to.family = ADDR_NONE;
-        return true;
+    const struct cand_remote *c = cand_peer_response(&p->candidates, token, now);
+    if (!c) {
+        return false;
     }
-    return false;
+    struct where where = where_direct(&c->addr);
+    struct path *path = peer_path(p, &where, false, now);
+    if (path) {
+        path->rtt_ns = path->rtt_ns != 0 ? path->rtt_ns : c->rtt_ns;
+        pathset_heard(&p->paths, path, now);
+        pathset_acked(&p->paths, path, now);
+    }
+    return true;
 }
 
 void peer_candidates_forget(struct peer *p)
 {
-    cand_peer_init(&p->candidates);
-    memset(p->punches, 0, sizeof(p->punches));
+    cand_peer_init(&p->candidates, p->node->rng);
     p->told_version = 0;
     p->punching = false;
 }
