@@ -111,6 +111,23 @@ void node_nat_observed(struct node *n, const struct addr *seen, uint64_t now)
     }
 }
 
+/* The NAT maps us elsewhere now: what was seen before is of no use to peers. */
+static void keep_newest_mapping(struct node *n, uint64_t now)
+{
+    const struct stunclient_server *best[] = {stunclient_best(&n->stun, ADDR_IPV4),
+                                              stunclient_best(&n->stun, ADDR_IPV6)};
+    struct addr addrs[2];
+    size_t count = 0;
+    for (size_t i = 0; i < 2; i++) {
+        if (best[i]) {
+            addrs[count++] = best[i]->mapped;
+        }
+    }
+    if (cand_own_replace(&n->own, CAND_REFLEXIVE, addrs, count, now)) {
+        tell_peers(n);
+    }
+}
+
 static void take_events(struct node *n, uint64_t now)
 {
     struct stunclient_event ev;
@@ -126,8 +143,7 @@ static void take_events(struct node *n, uint64_t now)
             break;
         case STUNCLIENT_CHANGED:
             LOG_AT(n->log, LOG_INFO, "stun", "changed", "family=%d", (int)ev.family);
-            (void)cand_own_replace(&n->own, CAND_REFLEXIVE, NULL, 0, now);
-            (void)cand_own_add(&n->own, CAND_REFLEXIVE, &ev.addr, now);
+            keep_newest_mapping(n, now);
             portmap_check(&n->portmap, now);
             for (size_t i = 0; i < n->peer_count; i++) {
                 pathset_probe_all(&n->peers[i].paths, now);
