@@ -127,6 +127,11 @@ static size_t node_of_peer(size_t node, size_t peer)
     return peer < node ? peer : peer + 1;
 }
 
+void fleet_move(struct fleet *f, size_t node, const struct addr *addr)
+{
+    f->nodes[node].addr = *addr;
+}
+
 void fleet_know(struct fleet *f, size_t node, size_t other)
 {
     f->nodes[node].knows[other] = true;
