@@ -13,7 +13,7 @@
 #define MS(n) ((uint64_t)(n)*NS_PER_MS)
 #define S(n) ((uint64_t)(n)*NS_PER_S)
 #define KB UINT64_C(1000)
-enum { NODES = 3, RELAYS = 2, WORLDS = 30 };
+enum { NODES = 3, RELAYS = 2, WORLDS = 60 };
 
 static uint64_t chance(struct fleet *f, uint64_t below)
 {
