@@ -113,5 +113,9 @@ void node_receive(struct node *n, const struct where *from, const struct public_
 void node_input(struct node *n, const struct addr *from, uint8_t *data, size_t len, uint64_t now)
 {
     struct where where = where_direct(from);
+    if (node_nat_input(n, from, data, len, now)) {
+        n->counters.packets_in++;
+        return;
+    }
     node_receive(n, &where, NULL, data, len, now);
 }

@@ -57,6 +57,7 @@ int peer_init(struct peer *p, struct node *n, uint32_t index, const struct node_
     memcpy(p->psk, c->psk, sizeof(p->psk));
     STAILQ_INIT(&p->old);
     pathset_init(&p->paths, n->rng);
+    cand_peer_init(&p->candidates, n->rng);
     for (size_t i = 0; i < 2; i++) {
         cookie_jar_init(&p->jar[i], &p->key);
     }
@@ -119,6 +120,8 @@ bool peer_drop_session(struct peer *p, enum cause cause, bool ours)
     p->sent_ns = 0;
     p->probe_number = 0;
     p->remote_epoch = 0;
+    peer_candidates_forget(p);
+    pathset_forget_proofs(&p->paths);
     for (size_t i = 0; i < PACKET_PATHS_MAX; i++) {
         replay_reset(&p->replay[i]);
     }
@@ -235,6 +238,7 @@ void peer_settle(struct peer *p, uint64_t now)
     pathset_set_pulse(&p->paths, pulse_of(p, now), now);
     peer_paths_settle(p, now);
     peer_send_challenges(p, now);
+    peer_candidates_settle(p, now);
     bool stranded = !keyring_sender(&p->keys, now) || p->paths.best == 0;
     if (conn_stream_wanted(p->conn) > 0 && stranded) {
         peer_handshake_want(p, HS_DATA, now); /* its messages also go where no path is known */
@@ -242,6 +246,7 @@ void peer_settle(struct peer *p, uint64_t now)
         peer_handshake_want(p, HS_REKEY, now);
     }
     set_state(p, state_of(p, now));
+    node_nat_lively(p, now);
 }
 
 /* How long the streams have waited for a word of the peer. */
@@ -295,6 +300,7 @@ uint64_t peer_next_ns(const struct peer *p, uint64_t now)
     if (p->started && (keyring_sender(&p->keys, now) != NULL)) {
         next = time_min(next, conn_next_ns(p->conn));
         next = time_min(next, pathset_next_ns(&p->paths, now));
+        next = time_min(next, peer_candidates_next_ns(p));
     }
     return next;
 }

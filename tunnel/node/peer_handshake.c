@@ -71,7 +71,7 @@ static size_t collect_ways(struct peer *p, struct where *ways)
     }
     for (uint8_t id = 1; id < PACKET_PATHS_MAX; id++) {
         const struct path *path = pathset_get(&p->paths, id);
-        if (path && path->proven && path->where.kind == WHERE_DIRECT) {
+        if (path && path->worked && path->where.kind == WHERE_DIRECT) {
             add_way(ways, &count, &path->where);
         }
     }

@@ -45,6 +45,7 @@ enum pathset_pulse {
 
 struct path {
     uint8_t id;      /* 0 = the slot is free */
+    bool worked;     /* proved itself once, be it in a former session */
     bool proven;     /* at least once */
     bool doubted;    /* suspected by the transport since its last proof */
     bool usable;     /* relay: its relay is connected and knows the peer */
@@ -79,6 +80,8 @@ struct path *pathset_get(struct pathset *s, uint8_t id);
 /* Relay paths: whether the relay is connected and the peer there, as far as is known. */
 void pathset_set_usable(struct pathset *s, struct path *p, bool usable, uint64_t now);
 void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now);
+/* The peer has begun a new life: where it was reached before proves nothing. */
+void pathset_forget_proofs(struct pathset *s);
 /* Challenges every path at once. */
 void pathset_probe_all(struct pathset *s, uint64_t now);
 

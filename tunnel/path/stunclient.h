@@ -13,7 +13,8 @@
  * a change. A server that does not answer is asked half as often each time, down to every 3 min.
  *
  * The shell's loop, for every datagram on the shared socket that stun_is_message:
- *     stunclient_input(c, from, data, len, now)      false = not an answer to us
+ *     stunclient_input(c, from, data, len, now)      false = not an answer to us: netcheck's, or
+ *                                                    a stranger's
  * and after any call that may have changed something, or when _next_ns has come:
  *     stunclient_tick(c, now);
  *     while ((len = stunclient_output(c, &to, buf, sizeof(buf), now)) > 0) send(to, buf, len);

@@ -26,7 +26,7 @@ static void empty_text_gives_the_defaults(void **state)
     (void)state;
     struct config *c = config_text_parse("");
     assert_string_equal(c->node.name, "laptop");
-    assert_string_equal(c->node.key, "/etc/adit/adit.key");
+    assert_string_equal(c->node.key.path, "/etc/adit/adit.key");
     assert_string_equal(c->node.state, "/state");
     assert_string_equal(c->node.control, "/state/control");
     assert_addr(&c->node.listen, "[::]:0");
@@ -38,7 +38,7 @@ static void empty_text_gives_the_defaults(void **state)
     assert_false(c->server.given);
     assert_false(c->server.open);
     assert_addr(&c->server.listen.items[0], "127.0.0.1:3340");
-    assert_string_equal(c->server.key, "/etc/adit/relay.key");
+    assert_string_equal(c->server.key.path, "/etc/adit/relay.key");
     assert_int_equal(c->limits.window, 16 << 20);
     config_free(c);
 }
@@ -50,7 +50,7 @@ static void node_values(void **state)
         config_text_parse("[node]\nname = Big-Box1\nkey = /k\nlisten = 0.0.0.0:41741\n"
                           "state = st\ncontrol = ~/c\nlog = trace\nresume_timeout = 90s\n");
     assert_string_equal(c->node.name, "big-box1");
-    assert_string_equal(c->node.key, "/k");
+    assert_string_equal(c->node.key.path, "/k");
     assert_addr(&c->node.listen, "0.0.0.0:41741");
     assert_string_equal(c->node.state, "/etc/adit/st");
     assert_string_equal(c->node.control, "/somewhere/c");
@@ -73,7 +73,7 @@ static void peer_values(void **state)
     for (size_t i = 0; i < CONFIG_PUBLIC_KEY_LEN; i++) {
         assert_int_equal(p->key.bytes[i], 32 + i);
     }
-    assert_string_equal(p->psk, "/etc/adit/home.psk");
+    assert_string_equal(p->psk.path, "/etc/adit/home.psk");
     assert_int_equal(p->endpoints.count, 3);
     assert_string_equal(p->endpoints.items[0].host, "home.example");
     assert_int_equal(p->endpoints.items[0].port, 41741);
@@ -153,7 +153,7 @@ static void comments_spaces_and_line_ends(void **state)
                                          "[ peer   home ]\n"
                                          "key = " KEY_A);
     assert_string_equal(c->node.name, "box");
-    assert_string_equal(c->node.key, "/etc/adit/a#b;c d.key");
+    assert_string_equal(c->node.key.path, "/etc/adit/a#b;c d.key");
     assert_int_equal(c->peers_count, 1);
     config_free(c);
 }
@@ -215,7 +215,7 @@ static void environment_may_be_empty(void **state)
     struct config_errors errors;
     assert_int_equal(config_parse(&c, "adit.ini", "", 0, &none, &errors), 0);
     assert_string_equal(c->node.name, "");
-    assert_string_equal(c->node.key, "adit.key");
+    assert_string_equal(c->node.key.path, "adit.key");
     assert_null(c->node.state);
     assert_null(c->node.control);
     config_free(c);

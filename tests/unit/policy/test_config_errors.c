@@ -163,7 +163,7 @@ static void long_lines_are_taken_whole_or_refused(void **state)
         int err = config_parse(&config, "f.ini", text, strlen(text), &config_text_env, &errors);
         assert_false(refused && err == 0);
         if (err == 0) {
-            assert_int_equal(strlen(config->node.key), len + 1);
+            assert_int_equal(strlen(config->node.key.path), len + 1);
         } else {
             refused = true;
             assert_int_equal(errors.items[0].line, 2);
