@@ -199,6 +199,7 @@ static void on_success(struct stunclient *c, struct stunclient_server *s,
     uint64_t rtt_ns = stuntx_rtt(&s->tx, sending, now);
     s->rtt_ns = rtt_ns != 0 ? rtt_ns : s->rtt_ns;
     s->since_ns = news ? s->tx.sent_ns[0] : s->since_ns;
+    s->order = news ? s->asked : s->order;
     s->heard_ns = now;
     s->mapped = mapped;
     s->other = m->other_address;
@@ -270,6 +271,7 @@ size_t stunclient_output(struct stunclient *c, struct addr *to, uint8_t *buf, si
         size_t len = stuntx_output(&s->tx, s->form, 0, buf, cap, now);
         if (len > 0) {
             *to = s->addr;
+            s->asked = s->tx.sent == 1 ? c->stats.sent : s->asked;
             c->stats.sent++;
             return len;
         }
@@ -313,6 +315,7 @@ static bool server_event(struct stunclient *c, struct stunclient_server *s,
         ev->addr = s->mapped;
         ev->rtt_ns = s->rtt_ns;
         ev->since_ns = s->since_ns;
+        ev->order = s->order;
         ev->error = 0;
     }
     return true;

@@ -13,7 +13,8 @@
  * a change. A server that does not answer is asked half as often each time, down to every 3 min.
  *
  * The shell's loop, for every datagram on the shared socket that stun_is_message:
- *     stunclient_input(c, from, data, len, now)      false = not an answer to us
+ *     stunclient_input(c, from, data, len, now)      false = not an answer to us: netcheck's, or
+ *                                                    a stranger's
  * and after any call that may have changed something, or when _next_ns has come:
  *     stunclient_tick(c, now);
  *     while ((len = stunclient_output(c, &to, buf, sizeof(buf), now)) > 0) send(to, buf, len);
@@ -48,7 +49,9 @@ struct stunclient_server {
     uint64_t due_ns;    /* when to ask next, if needed */
     uint64_t rtt_ns;    /* of the last clean measurement; 0 = none yet */
     uint64_t heard_ns;  /* the last answer; meaningless while mapped.family is ADDR_NONE */
-    uint64_t since_ns;  /* when the request left that first found this mapping */
+    uint64_t since_ns;  /* when the request left that first found this mapping ... */
+    uint64_t order;     /* ... and its place among all that were sent */
+    uint64_t asked;     /* the place of the present transaction's first sending */
     struct addr mapped; /* ADDR_NONE = never answered since the last forget */
     struct addr other;  /* OTHER-ADDRESS: the server can do RFC 5780's tests */
     bool rewritten;     /* MAPPED-ADDRESS was not XOR-MAPPED-ADDRESS: something edits payloads */
@@ -76,7 +79,7 @@ struct stunclient {
 };
 
 enum stunclient_event_type {
-    STUNCLIENT_MAPPED,  /* server, addr, rtt_ns (0 = not measured), since_ns: every answer */
+    STUNCLIENT_MAPPED,  /* server, addr, rtt_ns (0 = not measured), since_ns, order: every answer */
     STUNCLIENT_CHANGED, /* family: a server that named one address now names another */
     STUNCLIENT_TIMEOUT, /* server, error (0 = silence) */
 };
@@ -88,6 +91,7 @@ struct stunclient_event {
     struct addr addr;
     uint64_t rtt_ns;
     uint64_t since_ns;
+    uint64_t order;
     uint16_t error;
 };
 

@@ -284,6 +284,13 @@ static void notices_a_restart(void **state)
         run(w, 7200 * NS_PER_S);
         assert_int_equal(w->m.stats.restarts, 2);
     }
+    struct world *w = world_new(true, false); /* right after it last spoke */
+    start(w);
+    run(w, 0);
+    restart_gateway(w);
+    portmap_check(&w->m, w->now);
+    settle(w);
+    assert_int_equal(w->m.stats.restarts, 1);
 }
 
 /* A gateway that restarted and now keeps silent has lost us; one announcement, which anybody on
@@ -375,6 +382,11 @@ static void takes_no_useless_address(void **state)
         run(w, 60 * NS_PER_S);
         assert_int_equal(w->mapped_events, 0);
         w = world_new(!natpmp, natpmp);
+        w->g.outside.port = 0;
+        start(w);
+        run(w, 60 * NS_PER_S);
+        assert_int_equal(w->mapped_events, 0);
+        w = world_new(!natpmp, natpmp);
         w->g.outside = addr_ipv4(100, 64, 3, 4, 4242);
         start(w);
         run(w, 60 * NS_PER_S);
@@ -416,6 +428,42 @@ static void believes_only_the_gateway_about_its_own_mapping(void **state)
     assert_int_equal(w->m.state, PORTMAP_MAPPED);
 }
 
+static void believes_natpmp_only_about_its_own_mapping(void **state)
+{
+    (void)state;
+    struct world *w = world_new(false, true);
+    static const uint8_t version[] = {0, 0x81, 0, 1, 0, 0, 0, 9};
+    uint8_t map[] = {0, 0x81, 0, 0, 0, 0, 0, 9, 4243 >> 8, 4243 & 0xff, 1, 1, 0, 0, 0x1c, 0x20};
+    w->g.dead = true;
+    start(w);
+    settle(w);
+    assert_true(portmap_input(&w->m, &w->gateway, version, sizeof(version), w->now));
+    assert_int_equal(w->m.state, PORTMAP_NATPMP);
+    assert_true(portmap_input(&w->m, &w->gateway, map, sizeof(map), w->now));
+    assert_false(w->m.has_port); /* another client's port */
+    map[9] = 4242 & 0xff;
+    assert_true(portmap_input(&w->m, &w->gateway, map, sizeof(map), w->now));
+    assert_true(w->m.has_port);
+    map[14] = 0;
+    map[15] = 0;
+    assert_true(portmap_input(&w->m, &w->gateway, map, sizeof(map), w->now));
+    assert_int_equal(w->m.state, PORTMAP_RESTING); /* taken down again */
+}
+
+static void asks_ipv6_gateways_with_pcp_only(void **state)
+{
+    (void)state;
+    struct world *w = world_new(false, false);
+    assert_int_equal(addr_parse_ip(&w->gateway, "fe80::1"), 0);
+    assert_int_equal(addr_parse(&w->client, "[2001:db8::2]:4242"), 0);
+    w->gateway.port = PCP_PORT;
+    start(w);
+    run(w, 60 * NS_PER_S);
+    assert_int_equal(w->pcp_asked, 2);
+    assert_int_equal(w->m.stats.sent, 2);
+    assert_int_equal(w->m.state, PORTMAP_RESTING);
+}
+
 static void starts_anew_on_another_network(void **state)
 {
     (void)state;
@@ -445,6 +493,8 @@ int main(void)
         cmocka_unit_test(rests_as_long_as_a_refusal_says),
         cmocka_unit_test(takes_no_useless_address),
         cmocka_unit_test(believes_only_the_gateway_about_its_own_mapping),
+        cmocka_unit_test(believes_natpmp_only_about_its_own_mapping),
+        cmocka_unit_test(asks_ipv6_gateways_with_pcp_only),
         cmocka_unit_test(starts_anew_on_another_network),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,6 +196,30 @@ static void measures_right_although_it_repeats(void **state)
     assert_int_equal(w->sent[0], 2);
     assert_int_equal(w->last.rtt_ns, 250 * NS_PER_MS);
     assert_int_equal(w->mapped_events, 1); /* the second answer says nothing new */
+
+    w = world_new();
+    add(w, 1);
+    w->delay_ns[0] = TIME_NEVER;
+    stunclient_need(&w->c, true, w->now);
+    run(w, 50 * NS_PER_MS); /* the first request is lost */
+    w->delay_ns[0] = 10 * NS_PER_MS;
+    run(w, NS_PER_S);
+    assert_int_equal(w->sent[0], 2);
+    assert_int_equal(w->last.rtt_ns, 10 * NS_PER_MS);
+}
+
+/* The same bytes again give no round trip: nobody knows which of them was answered. */
+static void measures_nothing_where_it_cannot(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    stunclient_init(&w->c, &stuntx_plan_rfc8489, pcg_rng(&w->pcg, 7));
+    add(w, 1);
+    w->delay_ns[0] = 600 * NS_PER_MS;
+    stunclient_need(&w->c, true, w->now);
+    run(w, 2 * NS_PER_S);
+    assert_int_equal(w->mapped_events, 1);
+    assert_int_equal(w->last.rtt_ns, 0);
 }
 
 static void keeps_to_the_standards_times_where_asked_to(void **state)
@@ -393,6 +417,7 @@ int main(void)
         cmocka_unit_test(is_silent_until_it_is_needed),
         cmocka_unit_test(tells_address_round_trip_and_since),
         cmocka_unit_test(measures_right_although_it_repeats),
+        cmocka_unit_test(measures_nothing_where_it_cannot),
         cmocka_unit_test(keeps_to_the_standards_times_where_asked_to),
         cmocka_unit_test(refreshes_with_the_fastest_only),
         cmocka_unit_test(never_leaves_a_mapping_alone_for_long),

@@ -110,6 +110,8 @@ static void refuses_pcp_that_cannot_be(void **state)
     data[36] = 6; /* TCP */
     assert_int_equal(pcp_read_answer(&a, data, len), ERR_MALFORMED);
     assert_int_equal(read_pcp(&a, "0081000100000007"), ERR_VERSION);
+    assert_int_equal(read_pcp(&a, "02800001 00000000 00000007 000000000000000000000000 00"),
+                     ERR_MALFORMED);
     static uint8_t large[PCP_MESSAGE_MAX + 4] = {2, 0x80};
     assert_int_equal(pcp_read_answer(&a, large, PCP_MESSAGE_MAX + 4), ERR_MALFORMED);
     assert_int_equal(a.epoch_s, 42);

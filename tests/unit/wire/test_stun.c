@@ -248,9 +248,8 @@ static void refuses_what_cannot_be(void **state)
         "00030000",                         /* flags without flags */
         "0009000400000214",                 /* error 220 */
         "0009000400000464",                 /* error 4100 */
-        "80280004"
-        "00000000",         /* a wrong fingerprint */
-        "8028000300000000", /* a short one */
+        "8028000400000000",                 /* a wrong fingerprint */
+        "8028000300000000",                 /* a short one */
     };
     struct stun_message m = {.type = 42};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
