@@ -1,0 +1,345 @@
+# NATs of every kind for the laboratory, made of the kernel's own (bash, sourced after lab.sh).
+#
+#   192.168.1.2          203.0.113.2        203.0.113.3          192.168.1.3
+#     home -------- gw_home ------- br0 ------- gw_laptop -------- laptop
+#            lan            eth0     |     eth0            lan
+#                                  relay  203.0.113.10, 198.51.100.10, 2001:db8::10, ::11
+#                                         adit relay :80 :443, STUN :3478 :3479
+#
+# Both homes have the same private network, as homes do: an address in it may belong to a stranger.
+# Sites that are public have 192.0.2.2 and 192.0.2.130, those with IPv6 2001:db8:2::2 and
+# 2001:db8:3::2. A site behind two NATs has isp_NAME with 100.64.0.1 between gw_NAME and br0.
+#
+#   nat_internet          the bridge, the relay's host and its STUN server
+#   nat_site NAME KIND    home or laptop behind a router of that kind
+#   nat_KIND ROUTER       makes a router what its name says
+#   nat_remove NAME       takes it down
+#   nat_apply NAME        the rules of its kind anew
+#   nat_probe NAME 4|6    what an RFC 5780 client sees there, nothing if the site has no such family
+#
+# Kinds: see nat_kinds. Mapping and filtering are those of RFC 4787; nats.sh proves each of them.
+#
+# How EIM is made: the kernel's NAT keeps no mappings, only flows. A plain `masquerade` keeps the
+# port while it is free, but a packet that came unasked and was let in occupies the address pair,
+# and the flow toward its sender then leaves from another port. So here the outside port is a hash
+# of the inside address and port, the same for every destination, and what arrives finds its way
+# back through a map that the packets on their way out fill (`inside`). Whom each port has
+# talked to (`talked`) decides who may come in. Packets that may not are dropped before
+# the kernel notes their flow.
+#
+# Environment: LAB_NATPROBE (the program), NAT_IDLE (seconds after which a mapping is forgotten).
+
+LAB_NATPROBE=${LAB_NATPROBE:-$lab_root/build-dev/tests/lab_natprobe}
+NAT_IDLE=${NAT_IDLE:-120}
+
+nat_kinds=(public eim_eif eim_adf eim_apdf edm_random edm_sequential double_eim double_edm
+    v6_firewall dual_hard4 udp_blocked tcp_80_443_only)
+
+declare -A nat_number=([home]=2 [laptop]=3) nat_public_net=([home]=192.0.2.0 [laptop]=192.0.2.128)
+declare -A nat_kind nat_seed
+
+# --- addresses -----------------------------------------------------------------------------------
+
+# The address that a router translates to.
+nat_outside() {
+    ip -n "$1" -j -4 address show dev eth0 | jq -r '.[0].addr_info[0].local'
+}
+
+nat_has_ipv4() {
+    [ "$1" != v6_firewall ]
+}
+
+nat_has_ipv6() {
+    [[ " public v6_firewall dual_hard4 " == *" $1 "* ]]
+}
+
+nat_is_double() {
+    [[ $1 == double_* ]]
+}
+
+# A namespace in which IPv6 addresses can be used at once, without a search for duplicates.
+nat_namespace() {
+    ip netns add "$1"
+    lab_exec "$1" sh -c 'echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad'
+    ip -n "$1" link set lo up
+}
+
+# A namespace whose eth0 is on the bridge, with ways to both sites' public networks.
+nat_on_internet() {
+    local name=$1
+    nat_namespace "$name"
+    ip -n hub link add "$name" type veth peer name eth0 netns "$name"
+    ip -n hub link set "$name" master br0 up
+    ip -n "$name" link set eth0 up
+}
+
+nat_add_routes() {
+    local name=$1 site n
+    for site in home laptop; do
+        n=${nat_number[$site]}
+        [ "$name" != "gw_$site" ] || continue
+        ip -n "$name" route add "${nat_public_net[$site]}/25" via "203.0.113.$n"
+        ip -n "$name" route add "2001:db8:$n::/64" via "2001:db8::$n"
+    done
+}
+
+nat_internet() {
+    lab_network
+    nat_on_internet relay
+    ip -n relay -batch - <<'IP'
+address add 203.0.113.10/24 dev eth0
+address add 198.51.100.10/24 dev eth0
+address add 2001:db8::10/64 dev eth0 nodad
+address add 2001:db8::11/64 dev eth0 nodad
+IP
+    nat_add_routes relay
+    lab_spawn stun relay "$LAB_NATPROBE" serve 3478 3479 203.0.113.10 198.51.100.10 \
+        2001:db8::10 2001:db8::11
+}
+
+nat_forwards() {
+    # shellcheck disable=SC2016 # the inner shell's
+    lab_exec "$1" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward
+        echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+        cd /proc/sys/net/netfilter && echo "$0" >nf_conntrack_udp_timeout &&
+        echo "$0" >nf_conntrack_udp_timeout_stream' "$NAT_IDLE"
+}
+
+# A router on the bridge; what it cannot route it swallows, as the way out into the world would.
+nat_edge() {
+    local name=$1 n=$2
+    nat_on_internet "$name"
+    ip -n "$name" -batch - <<IP
+address add 203.0.113.$n/24 dev eth0
+route add 198.51.100.0/24 dev eth0 src 203.0.113.$n
+address add 2001:db8::$n/64 dev eth0 nodad
+route add blackhole default
+IP
+    nat_forwards "$name"
+}
+
+# nat_link ABOVE LAN BELOW: a cable from ABOVE's interface LAN to BELOW's eth0.
+nat_link() {
+    ip -n "$1" link add "$2" type veth peer name eth0 netns "$3"
+    ip -n "$3" link set eth0 up
+    ip -n "$1" link set "$2" up
+}
+
+# nat_lan ROUTER HOST ROUTER-ADDRESS HOST-ADDRESS LENGTH
+nat_lan() {
+    local family=-4 nodad=
+    [[ $3 != *:* ]] || family=-6 nodad=nodad
+    ip -n "$1" address add "$3/$5" dev lan $nodad
+    ip -n "$2" address add "$4/$5" dev eth0 $nodad
+    ip -n "$2" $family route add default via "$3"
+}
+
+nat_site() {
+    local name=$1 kind=$2 n=${nat_number[$1]} edge=gw_$1
+    nat_kind[$name]=$kind
+    nat_namespace "$name"
+    if nat_is_double "$kind"; then
+        edge=isp_$name
+        nat_namespace "gw_$name"
+    fi
+    nat_edge "$edge" "$n"
+    if nat_is_double "$kind"; then
+        nat_link "$edge" lan "gw_$name"
+        nat_lan "$edge" "gw_$name" 100.64.0.1 100.64.0.2 24
+        nat_forwards "gw_$name"
+    else
+        nat_add_routes "$edge"
+    fi
+    nat_link "gw_$name" lan "$name"
+    nat_host_addresses "$name" "$kind"
+    nat_apply "$name"
+}
+
+nat_remove() {
+    local name
+    for name in "$1" "gw_$1" "isp_$1"; do
+        [ ! -e "/run/netns/$name" ] || ip netns delete "$name"
+    done
+    ip -n hub link delete "$(nat_edge_of "$1")" 2>/dev/null || true
+    ip -n relay neigh flush all # the next router has the same addresses on another card
+}
+
+nat_host_addresses() {
+    local name=$1 kind=$2 n=${nat_number[$1]} net=${nat_public_net[$1]}
+    if [ "$kind" = public ]; then
+        nat_lan "gw_$name" "$name" "${net%.*}.$((${net##*.} + 1))" "${net%.*}.$((${net##*.} + 2))" 25
+    elif nat_has_ipv4 "$kind"; then
+        nat_lan "gw_$name" "$name" 192.168.1.1 "192.168.1.$n" 24
+    fi
+    if nat_has_ipv6 "$kind"; then
+        nat_lan "gw_$name" "$name" "2001:db8:$n::1" "2001:db8:$n::2" 64
+    fi
+}
+
+# --- rules ---------------------------------------------------------------------------------------
+
+# nat_load ROUTER < RULES: instead of the ones that stand.
+nat_load() {
+    lab_exec "$1" nft -f - <<NFT
+flush ruleset
+$(cat)
+NFT
+}
+
+# What no router lets in: what nobody inside has asked for. To the router itself: nothing but ICMP,
+# so that the kernel notes no flow that would take a port from the hosts inside.
+nat_filter() {
+    cat <<NFT
+table inet filter {
+    chain input {
+        type filter hook input priority 0; policy accept;
+        iifname eth0 meta l4proto { tcp, udp } drop
+    }
+    chain forward {
+        type filter hook forward priority 0; policy accept;
+        $1
+        iifname eth0 ct state established,related accept
+        iifname eth0 ct status dnat accept
+        iifname eth0 meta l4proto ipv6-icmp accept
+        iifname eth0 drop
+    }
+}
+NFT
+}
+
+# nat_eim ROUTER ALLOWED: ALLOWED says which arriving packets find the way back in.
+nat_eim() {
+    local outside seed=${nat_seed[$1]:-1}
+    outside=$(nat_outside "$1")
+    nat_load "$1" <<NFT
+table ip nat {
+    map inside {
+        type inet_service : ipv4_addr . inet_service
+        flags dynamic,timeout; timeout ${NAT_IDLE}s; size 65535;
+    }
+    set talked {
+        type inet_service . ipv4_addr
+        flags dynamic,timeout; timeout ${NAT_IDLE}s; size 65535;
+    }
+    chain back {
+        type nat hook prerouting priority -100; policy accept;
+        ${2:+iifname eth0 meta l4proto udp $2 dnat ip to udp dport map @inside}
+    }
+    chain out {
+        type nat hook postrouting priority 100; policy accept;
+        oifname eth0 meta l4proto udp snat to $outside : jhash ip saddr . udp sport mod 65535 seed $seed offset 1
+        oifname eth0 snat to $outside
+    }
+    chain note {
+        type filter hook postrouting priority 300; policy accept;
+        oifname eth0 meta l4proto udp ct direction original update @inside { udp sport : ct original ip saddr . ct original proto-src }
+        oifname eth0 meta l4proto udp ct direction reply update @inside { udp sport : ct reply ip saddr . ct reply proto-src }
+        oifname eth0 meta l4proto udp update @talked { udp sport . ip daddr }
+    }
+}
+$(nat_filter "")
+NFT
+}
+
+nat_eim_eif() {
+    nat_eim "$1" "udp dport 1-65535"
+}
+
+nat_eim_adf() {
+    nat_eim "$1" "udp dport . ip saddr @talked"
+}
+
+# Nobody new comes in: the kernel's flows know the addresses and ports that were talked to.
+nat_eim_apdf() {
+    nat_eim "$1" ""
+}
+
+# nat_edm ROUTER PORT [FORWARD-RULE]: every flow of the kernel gets a port of its own.
+nat_edm() {
+    local outside
+    outside=$(nat_outside "$1")
+    nat_load "$1" <<NFT
+table ip nat {
+    chain out {
+        type nat hook postrouting priority 100; policy accept;
+        oifname eth0 meta l4proto udp snat to $outside$2
+        oifname eth0 snat to $outside
+    }
+}
+$(nat_filter "${3:-}")
+NFT
+}
+
+nat_edm_random() {
+    nat_edm "$1" ":1024-65535 fully-random"
+}
+
+# The numbers go through a map, since what numgen counts in is not the network's byte order.
+nat_edm_sequential() {
+    local first=$((10000 + ${nat_seed[$1]:-1} * 1777 % 40000)) count=4096
+    nat_edm "$1" " : numgen inc mod $count map { $(
+        seq "$first" $((first + count - 1)) | awk '{ printf "%s%d : %d", (NR > 1 ? ", " : ""), NR - 1, $1 }'
+    ) }"
+}
+
+nat_behind_eim() {
+    nat_eim_apdf "$1"
+}
+
+nat_behind_edm() {
+    nat_edm_random "$1"
+}
+
+nat_public() {
+    lab_exec "$1" nft flush ruleset
+}
+
+nat_v6_firewall() {
+    nat_filter "" | nat_load "$1"
+}
+
+# IPv4 of the hard sort, and the filter covers both families.
+nat_dual_hard4() {
+    nat_edm_random "$1"
+}
+
+nat_udp_blocked() {
+    nat_edm "$1" "" "meta l4proto udp drop"
+}
+
+nat_tcp_80_443_only() {
+    nat_edm "$1" "" "iifname lan tcp dport != { 80, 443 } drop; iifname lan meta l4proto != tcp drop"
+}
+
+# --- what happens to routers ---------------------------------------------------------------------
+
+nat_edge_of() {
+    if nat_is_double "${nat_kind[$1]}"; then
+        echo "isp_$1"
+    else
+        echo "gw_$1"
+    fi
+}
+
+# nat_apply NAME: the rules of the site's kind, anew.
+nat_apply() {
+    local kind=${nat_kind[$1]} edge
+    edge=$(nat_edge_of "$1")
+    if nat_is_double "$kind"; then
+        nat_eim_apdf "gw_$1"
+        "nat_behind_${kind#double_}" "$edge"
+    else
+        "nat_$kind" "$edge"
+    fi
+}
+
+# --- what they are -------------------------------------------------------------------------------
+
+nat_probe() {
+    local name=$1 kind=${nat_kind[$1]}
+    if [ "$2" = 4 ] && nat_has_ipv4 "$kind"; then
+        echo "4: $(lab_exec "$name" "$LAB_NATPROBE" classify 203.0.113.10:3478)"
+    elif [ "$2" = 6 ] && nat_has_ipv6 "$kind"; then
+        echo " 6: $(lab_exec "$name" "$LAB_NATPROBE" classify '[2001:db8::10]:3478')"
+    fi
+}
