@@ -343,7 +343,7 @@ void fleet_inject(struct fleet *f, size_t to, const struct addr *from, const uin
     uint8_t *copy = malloc(len > 0 ? len : 1);
     CHECK(copy);
     memcpy(copy, data, len);
-    node_input(n->node, from, copy, len, f->world.now);
+    node_input(n->node, 0, from, copy, len, f->world.now);
     free(copy);
     fleet_drive(f, to);
 }
