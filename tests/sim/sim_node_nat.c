@@ -104,8 +104,8 @@ static void hard_and_easy_is_direct_within_10_s(void **state)
         assert_bounds(f);
         fleet_free(f);
     }
-    print_message("             %u of %d direct within 10 s, %" PRIu64 " probes on average\n", direct,
-                  RUNS, probes / RUNS);
+    print_message("             %u of %d direct within 10 s, %" PRIu64 " probes on average\n",
+                  direct, RUNS, probes / RUNS);
     assert_true(direct >= 95);
 }
 
