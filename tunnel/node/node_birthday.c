@@ -137,6 +137,7 @@ static uint64_t ask_ns(const struct peer *p)
 static void ask(struct peer *p, uint64_t now)
 {
     if (!birthday_ask(&p->node->birthday, p->index, now)) {
+        p->birthday_ns = now + BIRTHDAY_REST_NS; /* no sockets left */
         return;
     }
     log_step(p, "asking");
