@@ -27,10 +27,13 @@
 # talked to (`talked`) decides who may come in. Packets that may not are dropped before
 # the kernel notes their flow.
 #
-# Environment: LAB_NATPROBE (the program), NAT_IDLE (seconds after which a mapping is forgotten).
+# Environment: LAB_NATPROBE, LAB_CABLE (programs), NAT_IDLE (seconds after which a mapping is
+# forgotten), NAT_DELAY (ms from a site to the bridge; a round trip between the sites takes four).
 
+LAB_CABLE=${LAB_CABLE:-$lab_root/build-dev/tests/lab_cable}
 LAB_NATPROBE=${LAB_NATPROBE:-$lab_root/build-dev/tests/lab_natprobe}
 NAT_IDLE=${NAT_IDLE:-120}
+NAT_DELAY=${NAT_DELAY:-0}
 
 nat_kinds=(public eim_eif eim_adf eim_apdf edm_random edm_sequential double_eim double_edm
     v6_firewall dual_hard4 udp_blocked tcp_80_443_only)
@@ -64,20 +67,38 @@ nat_namespace() {
     ip -n "$1" link set lo up
 }
 
-# A namespace whose eth0 is on the bridge, with ways to both sites' public networks.
+# The bridge sees NAME's cable as "b_NAME"; lab_cable carries frames between that one and NAME.
+nat_long_cable() {
+    local name=$1 delay=$2
+    ip -n hub -batch - <<IP
+link add b_$name type veth peer name c_$name
+link set b_$name master br0
+link set b_$name up
+link set c_$name addrgenmode none up
+link set $name addrgenmode none up
+IP
+    lab_spawn "cable_$name" hub "$LAB_CABLE" "$delay" "$name" "c_$name"
+}
+
+# nat_on_internet NAME [DELAY_MS]: a namespace whose eth0 is on the bridge.
 nat_on_internet() {
     local name=$1
     nat_namespace "$name"
     ip -n hub link add "$name" type veth peer name eth0 netns "$name"
-    ip -n hub link set "$name" master br0 up
+    if [ "${2:-0}" -gt 0 ]; then
+        nat_long_cable "$name" "$2"
+    else
+        ip -n hub link set "$name" master br0 up
+    fi
     ip -n "$name" link set eth0 up
 }
 
+# The ways to the public networks of the sites, but its own.
 nat_add_routes() {
     local name=$1 site n
     for site in home laptop; do
         n=${nat_number[$site]}
-        [ "$name" != "gw_$site" ] || continue
+        [ "${name#*_}" != "$site" ] || continue
         ip -n "$name" route add "${nat_public_net[$site]}/25" via "203.0.113.$n"
         ip -n "$name" route add "2001:db8:$n::/64" via "2001:db8::$n"
     done
@@ -108,13 +129,14 @@ nat_forwards() {
 # A router on the bridge; what it cannot route it swallows, as the way out into the world would.
 nat_edge() {
     local name=$1 n=$2
-    nat_on_internet "$name"
+    nat_on_internet "$name" "$NAT_DELAY"
     ip -n "$name" -batch - <<IP
 address add 203.0.113.$n/24 dev eth0
 route add 198.51.100.0/24 dev eth0 src 203.0.113.$n
 address add 2001:db8::$n/64 dev eth0 nodad
 route add blackhole default
 IP
+    nat_add_routes "$name"
     nat_forwards "$name"
 }
 
@@ -147,8 +169,6 @@ nat_site() {
         nat_link "$edge" lan "gw_$name"
         nat_lan "$edge" "gw_$name" 100.64.0.1 100.64.0.2 24
         nat_forwards "gw_$name"
-    else
-        nat_add_routes "$edge"
     fi
     nat_link "gw_$name" lan "$name"
     nat_host_addresses "$name" "$kind"
