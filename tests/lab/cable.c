@@ -6,21 +6,19 @@
  * kernel's notes on them (virtio_net_hdr): large ones that are still to be split and checksums that
  * are still to be computed arrive like that. A queue that is full drops, as queues do.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
-#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <time.h>
-#include <unistd.h>
-
-#include <arpa/inet.h>
 
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
@@ -116,13 +114,22 @@ static uint64_t give(struct direction *d)
     return UINT64_MAX;
 }
 
-static int wait_ms(uint64_t due_ns)
+/* Until a frame comes or is due; pselect, since milliseconds would make the cable longer. */
+static void wait_for(int a, int b, uint64_t due_ns)
 {
     uint64_t now = now_ns();
-    if (due_ns == UINT64_MAX) {
-        return -1;
+    uint64_t left = due_ns > now ? due_ns - now : 0;
+    struct timespec timeout = {.tv_sec = (time_t)(left / 1000000000U),
+                               .tv_nsec = (long)(left % 1000000000U)};
+    fd_set readable;
+    FD_ZERO(&readable);
+    FD_SET(a, &readable);
+    FD_SET(b, &readable);
+    if (pselect((a > b ? a : b) + 1, &readable, NULL, NULL, due_ns == UINT64_MAX ? NULL : &timeout,
+                NULL) < 0 &&
+        errno != EINTR) {
+        die("pselect");
     }
-    return due_ns <= now ? 0 : (int)((due_ns - now + 999999U) / 1000000U);
 }
 
 int main(int argc, char **argv)
@@ -137,10 +144,7 @@ int main(int argc, char **argv)
     directions[1].in = directions[0].out = b;
     for (;;) {
         uint64_t due[2] = {give(&directions[0]), give(&directions[1])};
-        struct pollfd wait[2] = {{.fd = a, .events = POLLIN}, {.fd = b, .events = POLLIN}};
-        if (poll(wait, 2, wait_ms(due[0] < due[1] ? due[0] : due[1])) < 0 && errno != EINTR) {
-            die("poll");
-        }
+        wait_for(a, b, due[0] < due[1] ? due[0] : due[1]);
         for (int i = 0; i < 2; i++) {
             take(&directions[i], now_ns() + delay_ns);
         }

@@ -13,6 +13,7 @@
 #   nat_internet          the bridge, the relay's host and its STUN server
 #   nat_site NAME KIND    home or laptop behind a router of that kind
 #   nat_KIND ROUTER       makes a router what its name says
+#   nat_meet ROUTER...    makes them and the relay known to each other
 #   nat_remove NAME       takes it down
 #   nat_apply NAME        the rules of its kind anew
 #   nat_probe NAME 4|6    what an RFC 5780 client sees there, nothing if the site has no such family
@@ -194,6 +195,24 @@ nat_host_addresses() {
     if nat_has_ipv6 "$kind"; then
         nat_lan "gw_$name" "$name" "2001:db8:$n::1" "2001:db8:$n::2" 64
     fi
+}
+
+# Lets the hosts on the bridge learn each other's cards, so that no first packet waits for that.
+nat_meet() {
+    local from to
+    for from in "$@" relay; do
+        for to in 203.0.113.{2,3,10} 2001:db8::{2,3,10}; do
+            lab_exec "$from" bash -c "echo >/dev/udp/$to/9" 2>>"$LAB/meet.log" || true
+        done
+    done
+    lab_wait_until 5 nat_have_met "$@" relay
+}
+
+nat_have_met() {
+    local from
+    for from in "$@"; do
+        ! ip -n "$from" neigh show dev eth0 | grep -Eq '(INCOMPLETE|FAILED)$' || return 1
+    done
 }
 
 # --- rules ---------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ cell_start() {
     nat_internet
     nat_site home "$1"
     nat_site laptop "$2"
+    nat_meet "$(nat_edge_of home)" "$(nat_edge_of laptop)"
     for name in home laptop relay; do
         lab_make_key "$name"
     done
@@ -77,12 +78,12 @@ cell_is_direct() {
     lab_path_is laptop home direct && lab_path_is home laptop direct
 }
 
-# cell_wait SECONDS: until both ends are direct, or the time is over.
+# cell_wait SECONDS INTERVAL: until both ends are direct, or the time is over.
 cell_wait() {
     local deadline=$((SECONDS + $1))
     until cell_is_direct; do
         [ "$SECONDS" -lt "$deadline" ] || return 0
-        sleep 0.2
+        sleep "$2"
     done
 }
 
@@ -104,10 +105,10 @@ cell_event_ms() {
     [ -z "$at" ] || date -d "$at" +%s%3N
 }
 
-# From the moment at which the laptop wanted a session until it went direct.
+# From the moment at which the laptop, which wanted a session, could start one until it went direct.
 cell_direct_ms() {
     local from to
-    from=$(cell_event_ms "peer state peer=home from=idle to=connecting")
+    from=$(cell_event_ms "relay up relay=main")
     to=$(cell_event_ms "path direct peer=home")
     [ -z "$from" ] || [ -z "$to" ] || echo $((to - from))
 }
@@ -132,7 +133,11 @@ cell() {
     first=$(lab_curl --max-time 20 -o "$LAB/page" -w '%{time_starttransfer}' http://home.peer:8080/small) ||
         lab_fail "no answer through the front"
     [ "$(cat "$LAB/page")" = "a page of home" ] || lab_fail "not the page of home"
-    cell_wait "$([ "$expected" = direct ] && echo 10 || echo 3)"
+    if [ "$expected" = direct ]; then
+        cell_wait 10 0.2
+    else
+        cell_wait 4 1
+    fi
     path=$(cell_path)
     cell_download "$path"
     [ "$(cell_path)" = "$path" ] || path=$path-$(cell_path)
@@ -198,9 +203,10 @@ square_table() {
     echo
 }
 
-# The median of a field over the cells that are direct.
+# square_median FIELD PATTERN: the median of a field over the direct cells of such kinds.
 square_median() {
-    cat "$square_out"/*.result 2>/dev/null | awk -v f="$1" '$3 == "direct" && $f != "" { print $f }' |
+    cat "$square_out"/*.result 2>/dev/null |
+        awk -v f="$1" -v kinds="$2" '$1 ~ kinds && $2 ~ kinds && $3 == "direct" && $f != "" { print $f }' |
         sort -n | awk '{ v[NR] = $1 } END { print NR ? v[int((NR + 1) / 2)] : "-" }'
 }
 
@@ -237,8 +243,9 @@ fi
 square_table "path" 1
 square_table "first byte, ms" 2
 square_table "direct, ms" 3
-printf '\nmedian of the direct cells: first byte %s ms after the request, direct %s ms after the session began\n' \
-    "$(square_median 4)" "$(square_median 5)"
+
+printf '\nmedians of the direct cells: first byte %s ms, direct %s ms; EIM with EIM direct %s ms\n' \
+    "$(square_median 4 .)" "$(square_median 5 .)" "$(square_median 5 eim)"
 [ -z "$square_column" ] || cat "$square_out"/*.log
 bad=0
 while read -r row column expected; do
