@@ -137,6 +137,7 @@ int nodeconfig_init(struct nodeconfig *n, const struct config *c, const struct a
     n->node.listen = c->node.listen;
     n->node.offload = c->node.offload;
     n->node.punch = c->node.punch;
+    n->node.portmap = c->node.portmap;
     add_stun(n, &c->node.stun, false);
     add_stun(n, &c->node.stun_derper, true);
     n->node.state_dir = c->node.state;

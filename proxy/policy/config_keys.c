@@ -47,6 +47,8 @@ const struct config_key config_keys_table[] = {
     {S("node"), .name = "punch", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
      .help = "Whether to look for direct paths: peers are told this machine's addresses.",
      NODE(punch)},
+    {S("node"), .name = "portmap", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
+     .help = "Whether to ask the router for a port of its outside (PCP, NAT-PMP).", NODE(portmap)},
     {S("node"), .name = "offload", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
      .help = "Whether the system may split and join UDP packets, where it can.", NODE(offload)},
     {S("node"), .name = "state", .type = CONFIG_PATH,

@@ -27,7 +27,7 @@ struct fleet_config fleet_config_default(const char *name, uint64_t seed)
 {
     struct conn_limits limits = conn_limits_default();
     return (struct fleet_config){.name = name,
-                                 .seed = seed,
+                                 .seed = world_setting("ADIT_SEED", seed),
                                  .nodes = 2,
                                  .relays = 1,
                                  .udp = {.rate_bps = 100000000,
@@ -125,6 +125,11 @@ size_t fleet_peer(size_t node, size_t other)
 static size_t node_of_peer(size_t node, size_t peer)
 {
     return peer < node ? peer : peer + 1;
+}
+
+void fleet_move(struct fleet *f, size_t node, const struct addr *addr)
+{
+    f->nodes[node].addr = *addr;
 }
 
 void fleet_know(struct fleet *f, size_t node, size_t other)
@@ -372,6 +377,21 @@ void fleet_run(struct fleet *f, uint64_t ns)
     }
 }
 
+static void print_busy(const struct fleet *f)
+{
+    for (size_t i = 0; i < f->config.nodes; i++) {
+        print_error("node %zu: %llu streams\n", i, (unsigned long long)f->nodes[i].app.unfinished);
+        for (size_t k = 0; k < f->config.nodes && f->nodes[i].node; k++) {
+            if (k != i) {
+                struct adit_peer_stats s = fleet_stats(f, i, k);
+                print_error("    to %zu: state %d path %d, %zu streams, heard %.3f s ago\n", k,
+                            (int)s.state, (int)s.path.kind, s.streams,
+                            (double)s.heard_age_ns / 1e9);
+            }
+        }
+    }
+}
+
 static bool is_busy(const struct fleet *f)
 {
     for (size_t i = 0; i < f->config.nodes; i++) {
@@ -387,6 +407,7 @@ uint64_t fleet_finish(struct fleet *f, uint64_t ns)
     uint64_t start = f->world.now;
     while (is_busy(f)) {
         if (!world_step(&f->world, start + ns)) {
+            print_busy(f);
             fail_msg("not finished after %.3f s", (double)ns / 1e9);
         }
     }

@@ -126,6 +126,8 @@ void fleet_start_all(struct fleet *f);
 void fleet_kill(struct fleet *f, size_t node);
 /* Says goodbye first. */
 void fleet_stop(struct fleet *f, size_t node);
+/* The node has another address from now on; packets to the former one vanish. */
+void fleet_move(struct fleet *f, size_t node, const struct addr *addr);
 /* `node` has an endpoint of `other` from its next start on. */
 void fleet_know(struct fleet *f, size_t node, size_t other);
 size_t fleet_peer(size_t node, size_t other);

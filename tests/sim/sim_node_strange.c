@@ -1,6 +1,7 @@
 /* A network that spoils packets, and strangers that send their own. */
 #include "crypto/handshake.h"
 #include "sim/fleet.h"
+#include "wire/packet.h"
 #include "wire/params.h"
 
 #include <base/mem.h>
@@ -190,6 +191,33 @@ static void replays_change_nothing(void **state)
     }
 }
 
+/* The peer answers, dies, and is back before its answer arrives. */
+static void a_late_response_of_a_former_life(void **state)
+{
+    (void)state;
+    struct fleet *f = fleet_with_tape(75, NULL);
+    struct tape *t = f->user;
+    fleet_start(f, 1);
+    fleet_run(f, S(60));
+    t->kept = 0;
+    t->drop_at = t->count + 1;
+    t->drop_count = 1;
+    fleet_start(f, 0);
+    fleet_run(f, MS(100));
+    assert_int_equal(t->kept, 2);
+    assert_int_equal(t->packets[1].data[0], PACKET_RESPONSE);
+    fleet_kill(f, 1);
+    fleet_start(f, 1);
+    fleet_open(f, 1, 0, (struct fleet_plan){.up = 10 * KB, .endless = true});
+    fleet_run(f, MS(300));
+    assert_int_equal(fleet_stats(f, 0, 1).state, ADIT_PEER_CONNECTED);
+    fleet_inject(f, 0, &f->nodes[1].addr, t->packets[1].data, t->packets[1].len);
+    fleet_run(f, S(20));
+    assert_int_equal(f->nodes[0].app.resets + f->nodes[1].app.resets, 0);
+    assert_int_equal(fleet_stats(f, 0, 1).restarts_seen, 0);
+    end(f);
+}
+
 /* --- strangers --- */
 
 static const struct addr *stranger(uint64_t n)
@@ -360,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_network_that_does_everything_wrong),
         cmocka_unit_test(both_ask_at_once_while_packets_get_lost),
         cmocka_unit_test(replays_change_nothing),
+        cmocka_unit_test(a_late_response_of_a_former_life),
         cmocka_unit_test(random_bytes_are_met_with_silence),
         cmocka_unit_test(a_key_that_is_no_peers_is_met_with_silence),
         cmocka_unit_test(bent_and_cut_handshakes_are_met_with_silence),

@@ -153,3 +153,13 @@ void keyring_clear_except(struct keyring *ring, const struct keyset *keep)
         }
     }
 }
+
+void keyring_clear_except_tag(struct keyring *ring, uint64_t tag)
+{
+    struct keyset **roles[] = {&ring->previous, &ring->current, &ring->next};
+    for (size_t i = 0; i < KEYRING_SLOTS; i++) {
+        if (*roles[i] && (*roles[i])->tag != tag) {
+            drop(roles[i]);
+        }
+    }
+}

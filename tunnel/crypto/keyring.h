@@ -106,5 +106,7 @@ uint64_t keyring_next_ns(const struct keyring *ring);
 void keyring_expire(struct keyring *ring, uint64_t now);
 /* Wipes all but these, which keep their role; NULL wipes all. A responder confirms first. */
 void keyring_clear_except(struct keyring *ring, const struct keyset *keep);
+/* Wipes all that have another tag. */
+void keyring_clear_except_tag(struct keyring *ring, uint64_t tag);
 
 #endif

@@ -154,6 +154,7 @@ int tunnel_make_node(struct adit *a, const struct adit_config *c)
     if (err == 0) {
         err = copy_relays(a, c, relays);
     }
+    a->portmap = c->portmap;
     if (err == 0) {
         err = copy_stun(a, c);
     }

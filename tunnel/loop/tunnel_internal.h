@@ -94,6 +94,7 @@ struct adit {
     size_t stun_count;
     uv_timer_t look; /* at the interfaces, while somebody is being looked for */
     bool looking;
+    bool portmap;
 
     char state_file[TUNNEL_FILE_MAX]; /* empty = none */
     uint64_t stored_timestamp;

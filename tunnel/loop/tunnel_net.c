@@ -1,6 +1,7 @@
 /* The network around: this machine's addresses, and STUN servers by name. */
 #include "loop/tunnel_internal.h"
 
+#include "os/gateway.h"
 #include "os/sockaddr.h"
 #include "os/sysclock.h"
 
@@ -37,11 +38,25 @@ static size_t collect(const struct adit *a, struct addr *out)
     return kept;
 }
 
+static void look_for_router(struct adit *a)
+{
+    struct addr local, gateway, client;
+    adit_local(a, &local);
+    bool any = addr_is_unspecified(&local); /* else no router would send to the socket */
+    if (a->portmap && any && gateway_find(&gateway, &client)) {
+        client.port = local.port;
+        node_gateway(a->node, &gateway, &client, sys_now_ns());
+    } else {
+        node_gateway(a->node, NULL, NULL, sys_now_ns());
+    }
+}
+
 void tunnel_look(struct adit *a)
 {
     struct addr addrs[ADDRESSES_MAX];
     size_t count = collect(a, addrs);
     node_local_addresses(a->node, addrs, count, sys_now_ns());
+    look_for_router(a);
     a->work = true;
 }
 

@@ -81,6 +81,7 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     n->index_mask = rng_u32(n->rng);
     stunclient_init(&n->stun, NULL, n->rng);
     cand_own_init(&n->own);
+    portmap_init(&n->portmap, n->rng, n->log);
     int err = init_parts(n, c, now);
     if (err != 0) {
         node_free(n);
@@ -124,6 +125,7 @@ void node_start(struct node *n, uint64_t now)
 void node_stop(struct node *n, uint64_t now)
 {
     n->stopping = true;
+    portmap_stop(&n->portmap, now);
     for (size_t i = 0; i < n->peer_count; i++) {
         struct peer *p = &n->peers[i];
         p->hs_reason = HS_NONE;

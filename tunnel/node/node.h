@@ -97,6 +97,10 @@ uint64_t node_next_ns(const struct node *n);
 void node_local_addresses(struct node *n, const struct addr *addrs, size_t count, uint64_t now);
 /* A STUN server to be asked (RFC 8489); `derper`: in the form that a derper answers. */
 void node_stun_server(struct node *n, const struct addr *addr, bool derper, uint64_t now);
+/* The router of the default route and our address towards it, with the shared port; NULL = none.
+ * It is asked to map the port (PCP, NAT-PMP) once somebody is looked for. */
+void node_gateway(struct node *n, const struct addr *gateway, const struct addr *client,
+                  uint64_t now);
 /* Peers are being looked for or data moves: then it is worth looking at the interfaces. */
 bool node_is_lively(const struct node *n);
 

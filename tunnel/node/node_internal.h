@@ -23,6 +23,7 @@
 #include "crypto/replay.h"
 #include "path/cand.h"
 #include "path/pathset.h"
+#include "path/portmap.h"
 #include "path/stunclient.h"
 #include "relay/relay_client.h"
 #include "wire/params.h"
@@ -173,9 +174,11 @@ struct node {
     /* how the world sees us */
     struct stunclient stun;
     struct cand_own own;
-    bool has_addresses;   /* node_local_addresses was called */
-    bool want_stun_names; /* the servers' names are to be looked up */
-    size_t lively;        /* peers that are looked for or move data */
+    struct portmap portmap;
+    struct addr gateway, client; /* family ADDR_NONE: no router known */
+    bool has_addresses;          /* node_local_addresses was called */
+    bool want_stun_names;        /* the servers' names are to be looked up */
+    size_t lively;               /* peers that are looked for or move data */
 
     struct cookie_checker checker;
     uint64_t load_from_ns; /* the second in which initiations are counted */

@@ -19,6 +19,7 @@ static void moved(struct node *n, uint64_t now)
 {
     LOG_AT(n->log, LOG_INFO, "node", "moved", "addresses=%zu", n->own.count);
     stunclient_forget(&n->stun, now);
+    (void)cand_own_replace(&n->own, CAND_REFLEXIVE, NULL, 0, now);
     for (size_t i = 0; i < n->peer_count; i++) {
         pathset_probe_all(&n->peers[i].paths, now);
         cand_peer_restart(&n->peers[i].candidates, now);
@@ -49,6 +50,42 @@ void node_stun_server(struct node *n, const struct addr *addr, bool derper, uint
     }
 }
 
+/* --- the router --- */
+
+void node_gateway(struct node *n, const struct addr *gateway, const struct addr *client,
+                  uint64_t now)
+{
+    static const struct addr none;
+    gateway = gateway ? gateway : &none;
+    if (addr_equal(&n->gateway, gateway) && addr_equal(&n->client, client ? client : &none)) {
+        return;
+    }
+    n->gateway = *gateway;
+    n->client = client ? *client : none;
+    if (n->gateway.family != ADDR_NONE) {
+        portmap_start(&n->portmap, &n->gateway, &n->client, now);
+    } else {
+        portmap_init(&n->portmap, n->rng, n->log);
+        (void)cand_own_replace(&n->own, CAND_MAPPED, NULL, 0, now);
+    }
+}
+
+static void take_portmap_events(struct node *n, uint64_t now)
+{
+    struct portmap_event ev;
+    char text[ADDR_TEXT_MAX];
+    while (portmap_event(&n->portmap, &ev)) {
+        bool mapped = ev.type == PORTMAP_EV_MAPPED;
+        LOG_AT(n->log, LOG_INFO, "portmap", mapped ? "mapped" : "lost", "address=%s",
+               mapped ? addr_format(&ev.external, text) : "none");
+        if (cand_own_replace(&n->own, CAND_MAPPED, &ev.external, mapped, now)) {
+            tell_peers(n);
+        }
+    }
+}
+
+/* --- all of it --- */
+
 bool node_is_lively(const struct node *n)
 {
     return n->lively > 0;
@@ -74,6 +111,23 @@ void node_nat_observed(struct node *n, const struct addr *seen, uint64_t now)
     }
 }
 
+/* The NAT maps us elsewhere now: what was seen before is of no use to peers. */
+static void keep_newest_mapping(struct node *n, uint64_t now)
+{
+    const struct stunclient_server *best[] = {stunclient_best(&n->stun, ADDR_IPV4),
+                                              stunclient_best(&n->stun, ADDR_IPV6)};
+    struct addr addrs[2];
+    size_t count = 0;
+    for (size_t i = 0; i < 2; i++) {
+        if (best[i]) {
+            addrs[count++] = best[i]->mapped;
+        }
+    }
+    if (cand_own_replace(&n->own, CAND_REFLEXIVE, addrs, count, now)) {
+        tell_peers(n);
+    }
+}
+
 static void take_events(struct node *n, uint64_t now)
 {
     struct stunclient_event ev;
@@ -89,6 +143,8 @@ static void take_events(struct node *n, uint64_t now)
             break;
         case STUNCLIENT_CHANGED:
             LOG_AT(n->log, LOG_INFO, "stun", "changed", "family=%d", (int)ev.family);
+            keep_newest_mapping(n, now);
+            portmap_check(&n->portmap, now);
             for (size_t i = 0; i < n->peer_count; i++) {
                 pathset_probe_all(&n->peers[i].paths, now);
                 node_wake(&n->peers[i]);
@@ -105,6 +161,10 @@ static void take_events(struct node *n, uint64_t now)
 bool node_nat_input(struct node *n, const struct addr *from, const uint8_t *data, size_t len,
                     uint64_t now)
 {
+    if (portmap_input(&n->portmap, from, data, len, now)) {
+        take_portmap_events(n, now);
+        return true;
+    }
     if (!stun_is_message(data, len)) {
         return false;
     }
@@ -119,6 +179,8 @@ void node_nat_tick(struct node *n, uint64_t now)
 {
     stunclient_tick(&n->stun, now);
     take_events(n, now);
+    portmap_tick(&n->portmap, now);
+    take_portmap_events(n, now);
     if (cand_own_expire(&n->own, now)) {
         tell_peers(n);
     }
@@ -128,6 +190,9 @@ bool node_nat_output(struct node *n, struct node_batch *out, uint64_t now)
 {
     struct addr to;
     size_t len = stunclient_output(&n->stun, &to, n->batch, NODE_BATCH_BYTES, now);
+    if (len == 0) {
+        len = portmap_output(&n->portmap, &to, n->batch, NODE_BATCH_BYTES, now);
+    }
     if (len > 0) {
         *out = (struct node_batch){.to = to, .data = n->batch, .len = len, .segment = len};
     }
@@ -136,6 +201,6 @@ bool node_nat_output(struct node *n, struct node_batch *out, uint64_t now)
 
 uint64_t node_nat_next_ns(const struct node *n)
 {
-    uint64_t next = stunclient_next_ns(&n->stun);
+    uint64_t next = time_min(stunclient_next_ns(&n->stun), portmap_next_ns(&n->portmap));
     return n->lively > 0 ? time_min(next, cand_own_next_ns(&n->own)) : next;
 }

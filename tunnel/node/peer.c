@@ -156,7 +156,9 @@ bool peer_establish(struct peer *p, struct keyset *keys, const struct where *fro
     if (p->started && epoch != p->remote_epoch) {
         LOG_AT(p->node->log, LOG_INFO, "peer", "restarted", "peer=%s", p->name);
         p->restarts++;
-        keyring_clear_except(&p->keys, keys);
+        /* Not all but these: when both asked at once, the peer may use those of the other
+         * handshake, under which we have sent nothing yet. */
+        keyring_clear_except_tag(&p->keys, epoch);
         if (!peer_drop_session(p, CAUSE_PEER_RESTARTED, false)) {
             keyring_clear_except(&p->keys, NULL); /* they are for a session that we do not have */
             return false;

@@ -95,9 +95,10 @@ struct path *pathset_add(struct pathset *s, const struct where *where, bool conf
 
 /* --- proofs --- */
 
+/* On a relay a proof holds until there is doubt: the relay tells when the peer leaves. */
 static bool has_proof(const struct path *p, uint64_t now)
 {
-    return p->proven && !p->doubted && now < p->trusted_ns;
+    return p->proven && !p->doubted && (p->where.kind == WHERE_RELAY || now < p->trusted_ns);
 }
 
 /* A challenge is not repeated before its answer can be there: the next one has another token. */
@@ -116,6 +117,7 @@ void pathset_set_usable(struct pathset *s, struct path *p, bool usable, uint64_t
 {
     (void)s;
     if (usable && !p->usable) {
+        p->proven = p->doubted = false; /* the relay is there; whether the peer is, shows soon */
         probe_now(p, now);
     }
     p->usable = usable;
@@ -186,13 +188,11 @@ static void hasten(struct path *p, uint64_t now)
 
 void pathset_heard(struct pathset *s, struct path *p, uint64_t now)
 {
-    (void)s;
     p->heard_ns = now;
     if (p->where.kind == WHERE_RELAY) {
-        p->usable = true;
-    } else {
-        hasten(p, now);
+        pathset_set_usable(s, p, true, now);
     }
+    hasten(p, now);
 }
 
 static void prove(struct pathset *s, struct path *p, uint64_t now)
@@ -248,7 +248,7 @@ bool pathset_is_trusted(const struct path *p, uint64_t now)
         return false;
     }
     if (p->where.kind == WHERE_RELAY) {
-        return true;
+        return !p->doubted;
     }
     /* What was doubted once has to hold on for a moment before it is used again, or a path that
      * carries small packets only would be taken up and given up in turns. */
@@ -261,8 +261,13 @@ static int rank(const struct path *p, uint64_t now)
     if (p->id == 0 || !p->usable) {
         return 0;
     }
+    if (p->where.kind == WHERE_RELAY) {
+        return has_proof(p, now) ? 3
+               : p->doubted      ? 1
+                                 : 2; /* of several the peer may use only one */
+    }
     if (pathset_is_trusted(p, now)) {
-        return p->where.kind == WHERE_DIRECT ? 3 : 2;
+        return 4;
     }
     return p->proven ? 1 : 0;
 }
@@ -297,7 +302,7 @@ uint8_t pathset_choose(struct pathset *s, uint64_t now)
 /* A relay path needs no proof to be used, so it is only measured, and slowly. */
 static uint64_t next_interval(const struct pathset *s, struct path *p)
 {
-    if (p->where.kind == WHERE_RELAY && p->proven) {
+    if (p->where.kind == WHERE_RELAY && p->proven && !p->doubted) {
         return p->id == s->best ? calm_interval(s) : PATHSET_KEEPALIVE_NS;
     }
     uint64_t interval = p->interval_ns;

@@ -4,7 +4,9 @@
  * went there. A direct path is trusted for PATHSET_TRUST_NS after a proof (while no data moves:
  * until the next keep-alive has had that long for its answer); past that, or when the transport
  * suspects it, the relay is used until it proves itself again (RFC 9000 8.2 has the challenges, the
- * constants are magicsock's). A relay path is trusted while its relay is connected.
+ * constants are magicsock's). A relay path is trusted while its relay is
+ * connected and the transport does not suspect it; one where the peer has answered comes before one
+ * where it has not yet.
  *
  *     unproven --answer--> proven --trust ends or suspect--> doubted --answer--> proven
  *

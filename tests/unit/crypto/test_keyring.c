@@ -251,6 +251,20 @@ static void a_new_epoch_leaves_one_keyset(void **state)
     assert_ptr_equal(keyring_sender(&ring, START_NS), keep);
 }
 
+static void keys_of_one_epoch_stay_together(void **state)
+{
+    (void)state;
+    struct keyring ring = {0};
+    install(&ring, INITIATOR, 1, START_NS)->tag = 7;
+    install(&ring, INITIATOR, 2, START_NS)->tag = 8;
+    install(&ring, RESPONDER, 3, START_NS)->tag = 8;
+    check_roles(&ring, 1, 2, 3);
+    keyring_clear_except_tag(&ring, 8);
+    check_roles(&ring, 0, 2, 3);
+    keyring_clear_except_tag(&ring, 9);
+    check_roles(&ring, 0, 0, 0);
+}
+
 static int init(void **state)
 {
     (void)state;
@@ -271,6 +285,7 @@ int main(void)
         cmocka_unit_test(keys_wear_out),
         cmocka_unit_test(expired_keys_are_wiped_on_time),
         cmocka_unit_test(a_new_epoch_leaves_one_keyset),
+        cmocka_unit_test(keys_of_one_epoch_stay_together),
     };
     return cmocka_run_group_tests(tests, init, NULL);
 }

@@ -109,7 +109,13 @@ static void many_relays_leave_room_for_addresses(void **state)
     (void)state;
     struct bench b;
     bench_init(&b);
+    size_t all[NODE_RELAYS_MAX];
+    for (size_t i = 0; i < NODE_RELAYS_MAX; i++) {
+        all[i] = i;
+    }
     b.config.relay_count = NODE_RELAYS_MAX;
+    b.peers[1].relays = b.peers[2].relays = all;
+    b.peers[1].relay_count = NODE_RELAYS_MAX;
     struct node *n = make(&b);
     const struct addr addr = addr_ipv4(192, 0, 2, 1, 1);
     node_resolved(n, 0, 0, &addr, 1, NOW);

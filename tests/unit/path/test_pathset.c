@@ -285,6 +285,29 @@ static void a_relay_is_used_only_while_it_is_usable(void **state)
     assert_int_equal(choose(&b), one->id);
 }
 
+static void of_two_relays_the_one_where_the_peer_answers(void **state)
+{
+    (void)state;
+    BENCH(b, PATHSET_BUSY);
+    struct path *one = add_relay(&b, 0);
+    struct path *two = add_relay(&b, 1);
+    assert_int_equal(choose(&b), one->id);
+    (void)challenges(&b, NULL);
+    b.now += 50 * MS;
+    answer(&b, two);
+    assert_int_equal(choose(&b), two->id);
+    b.now += 3600 * NS_PER_S;
+    assert_int_equal(choose(&b), two->id);
+    pathset_suspect(&b.set, two, b.now);
+    assert_int_equal(choose(&b), one->id);
+    pathset_suspect(&b.set, one, b.now);
+    assert_int_not_equal(choose(&b), 0); /* better than nothing */
+    (void)challenges(&b, NULL);
+    b.now += 50 * MS;
+    answer(&b, two);
+    assert_int_equal(choose(&b), two->id);
+}
+
 /* --- challenges --- */
 
 static void probes_back_off_while_there_is_no_answer(void **state)
@@ -500,6 +523,7 @@ int main(void)
         cmocka_unit_test(a_faster_path_needs_a_clear_margin),
         cmocka_unit_test(a_path_not_measured_yet_is_not_the_fastest),
         cmocka_unit_test(a_relay_is_used_only_while_it_is_usable),
+        cmocka_unit_test(of_two_relays_the_one_where_the_peer_answers),
         cmocka_unit_test(probes_back_off_while_there_is_no_answer),
         cmocka_unit_test(probes_of_a_dead_path_are_rarer_in_quiet_times),
         cmocka_unit_test(a_far_path_keeps_its_trust),
