@@ -169,7 +169,7 @@ start_adit_relay() {
 
 stop() {
     local id
-    for id in ${parts_of[$1]}; do
+    for id in ${parts_of[$1]:-}; do
         [ "$id" != relay ] && lab_is_alive "$id" && lab_kill "$id"
     done
     return 0
@@ -191,7 +191,7 @@ try_once() {
 # Clock ticks that the contender's processes, and their children dead or alive, have run.
 ticks() {
     local id pids=""
-    for id in ${parts_of[$1]}; do
+    for id in ${parts_of[$1]:-}; do
         pids+=" ${lab_pid[$id]}"
     done
     cat /proc/[0-9]*/stat 2>/dev/null | awk -v roots="$pids" '
@@ -283,7 +283,7 @@ lan_round() {
 
 pss_kib() {
     local id sum=0 one
-    for id in ${parts_of[$1]}; do
+    for id in ${parts_of[$1]:-}; do
         one=$(sed -n 's/^Pss: *\([0-9]*\) kB/\1/p' "/proc/${lab_pid[$id]}/smaps_rollup")
         sum=$((sum + one))
     done

@@ -27,8 +27,12 @@ static void requeue_oldest(struct conn *c, const struct path *p)
 static void on_pto(struct conn *c, uint8_t path, uint64_t now)
 {
     struct path *p = &c->paths[path];
+    if (p->loss.pto_count == 0) {
+        p->silent_ns = p->loss.pto_from_ns;
+    }
     loss_on_pto(&p->loss, now);
-    if (p->loss.pto_count >= PATH_SUSPECT_PTOS && !p->suspect) {
+    if (p->loss.pto_count >= PATH_SUSPECT_PTOS && !p->suspect &&
+        time_since(p->silent_ns, now) >= PATH_SUSPECT_NS) {
         p->suspect = true;
         c->suspects |= UINT32_C(1) << path;
         LOG_AT(c->log, LOG_DEBUG, "conn", "path_suspect", "path=%u timeouts=%u", path,

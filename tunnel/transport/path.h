@@ -8,7 +8,10 @@
 #include "transport/rtt.h"
 #include "transport/sentmap.h"
 
+/* Silence that makes a path suspect: so many timeouts, and so long. On a short path two timeouts
+ * pass in less time than a busy machine may keep a process waiting for the processor. */
 enum { PATH_SUSPECT_PTOS = 2 };
+#define PATH_SUSPECT_NS (150 * NS_PER_MS)
 
 struct path {
     bool open;
@@ -24,6 +27,7 @@ struct path {
     uint32_t probes;      /* to be sent whatever the window says */
     uint64_t limited_end; /* packets below left while there was window to spare */
     uint64_t hold_ns;     /* out of memory: nothing before this */
+    uint64_t silent_ns;   /* what was sent then was the first to go unanswered */
     uint64_t last_acked_ns;
     uint64_t last_elicited_ns;
     uint64_t packets_sent;
