@@ -35,6 +35,13 @@ struct adit_relay_config {
     bool home;        /* one of this node's own: it listens there. Else only to reach peers. */
 };
 
+/* A STUN server, to be asked under which address the world sees the UDP socket (RFC 8489). */
+struct adit_stun_config {
+    const char *host; /* name or address */
+    uint16_t port;
+    bool derper; /* it is a derper's, which answers one form of request only */
+};
+
 struct adit_peer_config {
     const char *name;
     uint8_t key[ADIT_KEY_LEN];
@@ -49,11 +56,14 @@ struct adit_config {
     const char *name;
     uint8_t secret[ADIT_KEY_LEN];
     struct addr listen;         /* UDP; family ADDR_NONE = any address; port 0 = any port */
+    bool punch;                 /* look for direct paths: tell peers our addresses, probe theirs */
     bool offload;               /* use UDP_SEGMENT and UDP_GRO where the system has them */
     const char *state_dir;      /* the handshake timestamp is kept here; NULL = not kept */
     uint64_t resume_timeout_ns; /* how long streams wait for a silent peer */
     uint64_t session_window_max, stream_window_max; /* bytes; 0 = default */
     uint32_t streams_max;                           /* per peer; 0 = default */
+    const struct adit_stun_config *stun;
+    size_t stun_count;
     const struct adit_relay_config *relays;
     size_t relay_count;
     const struct adit_peer_config *peers;

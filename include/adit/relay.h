@@ -1,4 +1,5 @@
-/* A relay server on a libuv loop: DERP over HTTP/1.1 (see tunnel/relay/relay_server.h). */
+/* A relay server on a libuv loop: DERP over HTTP/1.1 (see tunnel/relay/relay_server.h), and a STUN
+ * server beside it (tunnel/relay/stun_server.h). */
 #ifndef ADIT_RELAY_H
 #define ADIT_RELAY_H
 
@@ -18,6 +19,7 @@ struct adit_relay_server_config {
     uint8_t secret[ADIT_KEY_LEN];
     const struct addr *listen; /* at least one; port 0 = any */
     size_t listen_count;
+    struct addr stun;                     /* UDP; family ADDR_NONE = no STUN server */
     const uint8_t (*allow)[ADIT_KEY_LEN]; /* keys that are admitted */
     size_t allow_count;
     bool open; /* admit every key */
@@ -32,6 +34,8 @@ int adit_relay_start(struct uv_loop_s *loop, const struct adit_relay_server_conf
                      struct adit_relay **out);
 /* Address of the i-th listener, with the port it got; false past the last. */
 bool adit_relay_address(const struct adit_relay *r, size_t i, struct addr *out);
+/* False if there is no STUN server. */
+bool adit_relay_stun_address(const struct adit_relay *r, struct addr *out);
 void adit_relay_stop(struct adit_relay *r, void (*stopped)(void *user), void *user);
 
 #endif

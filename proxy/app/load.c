@@ -13,9 +13,9 @@ enum {
     ERROR_TEXT = 1024,
 };
 
-static int complain_about_file(FILE *errors, const char *file, int err)
+static int complain_about_file(FILE *errors, const char *why, const char *file, int err)
 {
-    (void)fprintf(errors, "adit: %s: %s\n", file, uv_strerror(err));
+    (void)fprintf(errors, "%s%s: %s\n", why, file, uv_strerror(err));
     return err == UV_EACCES || err == UV_EPERM ? EX_NOPERM : EX_NOINPUT;
 }
 
@@ -55,31 +55,33 @@ int load_config(const char *file, FILE *errors, struct config **out)
     *out = NULL;
     int err = file_read_all(file, CONFIG_TEXT_MAX, &text, &len);
     if (err != 0) {
-        return complain_about_file(errors, file, err);
+        return complain_about_file(errors, "adit: ", file, err);
     }
     int code = parse(file, text, len, errors, out);
     mem_free(text);
     return code;
 }
 
-int load_secret(const char *file, FILE *errors, uint8_t out[ADIT_KEY_LEN])
+int load_secret(const char *file, const char *why, FILE *errors, uint8_t out[ADIT_KEY_LEN])
 {
     char *text = NULL;
     size_t len = 0;
     int err = file_read_all(file, KEY_FILE_MAX, &text, &len);
     if (err != 0) {
-        return complain_about_file(errors, file, err);
+        return complain_about_file(errors, why, file, err);
     }
     int code = 0;
     if (file_mode_private(file) != 1) {
-        (void)fprintf(errors, "adit: %s: others may read this secret key: chmod 600 %s\n", file,
-                      file);
+        (void)fprintf(errors,
+                      "%s%s: others may read this secret key; accepted: mode 0600 (chmod 600 %s)\n",
+                      why, file, file);
         code = EX_NOPERM;
     } else if (strlen(text) != len || adit_key_parse(out, text) != 0) {
-        (void)fprintf(errors,
-                      "adit: %s: not a key: 43 characters of base64url are expected, as `adit key "
-                      "new` makes them\n",
-                      file);
+        (void)fprintf(
+            errors,
+            "%s%s: not a key; accepted: 43 characters of base64url, as `adit key new` makes "
+            "them\n",
+            why, file);
         code = EX_CONFIG;
     }
     adit_key_wipe(text, len);
@@ -87,7 +89,19 @@ int load_secret(const char *file, FILE *errors, uint8_t out[ADIT_KEY_LEN])
     return code;
 }
 
-static int load_psks(struct loaded *l, FILE *errors)
+int load_key_file(const struct config_key_file *file, const char *ini, const char *what,
+                  FILE *errors, uint8_t out[ADIT_KEY_LEN])
+{
+    char why[ERROR_TEXT];
+    if (file->line > 0) {
+        (void)snprintf(why, sizeof(why), "%s:%u: %s: ", ini, file->line, what);
+    } else {
+        (void)snprintf(why, sizeof(why), "%s: %s: ", ini, what);
+    }
+    return load_secret(file->path, why, errors, out);
+}
+
+static int load_psks(struct loaded *l, const char *ini, FILE *errors)
 {
     size_t count = l->config->peers_count;
     l->psks = mem_new(count ? count : 1, sizeof(*l->psks));
@@ -95,8 +109,10 @@ static int load_psks(struct loaded *l, FILE *errors)
         return EX_OSERR;
     }
     for (size_t i = 0; i < count; i++) {
-        const char *file = l->config->peers[i].psk;
-        int code = file ? load_secret(file, errors, l->psks[i]) : 0;
+        const struct config_peer *peer = &l->config->peers[i];
+        char what[CONFIG_NAME_MAX + 16];
+        (void)snprintf(what, sizeof(what), "[peer %s] psk", peer->name);
+        int code = peer->psk.path ? load_key_file(&peer->psk, ini, what, errors, l->psks[i]) : 0;
         if (code != 0) {
             return code;
         }
@@ -114,10 +130,10 @@ int load_node(const char *file, FILE *errors, struct loaded *out)
     *out = (struct loaded){0};
     int code = load_config(file, errors, &out->config);
     if (code == 0) {
-        code = load_secret(out->config->node.key, errors, out->secrets.node);
+        code = load_key_file(&out->config->node.key, file, "[node] key", errors, out->secrets.node);
     }
     if (code == 0) {
-        code = load_psks(out, errors);
+        code = load_psks(out, file, errors);
     }
     return code;
 }

@@ -12,8 +12,11 @@
 /* EX_NOINPUT: not readable; EX_CONFIG: every error as "FILE:LINE: ...". */
 int load_config(const char *file, FILE *errors, struct config **out);
 /* A file with one key as text. EX_NOINPUT: not readable; EX_NOPERM: others may read it;
- * EX_CONFIG: no key in it. */
-int load_secret(const char *file, FILE *errors, uint8_t out[ADIT_KEY_LEN]);
+ * EX_CONFIG: no key in it. `why` stands before what is wrong; "" = nothing. */
+int load_secret(const char *file, const char *why, FILE *errors, uint8_t out[ADIT_KEY_LEN]);
+/* The same for a file that the ini names: errors begin with "INI:LINE: [section] key: ". */
+int load_key_file(const struct config_key_file *file, const char *ini, const char *what,
+                  FILE *errors, uint8_t out[ADIT_KEY_LEN]);
 
 struct loaded {
     struct config *config;

@@ -35,14 +35,15 @@ static void *some(size_t count, size_t size)
 static bool allocate(struct nodeconfig *n, const struct config *c)
 {
     size_t relays = c->relays.count + relays_total(c);
+    n->stun = some(c->node.stun.count + c->node.stun_derper.count, sizeof(*n->stun));
     n->relays = some(relays, sizeof(*n->relays));
     n->relay_names = some(relays, sizeof(*n->relay_names));
     n->peers = some(c->peers_count, sizeof(*n->peers));
     n->peer_relays = some(relays_total(c), sizeof(*n->peer_relays));
     n->endpoint_texts = some(endpoints_total(c), ENDPOINT_TEXT);
     n->endpoints = some(endpoints_total(c), sizeof(*n->endpoints));
-    return n->relays && n->relay_names && n->peers && n->peer_relays && n->endpoint_texts &&
-           n->endpoints;
+    return n->stun && n->relays && n->relay_names && n->peers && n->peer_relays &&
+           n->endpoint_texts && n->endpoints;
 }
 
 /* The relay with this URL, added if there is none: two peers may name the same. */
@@ -114,6 +115,15 @@ static void add_peers(struct nodeconfig *n, const struct config *c,
     n->node.peer_count = c->peers_count;
 }
 
+static void add_stun(struct nodeconfig *n, const struct config_endpoints *servers, bool derper)
+{
+    for (size_t i = 0; i < servers->count; i++) {
+        n->stun[n->node.stun_count++] = (struct adit_stun_config){
+            .host = servers->items[i].host, .port = servers->items[i].port, .derper = derper};
+    }
+    n->node.stun = n->stun;
+}
+
 int nodeconfig_init(struct nodeconfig *n, const struct config *c, const struct app_secrets *secrets,
                     const struct log *log)
 {
@@ -125,7 +135,10 @@ int nodeconfig_init(struct nodeconfig *n, const struct config *c, const struct a
     n->node.name = c->node.name;
     memcpy(n->node.secret, secrets->node, ADIT_KEY_LEN);
     n->node.listen = c->node.listen;
-    n->node.offload = true;
+    n->node.offload = c->node.offload;
+    n->node.punch = c->node.punch;
+    add_stun(n, &c->node.stun, false);
+    add_stun(n, &c->node.stun_derper, true);
     n->node.state_dir = c->node.state;
     n->node.resume_timeout_ns = c->node.resume_timeout_ns;
     n->node.session_window_max = c->limits.window;
@@ -145,6 +158,7 @@ void nodeconfig_deinit(struct nodeconfig *n)
     for (size_t i = 0; n->peers && i < n->node.peer_count; i++) {
         adit_key_wipe(n->peers[i].psk, sizeof(n->peers[i].psk));
     }
+    mem_free(n->stun);
     mem_free(n->relays);
     mem_free(n->relay_names);
     mem_free(n->peers);

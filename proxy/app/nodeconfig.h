@@ -9,6 +9,7 @@
 struct nodeconfig {
     struct adit_config node;
     /* What `node` points into. */
+    struct adit_stun_config *stun;
     struct adit_relay_config *relays;
     char (*relay_names)[CONFIG_HOST_MAX + 8];
     struct adit_peer_config *peers;

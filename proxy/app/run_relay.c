@@ -43,6 +43,7 @@ static int start(struct relay_daemon *r)
     struct adit_relay_server_config c = {
         .listen = s->listen.items,
         .listen_count = s->listen.count,
+        .stun = s->stun,
         .allow = keys.out,
         .allow_count = s->allow.count,
         .open = s->open,
@@ -64,6 +65,9 @@ static void log_addresses(const struct relay_daemon *r)
     char text[ADDR_TEXT_MAX];
     for (size_t i = 0; adit_relay_address(r->relay, i, &at); i++) {
         LOG_AT(&r->sink.log, LOG_INFO, "relay", "serving", "address=%s", addr_format(&at, text));
+    }
+    if (adit_relay_stun_address(r->relay, &at)) {
+        LOG_AT(&r->sink.log, LOG_INFO, "stun", "serving", "address=%s", addr_format(&at, text));
     }
 }
 
@@ -92,7 +96,8 @@ static int load(struct relay_daemon *r, const char *ini)
         (void)fprintf(stderr, "adit: %s: there is no [server] section\n", ini);
         code = EX_CONFIG;
     }
-    return code ? code : load_secret(r->config->server.key, stderr, r->secret);
+    return code ? code
+                : load_key_file(&r->config->server.key, ini, "[server] key", stderr, r->secret);
 }
 
 int daemon_run_relay(const char *ini)

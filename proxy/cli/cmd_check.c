@@ -17,7 +17,7 @@ static int check_keys(const char *ini)
     bool server = node.config->server.given;
     bool peers = node.config->peers_count > 0;
     if (server) {
-        code = load_secret(node.config->server.key, stderr, secret);
+        code = load_key_file(&node.config->server.key, ini, "[server] key", stderr, secret);
         adit_key_wipe(secret, sizeof(secret));
     }
     config_free(node.config);

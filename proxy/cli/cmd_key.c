@@ -13,7 +13,7 @@ static int show_of_config(const struct cli_call *call, char text[ADIT_KEY_TEXT_M
     struct config *config = NULL;
     int code = ini ? load_config(ini, stderr, &config) : EX_CONFIG;
     if (code == EX_OK) {
-        code = keyfile_public(config->node.key, text);
+        code = keyfile_public(config->node.key.path, text);
     }
     config_free(config);
     return code;

@@ -65,7 +65,7 @@ int keyfile_create(const char *file, char public_text[ADIT_KEY_TEXT_MAX])
 int keyfile_public(const char *file, char public_text[ADIT_KEY_TEXT_MAX])
 {
     uint8_t secret[ADIT_KEY_LEN];
-    int code = load_secret(file, stderr, secret);
+    int code = load_secret(file, "adit: ", stderr, secret);
     if (code == EX_OK) {
         code = describe(secret, public_text);
     }

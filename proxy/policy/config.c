@@ -8,7 +8,7 @@
 
 static void free_peer(struct config_peer *peer)
 {
-    mem_free(peer->psk);
+    mem_free(peer->psk.path);
     mem_free(peer->endpoints.items);
     mem_free(peer->relays.items);
     acl_deinit(&peer->allow);
@@ -28,8 +28,10 @@ void config_free(struct config *config)
     mem_free(config->front.listen.items);
     mem_free(config->server.listen.items);
     mem_free(config->server.allow.items);
-    mem_free(config->server.key);
-    mem_free(config->node.key);
+    mem_free(config->server.key.path);
+    mem_free(config->node.key.path);
+    mem_free(config->node.stun.items);
+    mem_free(config->node.stun_derper.items);
     mem_free(config->node.state);
     mem_free(config->node.control);
     mem_free(config);

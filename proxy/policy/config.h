@@ -87,10 +87,20 @@ struct config_relays {
     size_t count;
 };
 
+/* A file with a key in it; the line is for who finds that it cannot be read. */
+struct config_key_file {
+    char *path;    /* NULL = none */
+    unsigned line; /* 0 = the default */
+};
+
 struct config_node {
     char name[CONFIG_NAME_MAX + 1];
-    char *key; /* path of the secret key file */
+    struct config_key_file key; /* the secret key */
     struct addr listen;
+    struct config_endpoints stun;        /* servers to be asked in the usual form */
+    struct config_endpoints stun_derper; /* in the form that a derper answers */
+    bool punch;
+    bool offload;
     char *state;
     char *control;
     enum log_level log;
@@ -100,7 +110,7 @@ struct config_node {
 struct config_peer {
     char name[CONFIG_NAME_MAX + 1];
     struct config_public_key key;
-    char *psk; /* path, or NULL */
+    struct config_key_file psk;
     struct config_endpoints endpoints;
     struct config_relays relays; /* names replaced by their URL; all [relay]s if none was given */
     struct acl allow;
@@ -127,7 +137,8 @@ struct config_route {
 struct config_server {
     bool given; /* the section is there */
     struct config_addrs listen;
-    char *key; /* path of the relay's secret key file */
+    struct addr stun;           /* family ADDR_NONE: no STUN server */
+    struct config_key_file key; /* the relay's secret key */
     struct config_public_keys allow;
     bool open; /* any key is admitted */
     uint64_t clients_max;

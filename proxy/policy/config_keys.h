@@ -18,6 +18,7 @@ struct config_section {
 enum config_type {
     CONFIG_NAME,
     CONFIG_PATH,
+    CONFIG_KEY_FILE,
     CONFIG_ADDR,
     CONFIG_ADDRS,
     CONFIG_LOOPBACKS,

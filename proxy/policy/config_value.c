@@ -226,6 +226,10 @@ void config_take(struct config_parser *p, const char *value)
     case CONFIG_PATH:
         take_path(p, field, value);
         break;
+    case CONFIG_KEY_FILE:
+        ((struct config_key_file *)field)->line = p->line;
+        take_path(p, &((struct config_key_file *)field)->path, value);
+        break;
     case CONFIG_ADDR:
         take_addr(p, field, value);
         break;

@@ -24,7 +24,7 @@
 #include "sim/link.h"
 #include "sim/world.h"
 
-enum { FLEET_NODES_MAX = 4, FLEET_RELAYS_MAX = 3, FLEET_WAKES_MAX = 64 };
+enum { FLEET_NODES_MAX = 4, FLEET_RELAYS_MAX = 3, FLEET_WAKES_MAX = 250 };
 
 struct fleet;
 struct fleet_node;

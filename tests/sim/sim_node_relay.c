@@ -302,6 +302,5 @@ int main(void)
         cmocka_unit_test(a_stream_opened_before_the_relay_is_there),
         cmocka_unit_test(a_stream_opened_while_the_peer_is_away_from_the_relay),
     };
-    cmocka_set_test_filter(getenv("T"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

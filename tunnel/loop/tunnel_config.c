@@ -86,6 +86,25 @@ static int copy_peer(struct adit *a, size_t i, const struct adit_peer_config *fr
     return 0;
 }
 
+static int copy_stun(struct adit *a, const struct adit_config *c)
+{
+    a->stun = mem_new(c->stun_count + 1, sizeof(*a->stun));
+    if (!a->stun) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < c->stun_count; i++) {
+        struct stun_lookup *l = &a->stun[i];
+        size_t len = strlen(c->stun[i].host);
+        if (len >= sizeof(l->host)) {
+            return ERR_TOO_LARGE;
+        }
+        *l = (struct stun_lookup){.adit = a, .port = c->stun[i].port, .derper = c->stun[i].derper};
+        memcpy(l->host, c->stun[i].host, len);
+    }
+    a->stun_count = c->stun_count;
+    return 0;
+}
+
 static void load_timestamp(struct adit *a, const struct adit_config *c)
 {
     uint8_t public[ADIT_KEY_LEN];
@@ -135,6 +154,9 @@ int tunnel_make_node(struct adit *a, const struct adit_config *c)
     if (err == 0) {
         err = copy_relays(a, c, relays);
     }
+    if (err == 0) {
+        err = copy_stun(a, c);
+    }
     for (size_t i = 0; err == 0 && i < c->peer_count; i++) {
         err = copy_peer(a, i, &c->peers[i], &peers[i]);
     }
@@ -142,6 +164,7 @@ int tunnel_make_node(struct adit *a, const struct adit_config *c)
         load_timestamp(a, c);
         struct node_config config = {.limits = limits_of(c),
                                      .resume_timeout_ns = c->resume_timeout_ns,
+                                     .punch = c->punch,
                                      .unix_ns = sys_unix_ns(),
                                      .timestamp = a->stored_timestamp,
                                      .relays = relays,
@@ -202,4 +225,5 @@ void tunnel_free_config(struct adit *a)
     }
     mem_free(a->peer_names);
     mem_free(a->lookups);
+    mem_free(a->stun);
 }

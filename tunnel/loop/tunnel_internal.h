@@ -50,6 +50,14 @@ struct endpoint_lookup {
     struct resolve_uv *resolve;
 };
 
+struct stun_lookup {
+    struct adit *adit;
+    char host[TUNNEL_HOST_MAX];
+    uint16_t port;
+    bool derper;
+    struct resolve_uv *resolve;
+};
+
 struct relay_entry {
     char *name;
     char *host;
@@ -82,6 +90,10 @@ struct adit {
     char **peer_names;
     size_t peer_count;
     struct endpoint_lookup *lookups; /* NODE_ENDPOINTS_MAX for each peer */
+    struct stun_lookup *stun;
+    size_t stun_count;
+    uv_timer_t look; /* at the interfaces, while somebody is being looked for */
+    bool looking;
 
     char state_file[TUNNEL_FILE_MAX]; /* empty = none */
     uint64_t stored_timestamp;
@@ -97,6 +109,15 @@ void tunnel_tell_literals(struct adit *a, const struct adit_config *config);
 void tunnel_free_config(struct adit *a);
 /* The timestamp that may be used next has to be on disk before a message with it goes out. */
 void tunnel_store_timestamp(struct adit *a);
+
+/* --- tunnel_net.c --- */
+
+/* Tells the node this machine's addresses. */
+void tunnel_look(struct adit *a);
+/* Looks again from time to time, as long as the node is lively. */
+void tunnel_keep_looking(struct adit *a);
+void tunnel_resolve_stun(struct adit *a);
+void tunnel_stop_net(struct adit *a);
 
 /* --- tunnel_stream.c --- */
 

@@ -1,4 +1,4 @@
-/* The relay for the program (include/adit/relay.h): relay_uv.h with the system's randomness. */
+/* The relay for the program (include/adit/relay.h): relay_uv.h and a STUN server beside it. */
 #include <adit/relay.h>
 
 #include <base/err.h>
@@ -7,21 +7,65 @@
 #include <string.h>
 
 #include "loop/relay_uv.h"
+#include "loop/udp_uv.h"
 #include "os/sysrng.h"
+#include "relay/stun_server.h"
 
 struct adit_relay {
     struct relay_uv *uv;
+    struct udp_uv *stun; /* NULL = none */
+    struct stun_server server;
     void (*stopped)(void *user);
     void *user;
 };
 
-int adit_relay_start(struct uv_loop_s *loop, const struct adit_relay_server_config *config,
-                     struct adit_relay **out)
+/* --- STUN --- */
+
+/* An answer that the socket does not take is lost, as the network may lose it: clients ask again.
+ */
+static void on_batch(void *user, struct udp_batch *batch, uint64_t now)
 {
-    struct adit_relay *r = mem_new(1, sizeof(*r));
-    if (!r) {
-        return ERR_NO_MEMORY;
+    struct adit_relay *r = user;
+    struct udp_datagram d;
+    uint8_t reply[STUN_SERVER_REPLY_MAX];
+    while (udp_batch_next(batch, &d)) {
+        size_t len = stun_server_input(&r->server, &d.from, d.data, d.len, reply, now);
+        if (len > 0) {
+            (void)udp_uv_send(r->stun, &d.from, reply, len, 0, NULL);
+        }
     }
+}
+
+static void on_writable(void *user, uint64_t now)
+{
+    (void)user;
+    (void)now;
+}
+
+static int start_stun(struct uv_loop_s *loop, const struct adit_relay_server_config *config,
+                      struct adit_relay *r)
+{
+    static const struct udp_uv_callbacks callbacks = {.on_batch = on_batch,
+                                                      .on_writable = on_writable};
+    struct udp_options options = {.bind = &config->stun};
+    char text[ADDR_TEXT_MAX];
+    if (config->stun.family == ADDR_NONE) {
+        return 0;
+    }
+    stun_server_init(&r->server, sys_rng());
+    int err = udp_uv_open(loop, &options, NULL, &callbacks, r, &r->stun);
+    if (err != 0) {
+        LOG_AT(config->log, LOG_ERROR, "stun_server", "not_bound", "address=%s why=\"%s\"",
+               addr_format(&config->stun, text), uv_strerror(err));
+    }
+    return err;
+}
+
+/* --- both --- */
+
+static int start_relay(struct uv_loop_s *loop, const struct adit_relay_server_config *config,
+                       struct adit_relay *r)
+{
     struct relay_uv_config uv = {
         .listen = config->listen,
         .listen_count = config->listen_count,
@@ -38,7 +82,24 @@ int adit_relay_start(struct uv_loop_s *loop, const struct adit_relay_server_conf
     memcpy(uv.server.secret, config->secret, sizeof(uv.server.secret));
     int err = relay_uv_start(loop, &uv, &r->uv);
     adit_key_wipe(uv.server.secret, sizeof(uv.server.secret));
+    return err;
+}
+
+int adit_relay_start(struct uv_loop_s *loop, const struct adit_relay_server_config *config,
+                     struct adit_relay **out)
+{
+    struct adit_relay *r = mem_new(1, sizeof(*r));
+    if (!r) {
+        return ERR_NO_MEMORY;
+    }
+    int err = start_stun(loop, config, r);
+    if (err == 0) {
+        err = start_relay(loop, config, r);
+    }
     if (err != 0) {
+        if (r->stun) {
+            udp_uv_close(r->stun);
+        }
         mem_free(r);
         return err;
     }
@@ -49,6 +110,11 @@ int adit_relay_start(struct uv_loop_s *loop, const struct adit_relay_server_conf
 bool adit_relay_address(const struct adit_relay *r, size_t i, struct addr *out)
 {
     return relay_uv_address(r->uv, i, out) == 0;
+}
+
+bool adit_relay_stun_address(const struct adit_relay *r, struct addr *out)
+{
+    return r->stun && udp_uv_local(r->stun, out) == 0;
 }
 
 static void on_stopped(void *user)
@@ -64,5 +130,9 @@ void adit_relay_stop(struct adit_relay *r, void (*stopped)(void *user), void *us
 {
     r->stopped = stopped;
     r->user = user;
+    if (r->stun) {
+        udp_uv_close(r->stun);
+        r->stun = NULL;
+    }
     relay_uv_stop(r->uv, on_stopped, r);
 }

@@ -69,6 +69,9 @@ static void dispatch(struct adit *a, const struct node_event *ev)
     case NODE_EVENT_RELAY_CLOSE:
         relay_link_close(a->relays[ev->relay].link);
         break;
+    case NODE_EVENT_RESOLVE_STUN:
+        tunnel_resolve_stun(a);
+        break;
     case NODE_EVENT_RESOLVE:
         resolve(a, ev->peer, ev->endpoint);
         break;
@@ -160,6 +163,7 @@ static void pump(struct adit *a)
     for (size_t i = 0; i < a->relay_count; i++) {
         relay_link_flush(a->relays[i].link);
     }
+    tunnel_keep_looking(a);
     set_timer(a, now);
     a->pumping = false;
 }
@@ -287,12 +291,13 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
     }
     (void)uv_prepare_init(loop, &a->prepare);
     (void)uv_timer_init(loop, &a->timer);
-    a->prepare.data = a->timer.data = a;
+    (void)uv_timer_init(loop, &a->look);
+    a->prepare.data = a->timer.data = a->look.data = a;
     (void)uv_prepare_start(&a->prepare, on_prepare);
-    a->open_handles = 2;
+    a->open_handles = 3;
     tunnel_tell_literals(a, config);
+    tunnel_look(a);
     node_start(a->node, sys_now_ns());
-    a->work = true;
     *out = a;
     return 0;
 }
@@ -329,9 +334,11 @@ void adit_stop(struct adit *a, void (*stopped)(void *user), void *user)
             resolve_uv_cancel(a->lookups[i].resolve);
         }
     }
+    tunnel_stop_net(a);
     udp_uv_close(a->udp);
     uv_close((uv_handle_t *)&a->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&a->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&a->look, on_handle_closed);
 }
 
 void adit_local(const struct adit *a, struct addr *out)

@@ -73,11 +73,14 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     TAILQ_INIT(&n->eventful);
     n->limits = c->limits;
     n->resume_timeout_ns = c->resume_timeout_ns;
+    n->punch = c->punch;
     n->rng = c->rng;
     n->log = c->log;
     n->unix_offset = c->unix_ns > now ? c->unix_ns - now : 0;
     n->timestamp = n->timestamp_max = c->timestamp;
     n->index_mask = rng_u32(n->rng);
+    stunclient_init(&n->stun, NULL, n->rng);
+    cand_own_init(&n->own);
     int err = init_parts(n, c, now);
     if (err != 0) {
         node_free(n);
@@ -127,8 +130,8 @@ void node_stop(struct node *n, uint64_t now)
         p->hs_retry_ns = TIME_NEVER;
         if (p->started && keyring_sender(&p->keys, now)) {
             conn_close(p->conn, CAUSE_PEER_CLOSED, "");
-            node_wake(p);
         }
+        node_wake(p);
     }
 }
 
@@ -185,6 +188,7 @@ uint64_t node_timestamp(const struct node *n)
 void node_tick(struct node *n, uint64_t now)
 {
     node_relay_tick(n, now);
+    node_nat_tick(n, now);
     struct heap_node *first;
     while ((first = heap_first(&n->timers)) != NULL && first->at <= now) {
         struct peer *p = container_of(first, struct peer, timer);
@@ -196,7 +200,7 @@ void node_tick(struct node *n, uint64_t now)
 
 uint64_t node_next_ns(const struct node *n)
 {
-    uint64_t next = heap_next(&n->timers);
+    uint64_t next = time_min(heap_next(&n->timers), node_nat_next_ns(n));
     for (size_t i = 0; i < n->relay_count; i++) {
         next = time_min(next, relay_client_next_ns(n->relays[i].client));
     }

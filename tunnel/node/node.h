@@ -51,6 +51,7 @@ struct node_config {
     uint8_t secret[32];
     struct conn_limits limits;
     uint64_t resume_timeout_ns;
+    bool punch;         /* exchange candidates with peers and probe theirs */
     uint64_t unix_ns;   /* wall clock at `now` of node_new, 0 if unknown */
     uint64_t timestamp; /* the last handshake timestamp that an earlier life may have used */
     const struct node_relay_config *relays;
@@ -89,6 +90,16 @@ bool node_output(struct node *n, struct node_batch *out, uint64_t now);
 void node_tick(struct node *n, uint64_t now);
 uint64_t node_next_ns(const struct node *n);
 
+/* --- the network around --- */
+
+/* All addresses of this machine's interfaces at which the shared socket listens, with its port. A
+ * list that differs from the last one means that the machine has moved: everything is probed. */
+void node_local_addresses(struct node *n, const struct addr *addrs, size_t count, uint64_t now);
+/* A STUN server to be asked (RFC 8489); `derper`: in the form that a derper answers. */
+void node_stun_server(struct node *n, const struct addr *addr, bool derper, uint64_t now);
+/* Peers are being looked for or data moves: then it is worth looking at the interfaces. */
+bool node_is_lively(const struct node *n);
+
 /* --- relays: TCP connections that the shell holds --- */
 
 void node_relay_connected(struct node *n, size_t relay, uint64_t now);
@@ -111,6 +122,7 @@ enum node_event_type {
     NODE_EVENT_PEER,          /* state or path changed */
     NODE_EVENT_RELAY_CONNECT, /* open a connection to `relay`, then node_relay_connected */
     NODE_EVENT_RELAY_CLOSE,   /* close the connection to `relay`, if there still is one */
+    NODE_EVENT_RESOLVE_STUN,  /* resolve the STUN servers, then node_stun_server for each */
     NODE_EVENT_RESOLVE,       /* resolve `endpoint` of `peer`, then node_resolved */
 };
 

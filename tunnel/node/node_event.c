@@ -53,11 +53,13 @@ static bool translate(struct peer *p, uint8_t generation, const struct conn_even
     case CONN_EVENT_PEER_CLOSED:
         if (current) {
             LOG_AT(p->node->log, LOG_INFO, "peer", "closed", "peer=%s", p->name);
-            (void)peer_drop_session(p, out->cause, true, now);
+            (void)peer_drop_session(p, out->cause, true);
         }
         return false;
-    case CONN_EVENT_CANDIDATES: /* candidate exchange is not negotiated yet: nothing is sent there
-                                 */
+    case CONN_EVENT_CANDIDATES:
+        if (current) {
+            peer_on_candidates(p, in->u.candidates.list, in->u.candidates.count, now);
+        }
         return false;
     }
     return false;
@@ -135,6 +137,11 @@ static bool relay_event(struct node *n, struct node_event *ev)
 bool node_event(struct node *n, struct node_event *ev, uint64_t now)
 {
     if (relay_event(n, ev)) {
+        return true;
+    }
+    if (n->want_stun_names) {
+        n->want_stun_names = false;
+        *ev = (struct node_event){.type = NODE_EVENT_RESOLVE_STUN};
         return true;
     }
     struct peer *p;

@@ -1,8 +1,9 @@
 /* Shared inside tunnel/node only: what a node and a peer are made of.
  *
  * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
- * node_relay.c relays, node_stream.c streams, node_stats.c looking; peer.c the session of one peer,
- * peer_handshake.c how it gets keys, peer_path.c which way its packets go.
+ * node_relay.c relays, node_nat.c how the world sees us, node_stream.c streams, node_stats.c
+ * looking; peer.c the session of one peer, peer_handshake.c how it gets keys, peer_path.c which way
+ * its packets go, peer_candidate.c hole punching.
  */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
@@ -20,7 +21,9 @@
 #include "crypto/handshake.h"
 #include "crypto/keyring.h"
 #include "crypto/replay.h"
+#include "path/cand.h"
 #include "path/pathset.h"
+#include "path/stunclient.h"
 #include "relay/relay_client.h"
 #include "wire/params.h"
 
@@ -128,6 +131,12 @@ struct peer {
     uint64_t sent_ns;   /* first stream packet since something was heard; 0 = none */
     uint64_t waited_ns; /* since when streams are open without a break */
 
+    /* candidates */
+    struct cand_peer candidates; /* the peer's */
+    uint32_t told_version; /* of our list, + 1; 0 = the peer knows none */
+    bool punching;
+    bool lively; /* counted in node->lively */
+
     /* what the shell knows */
     bool changed; /* NODE_EVENT_PEER is due */
     enum adit_peer_state state;
@@ -146,6 +155,7 @@ struct node {
     struct key_pair self;
     struct conn_limits limits;
     uint64_t resume_timeout_ns;
+    bool punch;
     struct rng rng;
     const struct log *log;
     bool stopping;
@@ -159,6 +169,13 @@ struct node {
     struct peer *peers;
     size_t peer_count;
     uint32_t index_mask; /* hides which peer an index belongs to */
+
+    /* how the world sees us */
+    struct stunclient stun;
+    struct cand_own own;
+    bool has_addresses;   /* node_local_addresses was called */
+    bool want_stun_names; /* the servers' names are to be looked up */
+    size_t lively;        /* peers that are looked for or move data */
 
     struct cookie_checker checker;
     uint64_t load_from_ns; /* the second in which initiations are counted */
@@ -210,7 +227,7 @@ bool peer_establish(struct peer *p, struct keyset *keys, const struct where *fro
                     uint64_t now);
 /* Ends the session here: its streams are reset. Ours is the new epoch if `ours`. False, and nothing
  * changed, when out of memory. */
-bool peer_drop_session(struct peer *p, enum cause cause, bool ours, uint64_t now);
+bool peer_drop_session(struct peer *p, enum cause cause, bool ours);
 /* Brings paths, choice, pulse and timers in line with what happened. Before sending. */
 void peer_settle(struct peer *p, uint64_t now);
 void peer_tick(struct peer *p, uint64_t now);
@@ -239,6 +256,30 @@ void peer_relay_changed(struct peer *p, size_t relay, bool up, uint64_t now);
 void peer_on_probe(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
                    uint64_t now);
 void peer_send_challenges(struct peer *p, uint64_t now);
+
+/* --- peer_candidate.c --- */
+
+/* Tells our candidates, challenges the peer's. Before sending. */
+void peer_candidates_settle(struct peer *p, uint64_t now);
+void peer_on_candidates(struct peer *p, const struct frame_candidate *list, size_t count,
+                        uint64_t now);
+/* A response to one of these challenges makes a path; false if it is none of them. */
+bool peer_on_punched(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now);
+void peer_candidates_forget(struct peer *p);
+uint64_t peer_candidates_next_ns(const struct peer *p);
+
+/* --- node_nat.c --- */
+
+/* Counts the peer as lively or not, after what may have changed that. */
+void node_nat_lively(struct peer *p, uint64_t now);
+/* A peer has seen us at this address. */
+void node_nat_observed(struct node *n, const struct addr *seen, uint64_t now);
+/* False: no STUN. */
+bool node_nat_input(struct node *n, const struct addr *from, const uint8_t *data, size_t len,
+                    uint64_t now);
+bool node_nat_output(struct node *n, struct node_batch *out, uint64_t now);
+void node_nat_tick(struct node *n, uint64_t now);
+uint64_t node_nat_next_ns(const struct node *n);
 
 /* --- node_stream.c --- */
 

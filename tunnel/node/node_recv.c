@@ -1,12 +1,12 @@
 /* What comes in: told apart by its first byte, authenticated, and given to the part it is for. */
 #include "node/node_internal.h"
 
-static void protocol_error(struct peer *p, int err, uint64_t now)
+static void protocol_error(struct peer *p, int err)
 {
     p->node->counters.packets_protocol++;
     LOG_AT(p->node->log, LOG_WARN, "peer", "protocol_error", "peer=%s error=%s", p->name,
            err_name(err));
-    (void)peer_drop_session(p, CAUSE_PROTOCOL, true, now);
+    (void)peer_drop_session(p, CAUSE_PROTOCOL, true);
 }
 
 /* An authentic packet: whoever holds the keys sent it from there just now. */
@@ -27,7 +27,7 @@ static void deliver(struct peer *p, const struct where *from, const struct packe
     uint8_t reply = path && (p->opened >> path->id & 1) ? path->id : 0;
     int err = conn_input(p->conn, h->path, h->number, reply, data, len, now);
     if (err != 0) {
-        protocol_error(p, err, now);
+        protocol_error(p, err);
     }
 }
 
@@ -113,5 +113,9 @@ void node_receive(struct node *n, const struct where *from, const struct public_
 void node_input(struct node *n, const struct addr *from, uint8_t *data, size_t len, uint64_t now)
 {
     struct where where = where_direct(from);
+    if (node_nat_input(n, from, data, len, now)) {
+        n->counters.packets_in++;
+        return;
+    }
     node_receive(n, &where, NULL, data, len, now);
 }

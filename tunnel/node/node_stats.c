@@ -13,7 +13,7 @@ void node_peer_stats(const struct node *n, size_t peer, struct adit_peer_stats *
     *out = (struct adit_peer_stats){
         .name = p->name,
         .state = p->state,
-        .streams = conn_stream_count(p->conn),
+        .streams = conn_stream_wanted(p->conn),
         .bytes_in = p->bytes_in + conn.bytes_in,
         .bytes_out = p->bytes_out + conn.bytes_out,
         .packets_lost = p->packets_lost + conn.packets_lost,

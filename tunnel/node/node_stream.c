@@ -41,7 +41,7 @@ int node_stream_open(struct node *n, size_t peer, const void *target, size_t len
     }
     struct peer *p = &n->peers[peer];
     uint64_t id;
-    bool first = conn_stream_count(p->conn) == 0;
+    bool first = conn_stream_wanted(p->conn) == 0;
     int err = conn_stream_open(p->conn, target, len, &id);
     if (err != 0) {
         return err;
@@ -121,5 +121,10 @@ int node_stream_abort(struct node *n, uint64_t stream, enum cause cause)
         return ERR_NOT_FOUND;
     }
     node_wake(p);
-    return conn_stream_abort(p->conn, id, cause);
+    int err = conn_stream_abort(p->conn, id, cause);
+    if (!p->started && conn_stream_wanted(p->conn) == 0) {
+        /* The peer never heard of them: nothing is left to be told, even if it never comes. */
+        (void)peer_drop_session(p, cause, false);
+    }
+    return err;
 }

@@ -57,6 +57,7 @@ int peer_init(struct peer *p, struct node *n, uint32_t index, const struct node_
     memcpy(p->psk, c->psk, sizeof(p->psk));
     STAILQ_INIT(&p->old);
     pathset_init(&p->paths, n->rng);
+    cand_peer_init(&p->candidates, n->rng);
     for (size_t i = 0; i < 2; i++) {
         cookie_jar_init(&p->jar[i], &p->key);
     }
@@ -106,20 +107,21 @@ static void retire_conn(struct peer *p, enum cause cause, struct conn *fresh)
     p->conn = fresh;
 }
 
-bool peer_drop_session(struct peer *p, enum cause cause, bool ours, uint64_t now)
+bool peer_drop_session(struct peer *p, enum cause cause, bool ours)
 {
     struct conn *fresh = new_conn(p);
     if (!fresh) {
         LOG_AT(p->node->log, LOG_ERROR, "peer", "no_memory", "peer=%s", p->name);
         return false; /* the old one goes on; it is tried again with the next reason */
     }
-    (void)now;
     retire_conn(p, cause, fresh);
     p->started = false;
     p->opened = 0;
     p->sent_ns = 0;
     p->probe_number = 0;
     p->remote_epoch = 0;
+    peer_candidates_forget(p);
+    pathset_forget_proofs(&p->paths);
     for (size_t i = 0; i < PACKET_PATHS_MAX; i++) {
         replay_reset(&p->replay[i]);
     }
@@ -155,7 +157,7 @@ bool peer_establish(struct peer *p, struct keyset *keys, const struct where *fro
         LOG_AT(p->node->log, LOG_INFO, "peer", "restarted", "peer=%s", p->name);
         p->restarts++;
         keyring_clear_except(&p->keys, keys);
-        if (!peer_drop_session(p, CAUSE_PEER_RESTARTED, false, now)) {
+        if (!peer_drop_session(p, CAUSE_PEER_RESTARTED, false)) {
             keyring_clear_except(&p->keys, NULL); /* they are for a session that we do not have */
             return false;
         }
@@ -186,15 +188,21 @@ bool peer_establish(struct peer *p, struct keyset *keys, const struct where *fro
 
 /* --- housekeeping --- */
 
+/* New keys are no reason to be lively while streams sleep, or each renewal would be one. */
+static uint64_t fresh_since(const struct peer *p)
+{
+    return conn_stream_wanted(p->conn) > 0 ? p->session_ns : p->handshake_ns;
+}
+
 static enum pathset_pulse pulse_of(const struct peer *p, uint64_t now)
 {
     if (!p->started) {
         return PATHSET_ASLEEP;
     }
-    if (time_since(p->handshake_ns, now) < NODE_FRESH_NS && p->handshake_ns != 0) {
+    if (time_since(fresh_since(p), now) < NODE_FRESH_NS) {
         return PATHSET_BUSY;
     }
-    if (conn_stream_count(p->conn) == 0) {
+    if (conn_stream_wanted(p->conn) == 0) {
         return PATHSET_ASLEEP;
     }
     return time_since(p->active_ns, now) < NODE_BUSY_NS ? PATHSET_BUSY : PATHSET_QUIET;
@@ -228,13 +236,15 @@ void peer_settle(struct peer *p, uint64_t now)
     pathset_set_pulse(&p->paths, pulse_of(p, now), now);
     peer_paths_settle(p, now);
     peer_send_challenges(p, now);
+    peer_candidates_settle(p, now);
     bool stranded = !keyring_sender(&p->keys, now) || p->paths.best == 0;
-    if (conn_stream_count(p->conn) > 0 && stranded) {
+    if (conn_stream_wanted(p->conn) > 0 && stranded) {
         peer_handshake_want(p, HS_DATA, now); /* its messages also go where no path is known */
     } else if (p->started && keyring_wants_rekey(&p->keys, now) && conn_is_active(p->conn)) {
         peer_handshake_want(p, HS_REKEY, now);
     }
     set_state(p, state_of(p, now));
+    node_nat_lively(p, now);
 }
 
 /* How long the streams have waited for a word of the peer. */
@@ -249,10 +259,10 @@ void peer_tick(struct peer *p, uint64_t now)
     if (p->started) {
         conn_tick(p->conn, now);
     }
-    bool waiting = conn_stream_count(p->conn) > 0;
+    bool waiting = conn_stream_wanted(p->conn) > 0;
     if (p->started && waiting && time_since(silence_begin(p), now) > p->node->resume_timeout_ns) {
         LOG_AT(p->node->log, LOG_WARN, "peer", "given_up", "peer=%s", p->name);
-        (void)peer_drop_session(p, CAUSE_PEER_LOST, true, now);
+        (void)peer_drop_session(p, CAUSE_PEER_LOST, true);
     } else if (waiting && p->sent_ns != 0 && time_since(p->sent_ns, now) >= NODE_RESTART_NS) {
         peer_handshake_want(p, HS_DATA, now);
     }
@@ -262,12 +272,15 @@ void peer_tick(struct peer *p, uint64_t now)
 /* The next moment at which pulse or state change by themselves. */
 static uint64_t next_change(const struct peer *p, uint64_t now)
 {
+    if (!p->started) {
+        return TIME_NEVER;
+    }
     const uint64_t moments[] = {
-        p->handshake_ns == 0 ? TIME_NEVER : p->handshake_ns + NODE_FRESH_NS,
-        conn_stream_count(p->conn) == 0 ? TIME_NEVER : p->active_ns + NODE_BUSY_NS,
+        p->handshake_ns == 0 ? TIME_NEVER : fresh_since(p) + NODE_FRESH_NS,
+        conn_stream_wanted(p->conn) == 0 ? TIME_NEVER : p->active_ns + NODE_BUSY_NS,
         p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_RESTART_NS,
         p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_LOST_NS,
-        conn_stream_count(p->conn) == 0
+        conn_stream_wanted(p->conn) == 0
             ? TIME_NEVER
             : time_add(silence_begin(p), p->node->resume_timeout_ns + 1),
     };
@@ -285,6 +298,7 @@ uint64_t peer_next_ns(const struct peer *p, uint64_t now)
     if (p->started && (keyring_sender(&p->keys, now) != NULL)) {
         next = time_min(next, conn_next_ns(p->conn));
         next = time_min(next, pathset_next_ns(&p->paths, now));
+        next = time_min(next, peer_candidates_next_ns(p));
     }
     return next;
 }

@@ -71,7 +71,7 @@ static size_t collect_ways(struct peer *p, struct where *ways)
     }
     for (uint8_t id = 1; id < PACKET_PATHS_MAX; id++) {
         const struct path *path = pathset_get(&p->paths, id);
-        if (path && path->proven && path->where.kind == WHERE_DIRECT) {
+        if (path && path->worked && path->where.kind == WHERE_DIRECT) {
             add_way(ways, &count, &path->where);
         }
     }
@@ -157,7 +157,7 @@ void peer_handshake_want(struct peer *p, enum hs_reason reason, uint64_t now)
 /* Is it still worth trying? */
 static bool worthwhile(const struct peer *p, uint64_t now)
 {
-    if (conn_stream_count(p->conn) > 0) {
+    if (conn_stream_wanted(p->conn) > 0) {
         return true;
     }
     switch (p->hs_reason) {

@@ -86,6 +86,15 @@ static void on_challenge(struct peer *p, const struct where *from, const struct 
     peer_send_probe(p, from, &w, now);
 }
 
+/* An answer to a challenge of ours proves the way; it is a STUN answer too (RFC 8489). */
+static void on_response(struct peer *p, const struct frame *f, uint64_t now)
+{
+    if (pathset_response(&p->paths, f->u.path.token, now) ||
+        peer_on_punched(p, f->u.path.token, now)) {
+        node_nat_observed(p->node, &f->u.path.seen, now);
+    }
+}
+
 void peer_on_probe(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
                    uint64_t now)
 {
@@ -99,7 +108,7 @@ void peer_on_probe(struct peer *p, const struct where *from, const uint8_t *data
         if (f.type == FRAME_PATH_CHALLENGE) {
             on_challenge(p, from, &f, now);
         } else if (f.type == FRAME_PATH_RESPONSE) {
-            (void)pathset_response(&p->paths, f.u.path.token, now);
+            on_response(p, &f, now);
         } else if (f.type != FRAME_PADDING) {
             p->node->counters.packets_protocol++;
             return;

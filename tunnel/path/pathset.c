@@ -121,6 +121,18 @@ void pathset_set_usable(struct pathset *s, struct path *p, bool usable, uint64_t
     p->usable = usable;
 }
 
+void pathset_forget_proofs(struct pathset *s)
+{
+    for (struct path *p = first(s); p < end(s); p++) {
+        if (p->id != 0 && p->where.kind == WHERE_DIRECT) {
+            p->proven = p->doubted = false;
+            p->proven_ns = p->doubted_ns = 0;
+            p->sent_ns = TIME_NEVER;
+            probe_now(p, 0); /* due at once */
+        }
+    }
+}
+
 void pathset_probe_all(struct pathset *s, uint64_t now)
 {
     for (struct path *p = first(s); p < end(s); p++) {
@@ -185,7 +197,7 @@ void pathset_heard(struct pathset *s, struct path *p, uint64_t now)
 
 static void prove(struct pathset *s, struct path *p, uint64_t now)
 {
-    p->proven = true;
+    p->proven = p->worked = true;
     p->doubted = false;
     p->proven_ns = now;
     p->trusted_ns = now + trust_time(s);
@@ -289,7 +301,8 @@ static uint64_t next_interval(const struct pathset *s, struct path *p)
         return p->id == s->best ? calm_interval(s) : PATHSET_KEEPALIVE_NS;
     }
     uint64_t interval = p->interval_ns;
-    p->interval_ns = time_min(2 * interval, PATHSET_PROBE_LAST_NS);
+    bool urgent = s->pulse == PATHSET_BUSY || p->id == s->best;
+    p->interval_ns = time_min(2 * interval, urgent ? PATHSET_PROBE_LAST_NS : PATHSET_KEEPALIVE_NS);
     return interval;
 }
 

@@ -26,15 +26,13 @@
 #include "wire/frame.h"
 #include "wire/packet.h"
 
-#define PATHSET_TRUST_NS (6500 * NS_PER_MS)  /* a direct path is used alone this long */
-#define PATHSET_HEARTBEAT_NS (3 * NS_PER_S)  /* challenge to a path in use, while data moves */
-#define PATHSET_KEEPALIVE_NS (20 * NS_PER_S) /* the same while streams are open but silent */
-#define PATHSET_PROBE_FIRST_NS                                                                     \
-    (100 * NS_PER_MS)                        /* a path without proof: doubling from here ...       \
-                                              */
-#define PATHSET_PROBE_LAST_NS (5 * NS_PER_S) /* ... to here */
-#define PATHSET_FORGET_NS (45 * NS_PER_S)    /* a learned address never heard of again */
-#define PATHSET_HOLD_NS (1 * NS_PER_S)       /* a doubted path stays unused at least so long */
+#define PATHSET_TRUST_NS (6500 * NS_PER_MS)      /* a direct path is used alone this long */
+#define PATHSET_HEARTBEAT_NS (3 * NS_PER_S)      /* challenge to a path in use, while data moves */
+#define PATHSET_KEEPALIVE_NS (20 * NS_PER_S)     /* the same while streams are open but silent */
+#define PATHSET_PROBE_FIRST_NS (100 * NS_PER_MS) /* a path without proof: doubling from here */
+#define PATHSET_PROBE_LAST_NS (5 * NS_PER_S)     /* ... to here; to KEEPALIVE in quiet times */
+#define PATHSET_FORGET_NS (45 * NS_PER_S)        /* a learned address never heard of again */
+#define PATHSET_HOLD_NS (1 * NS_PER_S)           /* a doubted path stays unused at least so long */
 
 /* How much life there is in the session: it sets how often paths are challenged. */
 enum pathset_pulse {
@@ -45,6 +43,7 @@ enum pathset_pulse {
 
 struct path {
     uint8_t id;      /* 0 = the slot is free */
+    bool worked;     /* proved itself once, be it in a former session */
     bool proven;     /* at least once */
     bool doubted;    /* suspected by the transport since its last proof */
     bool usable;     /* relay: its relay is connected and knows the peer */
@@ -79,6 +78,8 @@ struct path *pathset_get(struct pathset *s, uint8_t id);
 /* Relay paths: whether the relay is connected and the peer there, as far as is known. */
 void pathset_set_usable(struct pathset *s, struct path *p, bool usable, uint64_t now);
 void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now);
+/* The peer has begun a new life: where it was reached before proves nothing. */
+void pathset_forget_proofs(struct pathset *s);
 /* Challenges every path at once. */
 void pathset_probe_all(struct pathset *s, uint64_t now);
 

@@ -187,6 +187,11 @@ size_t conn_stream_count(const struct conn *c)
     return c->streams.count;
 }
 
+size_t conn_stream_wanted(const struct conn *c)
+{
+    return c->streams.count - c->over_count;
+}
+
 void conn_stats(const struct conn *c, struct conn_stats *out)
 {
     *out = c->stats;
@@ -195,7 +200,9 @@ void conn_stats(const struct conn *c, struct conn_stats *out)
 void conn_send_candidates(struct conn *c, const struct frame_candidate *list, size_t count)
 {
     CHECK(count <= FRAME_CANDIDATES_MAX);
-    memcpy(c->candidates.list, list, count * sizeof(*list));
+    if (count > 0) {
+        memcpy(c->candidates.list, list, count * sizeof(*list));
+    }
     c->candidates.count = count;
     c->candidates.version++;
     c->candidates.pending = true;

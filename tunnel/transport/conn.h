@@ -120,6 +120,8 @@ uint64_t conn_next_ns(const struct conn *c);
 /* True while streams are open or something waits to be sent or acknowledged. */
 bool conn_is_active(const struct conn *c);
 size_t conn_stream_count(const struct conn *c);
+/* The same without those that were aborted here and only wait for the peer to hear of it. */
+size_t conn_stream_wanted(const struct conn *c);
 
 /* --- streams --- */
 

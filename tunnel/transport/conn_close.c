@@ -27,6 +27,7 @@ void conn_drop_stream(struct conn *c, struct stream *s)
 {
     struct conn_ids *ids = s->local ? &c->ours : &c->theirs;
     conn_unlink(c, s);
+    c->over_count -= s->over_told;
     table_remove(&c->streams, s->id);
     ids->open--;
     ids->gone++;
@@ -38,6 +39,7 @@ void conn_forget_stream(struct conn *c, struct stream *s)
 {
     struct conn_ids *ids = s->local ? &c->ours : &c->theirs;
     conn_unlink(c, s);
+    c->over_count -= s->over_told;
     table_remove(&c->streams, s->id);
     ids->open--;
     c->stats.streams_opened--;
@@ -67,6 +69,7 @@ void conn_check_over(struct conn *c, struct stream *s)
 void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause)
 {
     conn_lower(c, s, STREAM_EVENT_READABLE | STREAM_EVENT_WRITABLE);
+    c->over_count += !s->over_told;
     s->over_told = true;
     if (!s->local && !s->hello_acked) {
         s->control &= (uint8_t)~STREAM_CONTROL_HELLO; /* an accept means nothing any more */

@@ -61,6 +61,7 @@ struct conn {
     bool credit_pending;  /* MAX_DATA */
     bool streams_pending; /* MAX_STREAMS */
     bool starved;         /* a writer got no room for want of memory */
+    size_t over_count;    /* streams with over_told */
 
     struct {
         size_t count;

@@ -33,6 +33,7 @@ struct world {
     struct adit_relay *relay;
     struct end a, b;
     bool late;
+    bool punch;
     int stopping;
 };
 
@@ -169,6 +170,7 @@ static void start_end(struct end *e, const struct end *peer, const char *endpoin
     struct adit_config config = {.name = "node",
                                  .listen = addr_ipv4(127, 0, 0, 1, 0),
                                  .offload = offload,
+                                 .punch = e->world->punch,
                                  .resume_timeout_ns = 3600 * NS_PER_S,
                                  .relays = &relays,
                                  .relay_count = e->world->relay ? 1 : 0,
@@ -319,6 +321,21 @@ static void relay_first_then_direct(void **state)
     end_world(&w);
 }
 
+/* Neither side is told where the other is: each tells the other its candidates, over the relay. */
+static void relay_first_then_punched(void **state)
+{
+    (void)state;
+    struct world w;
+    init_world(&w);
+    start_relay(&w);
+    w.punch = true;
+    start_end(&w.b, &w.a, NULL, true);
+    start_end(&w.a, &w.b, NULL, true);
+    transfer(&w, 100, 100);
+    UNTIL(&w, path_of(&w.a) == ADIT_PATH_DIRECT && path_of(&w.b) == ADIT_PATH_DIRECT);
+    end_world(&w);
+}
+
 static void a_peer_that_stops_resets_streams(void **state)
 {
     (void)state;
@@ -342,6 +359,7 @@ int main(void)
         cmocka_unit_test(direct_without_offload),
         cmocka_unit_test(over_the_relay),
         cmocka_unit_test(relay_first_then_direct),
+        cmocka_unit_test(relay_first_then_punched),
         cmocka_unit_test(a_peer_that_stops_resets_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -304,6 +304,24 @@ static void probes_back_off_while_there_is_no_answer(void **state)
     assert_int_equal(interval, PATHSET_PROBE_LAST_NS);
 }
 
+static void probes_of_a_dead_path_are_rarer_in_quiet_times(void **state)
+{
+    (void)state;
+    BENCH(b, PATHSET_QUIET);
+    struct path *p = add_direct(&b, 1);
+    (void)add_relay(&b, 0);
+    (void)choose(&b);
+    unsigned count = 0;
+    uint64_t end = b.now + 600 * NS_PER_S;
+    while (b.now < end) {
+        count += challenges(&b, p);
+        b.now = pathset_next_ns(&b.set, b.now);
+    }
+    assert_true(count < 10 + 600 * NS_PER_S / PATHSET_KEEPALIVE_NS);
+    pathset_set_pulse(&b.set, PATHSET_BUSY, b.now);
+    assert_int_equal(challenges(&b, p), 1);
+}
+
 static void a_far_path_keeps_its_trust(void **state)
 {
     (void)state;
@@ -483,6 +501,7 @@ int main(void)
         cmocka_unit_test(a_path_not_measured_yet_is_not_the_fastest),
         cmocka_unit_test(a_relay_is_used_only_while_it_is_usable),
         cmocka_unit_test(probes_back_off_while_there_is_no_answer),
+        cmocka_unit_test(probes_of_a_dead_path_are_rarer_in_quiet_times),
         cmocka_unit_test(a_far_path_keeps_its_trust),
         cmocka_unit_test(a_lost_heartbeat_does_not_end_trust),
         cmocka_unit_test(a_quiet_session_stays_on_its_path),

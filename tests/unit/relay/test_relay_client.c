@@ -1,4 +1,4 @@
-#include "unit/relay/relay_world.h"
+#include "support/relay_world.h"
 
 #include <base/mem.h>
 

@@ -1,56 +1,6 @@
-/* A relay and its clients in memory: bytes move in steps of a chosen size, time by hand. */
-#ifndef TESTS_UNIT_RELAY_RELAY_WORLD_H
-#define TESTS_UNIT_RELAY_RELAY_WORLD_H
+#include "support/relay_world.h"
 
-#include "relay/relay_client.h"
-#include "relay/relay_server.h"
-#include "wire/derp.h"
-
-#include <base/clock.h>
-#include <base/err.h>
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-#include <sodium.h>
-
-enum { WORLD_CLIENTS = 12, WORLD_DATA = 2048 };
-
-/* One end of a connection at the server and, unless the test speaks by hand, a client core. */
-struct world_client {
-    struct relay_client *core;
-    uint8_t secret[32];
-    uint8_t key[32];
-    uint64_t id; /* 0 = not connected */
-    bool paused;
-    bool deaf; /* takes nothing from the server */
-    unsigned ups, downs, packets, gones, healths, restarts, pauses;
-    int down_err;
-    char down_text[128];
-    uint8_t last_from[32];
-    uint8_t last_data[WORLD_DATA];
-    size_t last_len;
-    uint8_t gone_key[32];
-    uint8_t gone_reason;
-    bool closed;
-    enum relay_close reason;
-};
-
-struct world {
-    struct pcg pcg;
-    struct rng rng;
-    uint64_t now;
-    size_t step; /* bytes moved at once */
-    struct relay_server *server;
-    struct world_client clients[WORLD_CLIENTS];
-    size_t count;
-};
-
-static inline void world_open(struct world *w, struct relay_server_config *config)
+void world_open(struct world *w, struct relay_server_config *config)
 {
     *w = (struct world){.now = 1000 * NS_PER_S, .step = 65536};
     w->rng = pcg_rng(&w->pcg, 7);
@@ -60,7 +10,7 @@ static inline void world_open(struct world *w, struct relay_server_config *confi
     assert_non_null(w->server);
 }
 
-static inline void world_close(struct world *w)
+void world_close(struct world *w)
 {
     for (size_t i = 0; i < w->count; i++) {
         relay_client_free(w->clients[i].core);
@@ -68,14 +18,13 @@ static inline void world_close(struct world *w)
     relay_server_free(w->server);
 }
 
-static inline void world_key(struct world_client *c, uint8_t n)
+void world_key(struct world_client *c, uint8_t n)
 {
     memset(c->secret, n, sizeof(c->secret));
     crypto_scalarmult_base(c->key, c->secret);
 }
 
-/* Adds a client core with the n-th key. */
-static inline struct world_client *world_add(struct world *w, uint8_t n)
+struct world_client *world_add(struct world *w, uint8_t n)
 {
     assert_true(w->count < WORLD_CLIENTS);
     struct world_client *c = &w->clients[w->count++];
@@ -89,8 +38,7 @@ static inline struct world_client *world_add(struct world *w, uint8_t n)
     return c;
 }
 
-/* Adds a bare connection for a test that writes bytes itself. */
-static inline struct world_client *world_add_bare(struct world *w)
+struct world_client *world_add_bare(struct world *w)
 {
     assert_true(w->count < WORLD_CLIENTS);
     struct world_client *c = &w->clients[w->count++];
@@ -99,8 +47,7 @@ static inline struct world_client *world_add_bare(struct world *w)
     return c;
 }
 
-static inline void world_take(struct world *w, struct world_client *c,
-                              const struct relay_client_event *ev)
+static void world_take(struct world *w, struct world_client *c, const struct relay_client_event *ev)
 {
     struct addr from = addr_ipv4(192, 0, 2, (uint8_t)(c - w->clients), 1000);
     switch (ev->type) {
@@ -143,7 +90,7 @@ static inline void world_take(struct world *w, struct world_client *c,
     }
 }
 
-static inline bool world_client_moves(struct world *w, struct world_client *c)
+static bool world_client_moves(struct world *w, struct world_client *c)
 {
     struct relay_client_event ev;
     bool moved = false;
@@ -162,7 +109,7 @@ static inline bool world_client_moves(struct world *w, struct world_client *c)
     return moved;
 }
 
-static inline bool world_server_events(struct world *w)
+bool world_server_events(struct world *w)
 {
     struct relay_server_event ev;
     bool moved = false;
@@ -189,8 +136,7 @@ static inline bool world_server_events(struct world *w)
     return moved;
 }
 
-/* Up to `step` bytes from the server; returns how many, copied to out if that is not NULL. */
-static inline size_t world_read(struct world *w, struct world_client *c, uint8_t *out)
+size_t world_read(struct world *w, struct world_client *c, uint8_t *out)
 {
     struct relay_span span;
     size_t n = relay_server_output(w->server, c->id, &span, 1, w->now);
@@ -207,8 +153,7 @@ static inline size_t world_read(struct world *w, struct world_client *c, uint8_t
     return len;
 }
 
-/* Until nothing moves any more at this instant. */
-static inline void world_settle(struct world *w)
+void world_settle(struct world *w)
 {
     bool moved = true;
     for (unsigned rounds = 0; moved; rounds++) {
@@ -225,8 +170,7 @@ static inline void world_settle(struct world *w)
     }
 }
 
-/* Lets time pass, with every timer run when it is due. */
-static inline void world_run(struct world *w, uint64_t ns)
+void world_run(struct world *w, uint64_t ns)
 {
     uint64_t end = w->now + ns;
     world_settle(w);
@@ -249,4 +193,45 @@ static inline void world_run(struct world *w, uint64_t ns)
     }
 }
 
-#endif
+const struct relay_server_stats *world_stats(const struct world *w)
+{
+    return relay_server_stats(w->server);
+}
+
+void world_send_signalling(struct world_client *c, const uint8_t to[32])
+{
+    const uint8_t data[62] = {0x54, 0x53, 0xf0, 0x9f, 0x92, 0xac};
+    assert_int_equal(relay_client_send(c->core, to, data, sizeof(data)), 0);
+}
+
+const char *world_read_all(struct world *w, struct world_client *c)
+{
+    static char text[65536 + 1];
+    size_t len = 0;
+    size_t n;
+    world_server_events(w);
+    while (c->id && (n = world_read(w, c, (uint8_t *)text + len)) > 0) {
+        len += n;
+        assert_true(len < 60000);
+    }
+    text[len] = '\0';
+    world_server_events(w);
+    return text;
+}
+
+const uint8_t *world_fast_start(struct world *w, struct world_client *c, uint8_t n)
+{
+    uint8_t out[512] = "GET /derp HTTP/1.1\r\n" WORLD_HOST
+                       "Connection: Upgrade\r\nDerp-Fast-Start: 1\r\nUpgrade: DERP\r\n\r\n";
+    size_t len = strlen((char *)out);
+    uint8_t server[32];
+    const uint8_t nonce[24] = {3};
+    world_key(c, n);
+    relay_server_public_key(w->server, server);
+    int sealed = derp_seal_client_info(out + len, nonce, c->key, c->secret, server);
+    assert_true(sealed > 0);
+    relay_server_input(w->server, c->id, out, len + (size_t)sealed, w->now);
+    const uint8_t *answer = (const uint8_t *)world_read_all(w, c);
+    assert_int_equal(answer[0], DERP_SERVER_KEY);
+    return answer + DERP_SERVER_KEY_LEN;
+}

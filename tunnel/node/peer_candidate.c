@@ -1,0 +1,95 @@
+/* Hole punching: our candidates to the peer, and challenges to all of the peer's at once.
+ *
+ * Both sides do the same as soon as the session stands, so that each side's NAT and firewall expect
+ * the other (RFC 8445 calls it connectivity checks). A candidate that answers becomes a path.
+ */
+#include "node/node_internal.h"
+
+enum { CHALLENGE_MAX = 32 };
+
+/* Tells the peer our list, again whenever it has changed. */
+static void tell(struct peer *p)
+{
+    const struct cand_own *own = &p->node->own;
+    if (!p->node->punch || !p->started || p->told_version == own->version + 1) {
+        return;
+    }
+    struct frame_candidate list[CAND_MAX];
+    size_t count = cand_own_list(own, list);
+    conn_send_candidates(p->conn, list, count);
+    p->told_version = own->version + 1;
+}
+
+static void send_challenge(struct peer *p, const struct addr *to,
+                           const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now)
+{
+    uint8_t buf[CHALLENGE_MAX];
+    struct writer w = writer_of(buf, sizeof(buf));
+    struct where where = where_direct(to);
+    frame_write_challenge(&w, token);
+    peer_send_probe(p, &where, &w, now);
+}
+
+/* Punching goes on while data could move and no direct path is trusted. */
+static bool is_wanted(const struct peer *p, uint64_t now)
+{
+    const struct path *best = &p->paths.paths[p->paths.best];
+    bool direct = p->paths.best != 0 && best->where.kind == WHERE_DIRECT;
+    return p->started && p->paths.pulse == PATHSET_BUSY && keyring_sender(&p->keys, now) != NULL &&
+           !(direct && pathset_is_trusted(best, now));
+}
+
+void peer_candidates_settle(struct peer *p, uint64_t now)
+{
+    tell(p);
+    bool wanted = is_wanted(p, now);
+    if (wanted && !p->punching) {
+        cand_peer_restart(&p->candidates, now);
+    }
+    p->punching = wanted;
+    struct addr to;
+    uint8_t token[FRAME_CHALLENGE_LEN];
+    while (wanted && cand_peer_output(&p->candidates, &to, token, now)) {
+        send_challenge(p, &to, token, now);
+    }
+}
+
+void peer_on_candidates(struct peer *p, const struct frame_candidate *list, size_t count,
+                        uint64_t now)
+{
+    if (!p->node->punch) {
+        return;
+    }
+    LOG_AT(p->node->log, LOG_DEBUG, "peer", "candidates", "peer=%s count=%zu", p->name, count);
+    cand_peer_take(&p->candidates, list, count, &p->node->own, now);
+    p->punching = is_wanted(p, now);
+    node_wake(p);
+}
+
+bool peer_on_punched(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now)
+{
+    const struct cand_remote *c = cand_peer_response(&p->candidates, token, now);
+    if (!c) {
+        return false;
+    }
+    struct where where = where_direct(&c->addr);
+    struct path *path = peer_path(p, &where, false, now);
+    if (path) {
+        path->rtt_ns = path->rtt_ns != 0 ? path->rtt_ns : c->rtt_ns;
+        pathset_heard(&p->paths, path, now);
+        pathset_acked(&p->paths, path, now);
+    }
+    return true;
+}
+
+void peer_candidates_forget(struct peer *p)
+{
+    cand_peer_init(&p->candidates, p->node->rng);
+    p->told_version = 0;
+    p->punching = false;
+}
+
+uint64_t peer_candidates_next_ns(const struct peer *p)
+{
+    return p->punching ? cand_peer_next_ns(&p->candidates) : TIME_NEVER;
+}
