@@ -91,6 +91,13 @@ void conn_path_open(struct conn *c, uint8_t path, size_t mtu, uint64_t now)
     path_open(&c->paths[path], mtu, now);
 }
 
+void conn_path_search_mtu(struct conn *c, uint8_t path, size_t most, uint64_t now)
+{
+    CHECK(path > 0 && path < PACKET_PATHS_MAX && c->paths[path].open && most <= PACKET_MTU_MAX);
+    c->now = now;
+    pmtud_search(&c->paths[path].pmtud, most, now);
+}
+
 void conn_path_close(struct conn *c, uint8_t path, uint64_t now)
 {
     CHECK(path > 0 && path < PACKET_PATHS_MAX);

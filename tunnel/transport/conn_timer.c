@@ -34,6 +34,9 @@ static void on_pto(struct conn *c, uint8_t path, uint64_t now)
     if (p->loss.pto_count >= PATH_SUSPECT_PTOS && !p->suspect &&
         time_since(p->silent_ns, now) >= PATH_SUSPECT_NS) {
         p->suspect = true;
+        if (pmtud_on_doubt(&p->pmtud, p->sent.next, now)) {
+            path_update_mtu(p);
+        }
         c->suspects |= UINT32_C(1) << path;
         LOG_AT(c->log, LOG_DEBUG, "conn", "path_suspect", "path=%u timeouts=%u", path,
                p->loss.pto_count);

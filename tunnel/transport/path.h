@@ -5,6 +5,7 @@
 #include "transport/cc.h"
 #include "transport/loss.h"
 #include "transport/pacer.h"
+#include "transport/pmtud.h"
 #include "transport/rtt.h"
 #include "transport/sentmap.h"
 
@@ -17,7 +18,8 @@ struct path {
     bool open;
     bool blocked; /* the caller cannot take a packet for it now */
     bool suspect; /* said so since the last acknowledgement */
-    size_t mtu;
+    size_t mtu;   /* pmtud.size */
+    struct pmtud pmtud;
     struct rtt rtt;
     struct cc cc;
     struct pacer pacer;
@@ -41,6 +43,9 @@ void path_deinit(struct path *p);
 /* A fresh start; packet numbers go on. */
 void path_open(struct path *p, size_t mtu, uint64_t now);
 void path_close(struct path *p);
+
+/* The path MTU search came to another size. */
+void path_update_mtu(struct path *p);
 
 /* Window and pace let a full packet leave now. */
 bool path_has_room(const struct path *p);
