@@ -133,7 +133,7 @@ struct peer {
 
     /* candidates */
     struct cand_peer candidates; /* the peer's */
-    uint32_t told_version; /* of our list, + 1; 0 = the peer knows none */
+    uint32_t told_version;       /* of our list, + 1; 0 = the peer knows none */
     bool punching;
     bool lively; /* counted in node->lively */
 
