@@ -23,7 +23,7 @@ rounds=3 bulk_s=1.5 short_s=1 wan_s=4 idle=1000 parts="lan wan" only="" json=""
 wan_rates="20 100 500" wan_losses="0 0.1 1 5" wan_names="plain_microsocks ssh_aes128gcm adit"
 while [ $# -gt 0 ]; do
     case $1 in
-    --quick) rounds=1 bulk_s=0.6 short_s=0.4 wan_s=1.5 wan_rates="100" wan_losses="0 1" ;;
+    --quick) rounds=1 bulk_s=0.6 short_s=0.4 wan_s=1.6 wan_rates="100" wan_losses="0 1" ;;
     --rounds) rounds=$2 && shift ;;
     --only) only=${2//,/ } && shift ;;
     --lan) parts=lan ;;
