@@ -80,7 +80,10 @@ bool pmtud_on_acked(struct pmtud *m, uint64_t number, size_t bytes, uint64_t now
     if (number < m->from || bytes <= m->base) {
         return false;
     }
-    m->bad = 0;
+    if (number >= m->proof) {
+        m->proof = number + 1;
+        m->bad = 0;
+    }
     if (bytes <= m->size) {
         return false;
     }
@@ -127,7 +130,7 @@ static bool fall_back(struct pmtud *m, uint64_t next, uint64_t now)
 
 bool pmtud_on_lost(struct pmtud *m, uint64_t number, size_t bytes, uint64_t next, uint64_t now)
 {
-    if (number < m->from || bytes <= m->base) {
+    if (number < m->from || number < m->proof || bytes <= m->base) {
         return false;
     }
     return ++m->bad >= PMTUD_LOST_MAX && fall_back(m, next, now);

@@ -6,7 +6,7 @@
  * through a table of sizes that networks have.
  *
  *   SEARCHING --all sizes known--> COMPLETE --PMTUD_RAISE_NS--> SEARCHING with the larger ones
- *   any --PMTUD_LOST_MAX full-size packets lost and none acknowledged (4.4, black hole),
+ *   any --PMTUD_LOST_MAX full-size packets lost and no newer one acknowledged (4.4, black hole),
  *         or the caller's doubt--> BASE, searching again after a pause that doubles if that recurs
  *
  * Probes leave only where the caller sends data anyway; this knows times to wait, but has no timer.
@@ -39,7 +39,8 @@ struct pmtud {
     bool flying;       /* a probe is out */
     uint64_t probe;    /* its number */
     uint64_t from;     /* packets below were sent before the last fall back: they prove nothing */
-    unsigned bad;      /* full-size packets lost since one was last acknowledged */
+    uint64_t proof;    /* one past the newest packet over the base that was acknowledged */
+    unsigned bad;      /* newer ones that were lost */
     uint64_t quiet_ns; /* no probe before this; TIME_NEVER = no search on this path */
     uint64_t pause_ns;
     uint64_t fell_ns; /* when it last fell back; 0 = never */

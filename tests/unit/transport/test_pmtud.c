@@ -161,6 +161,20 @@ static void scattered_losses_are_no_black_hole(void **state)
     assert_int_equal(m.size, ETHERNET);
 }
 
+/* The acknowledgement that tells of the losses says that what was sent behind them arrived. */
+static void a_burst_of_losses_is_no_black_hole(void **state)
+{
+    (void)state;
+    struct pmtud m;
+    start(&m, MOST);
+    (void)search(&m, ETHERNET, S(1));
+    assert_false(pmtud_on_acked(&m, next_number + 1000, ETHERNET, S(2)));
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_false(pmtud_on_lost(&m, next_number + i, ETHERNET, 2000, S(2)));
+    }
+    assert_int_equal(m.size, ETHERNET);
+}
+
 static void pauses_longer_when_it_falls_again_and_again(void **state)
 {
     (void)state;
@@ -194,6 +208,7 @@ int main(void)
         cmocka_unit_test(tries_larger_ones_again_after_a_while),
         cmocka_unit_test(falls_back_in_a_black_hole),
         cmocka_unit_test(scattered_losses_are_no_black_hole),
+        cmocka_unit_test(a_burst_of_losses_is_no_black_hole),
         cmocka_unit_test(pauses_longer_when_it_falls_again_and_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
