@@ -130,6 +130,7 @@ static void on_greeting(struct socks5 *s)
     uint8_t choice[] = {VERSION, method};
     queue(s, choice, sizeof(choice));
     if (method == METHOD_NONE_ACCEPTABLE) {
+        s->no_password = s->password_needed;
         fail(s, "no authentication method in common");
     } else {
         set_state(s, method == METHOD_PASSWORD ? SOCKS5_PASSWORD : SOCKS5_READING);

@@ -64,6 +64,7 @@ struct socks5_login {
 struct socks5 {
     enum socks5_state state;
     bool password_needed;
+    bool no_password; /* failed because the client had none to offer */
     uint16_t in_len;
     uint8_t out_len;
     uint8_t in[SOCKS5_IN_MAX];

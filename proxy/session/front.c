@@ -139,7 +139,8 @@ static void look_at_socks5(struct front *f, uint64_t now)
         begin_connecting(f, now);
         break;
     case SOCKS5_FAILED:
-        fault(f, FRONT_FAULT_REQUEST, socks5_why(&f->as.socks5), now);
+        fault(f, f->as.socks5.no_password ? FRONT_FAULT_LOGIN : FRONT_FAULT_REQUEST,
+              socks5_why(&f->as.socks5), now);
         break;
     case SOCKS5_GREETING:
     case SOCKS5_PASSWORD:
