@@ -23,7 +23,7 @@ struct collection {
     struct control_relay *relays;
     struct texts *texts; /* one for each peer, then for each relay, then for the node */
     const char **front;
-    char (*front_texts)[ADDR_TEXT_MAX];
+    char (*front_texts)[CONFIG_SOCKET_PATH_MAX + 1];
     struct control_counter counters[COUNTERS_MAX];
 };
 
@@ -187,11 +187,12 @@ static void collect_node(struct collection *c, const struct app *app, struct tex
     s->listen = addr_format(&local, t->address);
     s->uptime_s = time_since(app->started_ns, uv_now(app->ctx.loop) * NS_PER_MS) / NS_PER_S;
     for (size_t i = 0; i < app->listener_count; i++) {
-        struct addr front = listener_address(app->listeners[i]);
-        c->front[i] = addr_format(&front, c->front_texts[i]);
+        if (!listener_forwards(app->listeners[i])) {
+            c->front[i] = listener_text(app->listeners[i], c->front_texts[i]);
+            s->front_count = i + 1;
+        }
     }
     s->front = c->front;
-    s->front_count = app->listener_count;
 }
 
 static void collect(struct collection *c, const struct app *app, size_t peers, size_t relays)

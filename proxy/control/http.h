@@ -1,6 +1,6 @@
 /* HTTP/1.1 as the control socket needs it: one message in, one out, then close (RFC 9112).
  *
- * The only file of this side that knows the HTTP parser library.
+ * Knows the HTTP parser library, as does proto/httpmsg.h.
  */
 #ifndef CONTROL_HTTP_H
 #define CONTROL_HTTP_H
