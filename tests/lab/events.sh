@@ -10,7 +10,7 @@
 #   tests/lab/events.sh EVENT      one
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-events=(flush renumber swap block lifetime relay_gone relay_restart idle)
+events=(lifetime idle flush renumber swap block relay_gone relay_restart) # the longest first
 
 # --- the transfer --------------------------------------------------------------------------------
 
