@@ -126,7 +126,9 @@ static void send_output(struct adit *a, uint64_t now)
 static void on_timer(uv_timer_t *timer)
 {
     struct adit *a = timer->data;
-    node_tick(a->node, sys_now_ns());
+    uint64_t now = sys_now_ns();
+    udp_uv_catch_up(a->udp, now);
+    node_tick(a->node, now);
     a->work = true;
 }
 

@@ -155,6 +155,14 @@ int udp_uv_send(struct udp_uv *u, const struct addr *to, const uint8_t *data, si
     return rc;
 }
 
+void udp_uv_catch_up(struct udp_uv *u, uint64_t now)
+{
+    CHECK(!u->closing);
+    if (!u->failed) {
+        receive_round(u, now);
+    }
+}
+
 int udp_uv_local(const struct udp_uv *u, struct addr *out)
 {
     return udp_local(&u->socket, out);
