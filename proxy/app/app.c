@@ -103,7 +103,7 @@ int app_start(uv_loop_t *loop, const struct config *config, const struct app_sec
         return err;
     }
     if (config->node.control) {
-        err = control_server_start(app, &app->ctx, config->node.control, &app->control);
+        err = control_server_start(app, &app->clients, config->node.control, &app->control);
     }
     if (err == 0) {
         err = start_listeners(app);

@@ -10,7 +10,7 @@
 
 enum {
     CONTROL_HEAD_MAX = 8192, /* bytes of a request */
-    CONTROL_PATH_MAX = 127,
+    CONTROL_PATH_MAX = 511,  /* a unix socket and a target */
     CONTROL_ANSWER_HEAD_MAX = 256,
 };
 

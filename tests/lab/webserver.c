@@ -4,7 +4,7 @@
  *
  * Prints the port it listens on (PORT 0: one that is free) and serves one connection per process.
  *
- *   GET /NAME        the file NAME of DIRECTORY
+ *   GET /NAME        the file NAME of DIRECTORY or below; a query is not looked at
  *   GET /-/sent      how many body bytes of files all its sockets have taken so far
  *   GET /-/echo      switches protocols as for WebSocket, then sends back every byte
  *   PUT, POST /ANY   reads the body; answers "BYTES SHA256", so that the sender can compare
@@ -161,7 +161,7 @@ static void echo(int fd, const struct request *req)
     }
 }
 
-static void serve_get(int fd, const struct request *req, int directory)
+static void serve_get(int fd, struct request *req, int directory)
 {
     if (strcmp(req->path, "/-/sent") == 0) {
         char text[32];
@@ -174,7 +174,8 @@ static void serve_get(int fd, const struct request *req, int directory)
         return;
     }
     int file = -1;
-    if (req->path[0] == '/' && !strchr(req->path + 1, '/')) {
+    req->path[strcspn(req->path, "?")] = '\0';
+    if (req->path[0] == '/' && req->path[1] != '/' && !strstr(req->path, "..")) {
         file = openat(directory, req->path + 1, O_RDONLY);
     }
     if (file < 0) {

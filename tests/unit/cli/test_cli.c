@@ -311,6 +311,46 @@ static void demo_fetches_its_page_and_leaves_nothing(void **state)
     assert_string_equal(err, "");
 }
 
+static void environment_leads_to_the_front(void **state)
+{
+    (void)state;
+    write_file("env.ini", "[front]\nlisten = /x/y, 0.0.0.0:1081\nusers = who\n", 0600);
+    assert_int_equal(adit("adit env -c @/env.ini"), EX_OK);
+    assert_non_null(strstr(out, "\nexport ALL_PROXY=socks5h://127.0.0.1:1081\n"));
+    assert_non_null(strstr(out, "\nexport no_proxy=localhost,127.0.0.1,::1\n"));
+    write_file("env.ini", "[front]\nlisten = none\n", 0600);
+    assert_int_equal(adit("adit env -c @/env.ini"), EX_CONFIG);
+    assert_non_null(strstr(err, "no fixed IP:PORT"));
+}
+
+static void connect_and_forward_want_a_node_and_a_target(void **state)
+{
+    (void)state;
+    assert_int_equal(adit("adit connect --socket @/nobody home.peer 22"), EX_UNAVAILABLE);
+    assert_non_null(strstr(err, "no node is running"));
+    assert_int_equal(adit("adit connect --socket @/nobody home.peer 99999"), EX_USAGE);
+    assert_int_equal(adit("adit connect --socket @/nobody home.peer"), EX_USAGE);
+    assert_int_equal(adit("adit forward --socket @/nobody 8080 home:80"), EX_UNAVAILABLE);
+    assert_int_equal(adit("adit forward --socket @/nobody 8080 home?:80"), EX_USAGE);
+}
+
+static void users_are_checked(void **state)
+{
+    (void)state;
+    assert_int_equal(adit("adit key new @/u.key"), EX_OK);
+    write_file("u.ini", "[node]\nkey = u.key\n[front]\nlisten = 0.0.0.0:1\nusers = who\n", 0600);
+    assert_int_equal(adit("adit check -c @/u.ini"), EX_CONFIG); /* no such file */
+    write_file("who", "ann:secret-of-ann\n", 0644);
+    assert_int_equal(adit("adit check -c @/u.ini"), EX_CONFIG);
+    assert_non_null(strstr(err, "others may read these passwords"));
+    write_file("who", "ann:x\nsecret-of-ann\n", 0600);
+    assert_int_equal(adit("adit check -c @/u.ini"), EX_CONFIG);
+    assert_non_null(strstr(err, "who:2: a line is NAME:PASSWORD"));
+    assert_null(strstr(err, "secret-of-ann"));
+    write_file("who", "ann:secret-of-ann\n", 0600);
+    assert_int_equal(adit("adit check -c @/u.ini"), EX_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +368,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(status_without_a_node_says_so, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(demo_fetches_its_page_and_leaves_nothing, make_folder,
                                         remove_folder),
+        cmocka_unit_test_setup_teardown(environment_leads_to_the_front, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(connect_and_forward_want_a_node_and_a_target, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(users_are_checked, make_folder, remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
