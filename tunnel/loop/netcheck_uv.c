@@ -46,6 +46,9 @@ static void fill_report(struct adit_netcheck *c)
     for (size_t i = 0; i < r->relay_count; i++) {
         r->answered = r->answered || r->relays[i].status != 0;
     }
+    if (!r->answered && r->stun_asked + r->relay_count > 0) {
+        r->text = "nothing answers: there is no network, or what was asked is down";
+    }
 }
 
 /* --- end --- */

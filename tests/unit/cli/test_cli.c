@@ -130,7 +130,8 @@ static int remove_folder(void **state)
 static void help_lists_every_command(void **state)
 {
     (void)state;
-    static const char *const names[] = {"init", "run", "status", "check", "key", "relay", "demo"};
+    static const char *const names[] = {"init",  "run", "status", "netcheck",
+                                        "check", "key", "relay",  "demo"};
     assert_int_equal(adit("adit --help"), EX_OK);
     char all[TEXT_MAX];
     memcpy(all, out, sizeof(all));
