@@ -85,8 +85,7 @@ static bool is_reachable(const struct adit_netcheck *c, const struct addr *serve
 {
     for (size_t i = 0; i < c->host_count; i++) {
         const struct addr *host = &c->hosts[i];
-        if (host->family == server->family &&
-            addr_is_loopback(host) == addr_is_loopback(server)) {
+        if (host->family == server->family && addr_is_loopback(host) == addr_is_loopback(server)) {
             return true;
         }
     }
