@@ -380,6 +380,11 @@ bool adit_relay_stats(const struct adit *a, size_t relay, struct adit_relay_stat
     return true;
 }
 
+void adit_nat_stats(const struct adit *a, struct adit_nat_stats *out)
+{
+    node_nat_stats(a->node, out);
+}
+
 void adit_counters(const struct adit *a, struct adit_counters *out)
 {
     node_counters(a->node, out);

@@ -22,6 +22,7 @@
 #include "crypto/keyring.h"
 #include "crypto/replay.h"
 #include "path/cand.h"
+#include "path/netcheck.h"
 #include "path/pathset.h"
 #include "path/portmap.h"
 #include "path/stunclient.h"
@@ -173,6 +174,7 @@ struct node {
 
     /* how the world sees us */
     struct stunclient stun;
+    struct netcheck netcheck;
     struct cand_own own;
     struct portmap portmap;
     struct addr gateway, client; /* family ADDR_NONE: no router known */
