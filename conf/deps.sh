@@ -6,7 +6,9 @@
 DEPS_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libsodium-dev libhttp-parser-dev
     libinih-dev libcjson-dev uthash-dev)
 DEPS_DEMO=(curl)
-DEPS_TESTS=(libcmocka-dev clang clang-format valgrind nftables iproute2 curl jq procps)
+DEPS_BENCH=(microsocks dante-server openssh-client openssh-server shadowsocks-libev)
+DEPS_TESTS=(libcmocka-dev clang clang-format valgrind nftables iproute2 curl jq procps
+    openssh-server openssh-client git chromium)
 
 deps_is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

@@ -140,6 +140,7 @@ void adit_abort(struct adit *a, uint64_t stream, enum cause cause);
 long adit_find_peer(const struct adit *a, const char *name);
 bool adit_peer_stats(const struct adit *a, size_t peer, struct adit_peer_stats *out);
 bool adit_relay_stats(const struct adit *a, size_t relay, struct adit_relay_stats *out);
+void adit_nat_stats(const struct adit *a, struct adit_nat_stats *out);
 void adit_counters(const struct adit *a, struct adit_counters *out);
 
 #endif

@@ -40,21 +40,31 @@ static int start_node(struct app *app, uv_loop_t *loop, const struct app_secrets
     return err;
 }
 
+static int start_listener(struct app *app, const struct config_listen *at,
+                          const struct target *target)
+{
+    int err = listener_start(&app->clients, at, target, &app->listeners[app->listener_count]);
+    app->listener_count += err == 0;
+    return err;
+}
+
+/* The front's own, then the forwarded ports. */
 static int start_listeners(struct app *app)
 {
-    const struct config_addrs *at = &app->ctx.config->front.listen;
-    app->listeners = mem_new(at->count ? at->count : 1, sizeof(struct listener *));
+    const struct config *config = app->ctx.config;
+    const struct config_listens *front = &config->front.listen;
+    int err = 0;
+    app->listeners = mem_new(front->count + config->forwards_count + 1, sizeof(struct listener *));
     if (!app->listeners) {
         return ERR_NO_MEMORY;
     }
-    for (size_t i = 0; i < at->count; i++) {
-        int err = listener_start(&app->clients, &at->items[i], &app->listeners[i]);
-        if (err != 0) {
-            return err;
-        }
-        app->listener_count++;
+    for (size_t i = 0; err == 0 && i < front->count; i++) {
+        err = start_listener(app, &front->items[i], NULL);
     }
-    return 0;
+    for (size_t i = 0; err == 0 && i < config->forwards_count; i++) {
+        err = start_listener(app, &config->forwards[i].listen, &config->forwards[i].target);
+    }
+    return err;
 }
 
 static void init(struct app *app, uv_loop_t *loop, const struct config *config,
@@ -65,6 +75,7 @@ static void init(struct app *app, uv_loop_t *loop, const struct config *config,
     app->ctx.config = config;
     app->ctx.log = log;
     app->ctx.times = front_times_default;
+    backoff_init(&app->ctx.backoff);
     app->ctx.limits = (struct context_limits){
         .clients_max = (size_t)l->clients_max,
         .dials_max = DIALS_MAX,
@@ -85,13 +96,14 @@ int app_start(uv_loop_t *loop, const struct config *config, const struct app_sec
         return ERR_NO_MEMORY;
     }
     init(app, loop, config, log);
+    app->ctx.auth = secrets->users;
     int err = start_node(app, loop, secrets);
     if (err != 0) {
         mem_free(app);
         return err;
     }
     if (config->node.control) {
-        err = control_server_start(app, &app->ctx, config->node.control, &app->control);
+        err = control_server_start(app, &app->clients, config->node.control, &app->control);
     }
     if (err == 0) {
         err = start_listeners(app);
@@ -151,11 +163,27 @@ void app_stop(struct app *app, void (*stopped)(void *user), void *user)
 
 bool app_front_address(const struct app *app, size_t i, struct addr *out)
 {
-    if (i >= app->listener_count) {
+    if (i >= app->listener_count || listener_forwards(app->listeners[i])) {
         return false;
     }
     *out = listener_address(app->listeners[i]);
     return true;
+}
+
+const char *app_forward(struct app *app, const char *listen, const char *target,
+                        struct listener **out)
+{
+    struct config_listen at;
+    struct target to;
+    const char *why = config_parse_listen(&at, listen);
+    if (!why) {
+        why = config_parse_forward(&to, app->ctx.config, target);
+    }
+    if (why) {
+        return why;
+    }
+    int status = listener_start(&app->clients, &at, &to, out);
+    return status == 0 ? NULL : uv_strerror(status);
 }
 
 bool app_peer_stats(const struct app *app, size_t peer, struct adit_peer_stats *out)

@@ -18,11 +18,13 @@
 #include <uv.h>
 
 struct app;
+struct listener;
 
 struct app_secrets {
     uint8_t node[ADIT_KEY_LEN];
     /* One for each peer of the configuration, zeros = none; NULL: none has one. */
     const uint8_t (*psks)[ADIT_KEY_LEN];
+    const struct auth *users; /* NULL: the front asks for no password; else it outlives the node */
 };
 
 /* `config` and `log` live as long as the node; the secrets are copied. 0, or a negative error
@@ -34,6 +36,10 @@ void app_stop(struct app *app, void (*stopped)(void *user), void *user);
 
 /* Address of the i-th listener of the front, with the port it got; false past the last. */
 bool app_front_address(const struct app *app, size_t i, struct addr *out);
+/* Forwards a port (config_parse_listen, config_parse_forward) until listener_stop, which must come
+ * before app_stop. NULL, or what is wrong (static). */
+const char *app_forward(struct app *app, const char *listen, const char *target,
+                        struct listener **out);
 /* The UDP socket's address. */
 struct addr app_local(const struct app *app);
 bool app_peer_stats(const struct app *app, size_t peer, struct adit_peer_stats *out);

@@ -2,6 +2,7 @@
 
 #include <base/mem.h>
 
+#include <sodium.h>
 #include <string.h>
 
 /* --- the end -------------------------------------------------------------------------------- */
@@ -15,19 +16,29 @@ void client_forget(struct client *c)
 {
     LIST_REMOVE(c, entry);
     c->all->count--;
+    if (c->relaying) {
+        exchange_deinit(&c->exchange);
+    }
+    client_drop_kept(c);
+    front_deinit(&c->front);
     uv_close((uv_handle_t *)&c->timer, on_timer_closed);
 }
 
-static void drop(struct client *c)
+/* Whoever speaks no protocol of ours can be told a failure only by a reset. */
+void client_drop(struct client *c)
 {
     client_give_up_dialling(c, CAUSE_CANCELLED);
-    tcp_close(c->tcp);
+    if (c->front.kind == FRONT_FIXED) {
+        tcp_reset(c->tcp);
+    } else {
+        tcp_close(c->tcp);
+    }
     client_forget(c);
 }
 
 void client_send_output(struct client *c)
 {
-    uint8_t out[SOCKS5_OUT_MAX];
+    uint8_t out[1024];
     size_t len;
     while (!tcp_busy(c->tcp) && (len = front_output(&c->front, out, sizeof(out))) > 0) {
         if (tcp_send(c->tcp, out, len) < 0) {
@@ -50,6 +61,9 @@ static void count_fault(struct client *c)
         break;
     case FRONT_FAULT_SLOW:
         n->front.slow_requests++;
+        break;
+    case FRONT_FAULT_LOGIN:
+        n->front.bad_logins++;
         break;
     case FRONT_FAULT_NONE:
         return;
@@ -84,12 +98,40 @@ static void set_timer(struct client *c)
     (void)uv_timer_start(&c->timer, on_timer, ms, 0);
 }
 
+/* While an address is held off even the right password is wrong. */
+static void check_login(struct client *c)
+{
+    struct context *ctx = c->ctx;
+    struct httpreq_login l;
+    bool right = false;
+    if (backoff_holds(&ctx->backoff, &c->from, client_now(c))) {
+        ctx->counters.front.held_off++;
+    } else {
+        front_login(&c->front, &l);
+        right = auth_check(ctx->auth, l.user, l.user_len, l.password, l.password_len);
+        sodium_memzero(&l, sizeof(l));
+        if (right) {
+            backoff_right(&ctx->backoff, &c->from);
+        } else {
+            backoff_wrong(&ctx->backoff, &c->from, client_now(c));
+        }
+    }
+    front_authorize(&c->front, right, client_now(c));
+}
+
 /* One event at a time; `c` may be gone, or be the pump's, afterwards. */
 void client_step(struct client *c)
 {
     client_send_output(c);
     set_timer(c);
     switch (front_event(&c->front)) {
+    case FRONT_EVENT_LOGIN:
+        check_login(c);
+        client_feed(c);
+        break;
+    case FRONT_EVENT_PAC:
+        client_show_pac(c);
+        break;
     case FRONT_EVENT_CONNECT:
         client_go(c);
         break;
@@ -104,7 +146,7 @@ void client_step(struct client *c)
         finish_when_sent(c);
         break;
     case FRONT_EVENT_DROP:
-        drop(c);
+        client_drop(c);
         break;
     case FRONT_EVENT_NONE:
         break;
@@ -118,6 +160,14 @@ static size_t on_room(void *user, uint8_t **at)
     return sizeof(c->in) - c->in_len;
 }
 
+void client_feed(struct client *c)
+{
+    size_t taken = front_input(&c->front, c->in, c->in_len, client_now(c));
+    c->in_len -= taken;
+    memmove(c->in, c->in + taken, c->in_len);
+    client_step(c);
+}
+
 static void on_read(void *user, ssize_t n)
 {
     struct client *c = user;
@@ -126,21 +176,18 @@ static void on_read(void *user, ssize_t n)
         return;
     }
     if (n <= 0) {
-        drop(c);
+        client_drop(c);
         return;
     }
     c->in_len += (size_t)n;
-    size_t taken = front_input(&c->front, c->in, c->in_len, client_now(c));
-    c->in_len -= taken;
-    memmove(c->in, c->in + taken, c->in_len);
-    client_step(c);
+    client_feed(c);
 }
 
 static void on_sent(void *user, int status)
 {
     struct client *c = user;
     if (status < 0) {
-        drop(c);
+        client_drop(c);
         return;
     }
     client_send_output(c);
@@ -152,6 +199,36 @@ static const struct tcp_ops tcp_ops = {
     .read = on_read,
     .sent = on_sent,
 };
+
+void client_listen(struct client *c)
+{
+    tcp_attach(c->tcp, &tcp_ops, c);
+    if (!c->ended) {
+        tcp_resume(c->tcp);
+    }
+}
+
+static void on_pump_over(void *user)
+{
+    client_forget(user);
+}
+
+void client_pump(struct client *c, struct endpoint *end)
+{
+    (void)uv_timer_stop(&c->timer);
+    struct pump_parts parts = {
+        .tcp = c->tcp,
+        .end = end,
+        .early = c->in,
+        .early_len = c->in_len,
+        .tcp_ended = c->ended,
+        .broken = CAUSE_CANCELLED,
+    };
+    c->tcp = NULL;
+    c->end = NULL;
+    c->pumping = true;
+    pump_start(&c->pump, &parts, on_pump_over, c);
+}
 
 void clients_init(struct clients *c, struct context *ctx)
 {
@@ -167,7 +244,7 @@ void clients_stop(struct clients *all)
             pump_stop(&c->pump, CAUSE_CANCELLED);
             client_forget(c);
         } else {
-            drop(c);
+            client_drop(c);
         }
     }
 }
@@ -179,7 +256,8 @@ static void refuse(struct context *ctx, struct tcp *tcp)
     tcp_close(tcp);
 }
 
-static struct client *client_new(struct clients *all, struct tcp *tcp)
+static struct client *client_new(struct clients *all, struct tcp *tcp,
+                                 const struct client_door *door)
 {
     struct client *c = all->count < all->ctx->limits.clients_max ? mem_new(1, sizeof(*c)) : NULL;
     if (!c) {
@@ -190,27 +268,49 @@ static struct client *client_new(struct clients *all, struct tcp *tcp)
     c->tcp = tcp;
     (void)uv_timer_init(c->ctx->loop, &c->timer); /* cannot fail */
     c->timer.data = c;
-    front_init(&c->front, &c->ctx->times, client_now(c));
+    if (!door->is_unix) {
+        c->from = tcp_remote(tcp);
+    }
+    const struct front_options options = {
+        .password_needed = c->ctx->auth && !door->is_unix,
+        .fixed = door->target,
+    };
+    front_init(&c->front, &c->ctx->times, &options, client_now(c));
     LIST_INSERT_HEAD(&all->list, c, entry);
     all->count++;
     c->ctx->counters.front.clients++;
     return c;
 }
 
-void client_accept(struct clients *all, uv_stream_t *listener)
+void client_accept(struct clients *all, uv_stream_t *listener, const struct client_door *door)
 {
     struct context *ctx = all->ctx;
-    struct tcp *tcp = tcp_new(ctx->loop, &ctx->pool);
+    struct tcp *tcp =
+        door->is_unix ? tcp_new_pipe(ctx->loop, &ctx->pool) : tcp_new(ctx->loop, &ctx->pool);
     if (!tcp) {
         ctx->counters.front.clients_refused++;
         return;
     }
-    struct client *c = tcp_accept(tcp, listener) == 0 ? client_new(all, tcp) : NULL;
+    struct client *c = tcp_accept(tcp, listener) == 0 ? client_new(all, tcp, door) : NULL;
     if (!c) {
         refuse(ctx, tcp);
         return;
     }
-    tcp_attach(tcp, &tcp_ops, c);
-    set_timer(c);
-    tcp_resume(tcp);
+    client_listen(c);
+    client_step(c); /* a forwarded port goes at once */
+}
+
+bool client_adopt(struct clients *all, struct tcp *tcp, const void *data, size_t len)
+{
+    const struct client_door door = {.is_unix = true};
+    struct client *c = len <= CLIENT_IN ? client_new(all, tcp, &door) : NULL;
+    if (!c) {
+        all->ctx->counters.front.clients_refused++;
+        return false;
+    }
+    memcpy(c->in, data, len);
+    c->in_len = len;
+    client_listen(c);
+    client_feed(c);
+    return true;
 }

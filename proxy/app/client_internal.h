@@ -6,6 +6,7 @@
 #include "app/dialer.h"
 #include "app/endpoint.h"
 #include "app/pump.h"
+#include "session/exchange.h"
 
 #include <base/clock.h>
 
@@ -22,8 +23,15 @@ struct client {
     struct endpoint *end;  /* the stream that is being opened */
     size_t peer;           /* where to, for the cause of an expiry */
     struct pump pump;
+    /* Plain HTTP: a request and its answer, and a connection that may serve the next one. */
+    struct exchange exchange;
+    bool relaying, reused;
+    uint8_t *direct; /* where the request's body is being read to, in the endpoint; or NULL */
+    struct endpoint *kept;
+    struct target kept_target;
     bool pumping, closing;
     bool ended; /* the application has sent FIN */
+    struct addr from;
     size_t in_len;
     uint8_t in[CLIENT_IN];
 };
@@ -39,10 +47,31 @@ void client_send_output(struct client *c);
 /* Looks at the front's next event; `c` may be gone, or be the pump's, afterwards. */
 void client_step(struct client *c);
 
+/* Gives the front what was read; `c` may be gone, or be the pump's, afterwards. */
+void client_feed(struct client *c);
+/* Back to negotiating: reads for the front again. */
+void client_listen(struct client *c);
+void client_drop(struct client *c);
+/* Joins both sides byte by byte. */
+void client_pump(struct client *c, struct endpoint *end);
+
 /* The request is complete: go where the route says. */
 void client_go(struct client *c);
 /* No answer in time. */
 void client_expire(struct client *c);
+/* The request failed: the cause is logged, counted and told. */
+void client_refuse(struct client *c, enum cause cause);
+
+/* --- client_http.c --- */
+
+/* c->end is connected: the request goes there, the answer to the client. */
+void client_relay(struct client *c);
+/* Takes the kept connection if it leads to `t`; else it is let go. */
+bool client_take_kept(struct client *c, const struct target *t);
+void client_drop_kept(struct client *c);
+/* The PAC file. */
+void client_show_pac(struct client *c);
+
 void client_give_up_dialling(struct client *c, enum cause cause);
 
 #endif

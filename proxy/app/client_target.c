@@ -20,12 +20,7 @@ void client_give_up_dialling(struct client *c, enum cause cause)
     }
 }
 
-static void on_pump_over(void *user)
-{
-    client_forget(user);
-}
-
-static void fail(struct client *c, enum cause cause)
+void client_refuse(struct client *c, enum cause cause)
 {
     char text[TARGET_TEXT_MAX];
     LOG_AT(c->ctx->log, LOG_INFO, "front", "failed", "target=%s cause=%s",
@@ -41,19 +36,13 @@ static void connected(struct client *c, struct endpoint *end, const struct addr 
     front_connected(&c->front, bound);
     c->ctx->counters.front.connected++;
     client_send_output(c);
-    (void)uv_timer_stop(&c->timer);
-    struct pump_parts parts = {
-        .tcp = c->tcp,
-        .end = end,
-        .early = c->in,
-        .early_len = c->in_len,
-        .tcp_ended = c->ended,
-        .broken = CAUSE_CANCELLED,
-    };
-    c->tcp = NULL;
-    c->end = NULL;
-    c->pumping = true;
-    pump_start(&c->pump, &parts, on_pump_over, c);
+    if (front_state(&c->front) == FRONT_RELAYING) {
+        c->end = end;
+        (void)uv_timer_stop(&c->timer);
+        client_relay(c);
+    } else {
+        client_pump(c, end);
+    }
 }
 
 static void on_dialled(void *user, struct tcp *tcp, enum cause cause)
@@ -70,7 +59,7 @@ static void on_dialled(void *user, struct tcp *tcp, enum cause cause)
         tcp_close(tcp);
         cause = CAUSE_LIMIT;
     }
-    fail(c, cause);
+    client_refuse(c, cause);
 }
 
 static void on_accepted(void *user, const void *info, size_t len)
@@ -90,7 +79,7 @@ static void on_refused(void *user, enum cause cause)
     struct client *c = user;
     endpoint_release(c->end);
     c->end = NULL;
-    fail(c, cause);
+    client_refuse(c, cause);
 }
 
 /* Bytes before the acceptance stay in the stream until there is a pump to take them. */
@@ -110,7 +99,7 @@ static void go_direct(struct client *c, const struct target *t)
 {
     c->dialer = dialer_start(c->ctx, t, NULL, on_dialled, c);
     if (!c->dialer) {
-        fail(c, CAUSE_LIMIT);
+        client_refuse(c, CAUSE_LIMIT);
     }
 }
 
@@ -126,7 +115,7 @@ static void go_to_peer(struct client *c, const struct target *t, const struct ro
     c->peer = route->peer;
     int err = endpoint_open(c->ctx->node, route->peer, text, &opening, c, &c->end);
     if (err != 0) {
-        fail(c, err == ERR_NOT_FOUND ? CAUSE_UNKNOWN_PEER : CAUSE_LIMIT);
+        client_refuse(c, err == ERR_NOT_FOUND ? CAUSE_UNKNOWN_PEER : CAUSE_LIMIT);
     }
 }
 
@@ -138,6 +127,10 @@ void client_go(struct client *c)
     struct route route =
         route_decide(c->ctx->config, name ? t->name : NULL, name ? NULL : &t->addr);
     c->ctx->counters.front.requests++;
+    if (client_take_kept(c, t)) {
+        connected(c, c->end, NULL);
+        return;
+    }
     switch (route.kind) {
     case ROUTE_DIRECT:
         go_direct(c, t);
@@ -146,7 +139,8 @@ void client_go(struct client *c)
         go_to_peer(c, t, &route);
         break;
     case ROUTE_REFUSE:
-        fail(c, target_is_peer_name(t, peer) ? CAUSE_UNKNOWN_PEER : CAUSE_REFUSED_BY_ROUTE);
+        client_refuse(c,
+                      target_is_peer_name(t, peer) ? CAUSE_UNKNOWN_PEER : CAUSE_REFUSED_BY_ROUTE);
         break;
     }
 }
@@ -161,5 +155,5 @@ void client_expire(struct client *c)
         cause = CAUSE_PEER_UNREACHABLE;
     }
     client_give_up_dialling(c, CAUSE_TIMED_OUT);
-    fail(c, cause);
+    client_refuse(c, cause);
 }

@@ -4,6 +4,8 @@
 #define APP_CONTEXT_H
 
 #include "app/pool.h"
+#include "policy/auth.h"
+#include "policy/backoff.h"
 #include "policy/config.h"
 #include "session/front.h"
 
@@ -18,11 +20,15 @@ enum { CONTEXT_CAUSES = 64 }; /* causes above it count as CAUSE_FAILED */
 #define FRONT_COUNTER_TABLE(X)                                                                     \
     X(clients)         /* accepted */                                                              \
     X(clients_refused) /* closed at the ceiling clients_max, or without memory */                  \
-    X(requests)        /* complete SOCKS requests */                                               \
-    X(connected)       /* answered with success */                                                 \
-    X(bad_protocol)    /* not SOCKS5 */                                                            \
-    X(bad_requests)    /* SOCKS5, but malformed or not supported */                                \
-    X(slow_requests)   /* no request in time */
+    X(requests)        /* complete requests of all protocols */                                    \
+    X(connected)       /* answered with success, or by the target itself */                        \
+    X(bad_protocol)    /* neither SOCKS nor HTTP */                                                \
+    X(bad_requests)    /* malformed or not supported */                                            \
+    X(slow_requests)   /* no request in time */                                                    \
+    X(bad_logins)      /* no password where one is asked for, or a wrong one */                    \
+    X(held_off)        /* of these: not looked at, after too many wrong ones */                    \
+    X(http_requests)   /* plain HTTP: requests answered, on whatever connection */                 \
+    X(http_reused)     /* of these: over a connection that was there already */
 
 #define EXIT_COUNTER_TABLE(X)                                                                      \
     X(requests)  /* streams opened by peers */                                                     \
@@ -52,6 +58,8 @@ struct context {
     const struct config *config;
     struct adit *node;
     const struct log *log;
+    const struct auth *auth; /* NULL: the front asks for no password */
+    struct backoff backoff;
     struct front_times times;
     struct context_limits limits;
     struct context_counters counters;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -17,9 +18,11 @@ enum {
     ANSWER_MAX = 64 << 20,
     ANSWER_STEP = 65536,
     TIMEOUT_S = 5,
+    HOLD_TIMEOUT_S = 60, /* the node itself gives up after 30 */
+    LINE_MAX_LEN = 640,
 };
 
-static int dial(const char *path)
+static int dial(const char *path, time_t timeout_s)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof(sa.sun_path)) {
@@ -30,7 +33,7 @@ static int dial(const char *path)
     if (fd < 0) {
         return -errno;
     }
-    const struct timeval limit = {.tv_sec = TIMEOUT_S};
+    const struct timeval limit = {.tv_sec = timeout_s};
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     if (connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) != 0) {
@@ -41,10 +44,11 @@ static int dial(const char *path)
     return fd;
 }
 
-static int ask(int fd, const char *path)
+static int ask(int fd, const char *method, const char *path)
 {
-    char request[256];
-    int n = snprintf(request, sizeof(request), "GET %.100s HTTP/1.1\r\nHost: adit\r\n\r\n", path);
+    char request[LINE_MAX_LEN + 64];
+    int n =
+        snprintf(request, sizeof(request), "%s%.600s HTTP/1.1\r\nHost: adit\r\n\r\n", method, path);
     ssize_t sent = send(fd, request, (size_t)n, MSG_NOSIGNAL);
     return sent == n ? 0 : sent < 0 ? -errno : -EIO;
 }
@@ -98,11 +102,11 @@ int control_client_get(const char *socket_path, const char *path, char **body, s
 {
     char *data = NULL;
     size_t data_len = 0;
-    int fd = dial(socket_path);
+    int fd = dial(socket_path, TIMEOUT_S);
     if (fd < 0) {
         return fd;
     }
-    int err = ask(fd, path);
+    int err = ask(fd, "GET ", path);
     if (err == 0) {
         err = receive(fd, &data, &data_len);
     }
@@ -112,4 +116,80 @@ int control_client_get(const char *socket_path, const char *path, char **body, s
         mem_free(data);
     }
     return err;
+}
+
+/* One byte; 0 at the end, or a negative system error. */
+static int receive_byte(int fd, char *out)
+{
+    ssize_t n;
+    do {
+        n = recv(fd, out, 1, 0);
+    } while (n < 0 && errno == EINTR);
+    return n >= 0 ? (int)n : errno == EAGAIN ? -ETIMEDOUT : -errno;
+}
+
+/* Byte by byte, because what follows the head may be the tunnel's. */
+static int receive_head(int fd, char *out, size_t cap)
+{
+    size_t len = 0;
+    while (len + 1 < cap) {
+        int n = receive_byte(fd, out + len);
+        if (n <= 0) {
+            return n < 0 ? n : ERR_PROTOCOL;
+        }
+        out[++len] = '\0';
+        if (len >= 4 && memcmp(out + len - 4, "\r\n\r\n", 4) == 0) {
+            return 0;
+        }
+    }
+    return ERR_PROTOCOL;
+}
+
+static void receive_text(int fd, char *out, size_t cap, size_t want)
+{
+    size_t len = 0;
+    while (len + 1 < cap && len < want && receive_byte(fd, out + len) == 1) {
+        len++;
+    }
+    out[len] = '\0';
+}
+
+static int receive_reply(int fd, struct control_reply *r)
+{
+    static const char length[] = "\r\nContent-Length: ";
+    char head[CONTROL_REPLY_MAX];
+    int err = receive_head(fd, head, sizeof(head));
+    if (err != 0) {
+        return err;
+    }
+    if (strncmp(head, "HTTP/1.1 ", 9) != 0) {
+        return ERR_PROTOCOL;
+    }
+    r->status = (unsigned)strtoul(head + 9, NULL, 10);
+    const char *at = strstr(head, length);
+    if (at) {
+        receive_text(fd, r->text, sizeof(r->text), strtoul(at + sizeof(length) - 1, NULL, 10));
+    }
+    return r->status == 200 ? 0 : -ECONNREFUSED;
+}
+
+int control_client_hold(const char *socket_path, const char *line, struct control_reply *reply)
+{
+    const struct timeval none = {0};
+    *reply = (struct control_reply){0};
+    int fd = dial(socket_path, HOLD_TIMEOUT_S);
+    if (fd < 0) {
+        return fd;
+    }
+    int err = ask(fd, "", line);
+    if (err == 0) {
+        err = receive_reply(fd, reply);
+    }
+    if (err != 0) {
+        (void)close(fd);
+        return err;
+    }
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none));
+    return fd;
 }

@@ -1,25 +1,22 @@
 #include "app/control_server.h"
 
 #include "app/app.h"
+#include "app/listener.h"
 #include "app/tcp.h"
+#include "app/unixsocket.h"
 #include "control/control.h"
 #include "control/http.h"
 
-#include <adit/file.h>
 #include <base/mem.h>
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 enum {
-    ASKERS_MAX = 16,
+    ASKERS_MAX = 64, /* some of them hold a forwarded port */
     ASK_TIMEOUT_MS = 5000,
     BACKLOG = 16,
+    ANSWER_TEXT_MAX = 160,
 };
 
 struct asker;
@@ -27,6 +24,7 @@ struct asker;
 struct control_server {
     struct app *app;
     struct context *ctx;
+    struct clients *clients;
     uv_pipe_t pipe;
     size_t count;
     LIST_HEAD(, asker) askers;
@@ -41,6 +39,8 @@ struct asker {
     char in[CONTROL_HEAD_MAX];
     char head[CONTROL_ANSWER_HEAD_MAX];
     char *body; /* of control_status; NULL if there is none */
+    char text[ANSWER_TEXT_MAX];
+    struct listener *forward; /* NULL, or what is open as long as the asker is there */
     struct {
         const char *at;
         size_t len;
@@ -53,13 +53,22 @@ static void on_timer_closed(uv_handle_t *handle)
     mem_free(handle->data);
 }
 
-static void drop(struct asker *a)
+/* Its connection is somebody else's. */
+static void forget(struct asker *a)
 {
     LIST_REMOVE(a, entry);
     a->server->count--;
-    tcp_close(a->tcp);
     control_free(a->body);
+    if (a->forward) {
+        listener_stop(a->forward);
+    }
     uv_close((uv_handle_t *)&a->timer, on_timer_closed);
+}
+
+static void drop(struct asker *a)
+{
+    tcp_close(a->tcp);
+    forget(a);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -84,14 +93,37 @@ static void send_rest(struct asker *a)
             a->rest[i].len -= (size_t)n;
         }
     }
-    if (!a->finished) {
+    if (!a->finished && !a->forward) {
         a->finished = true;
         (void)tcp_finish(a->tcp);
     }
 }
 
-static unsigned handle(struct asker *a, const struct control_request *r)
+/* "LISTEN=TARGET"; a target has no '=', the path of a unix socket may. */
+static unsigned handle_forward(struct asker *a, char *both)
 {
+    char address[CONFIG_SOCKET_PATH_MAX + 1];
+    char *split = strrchr(both, '=');
+    if (!split) {
+        return 400;
+    }
+    *split = '\0';
+    const char *why = app_forward(a->server->app, both, split + 1, &a->forward);
+    if (why) {
+        (void)snprintf(a->text, sizeof(a->text), "%s", why);
+        return 400;
+    }
+    (void)uv_timer_stop(&a->timer);
+    (void)snprintf(a->text, sizeof(a->text), "%s", listener_text(a->forward, address));
+    return 200;
+}
+
+static unsigned handle(struct asker *a, struct control_request *r)
+{
+    static const char forward[] = "/forward/";
+    if (strncmp(r->path, forward, sizeof(forward) - 1) == 0) {
+        return r->get ? 405 : handle_forward(a, r->path + sizeof(forward) - 1);
+    }
     if (strcmp(r->path, "/status") != 0) {
         return 404;
     }
@@ -104,13 +136,30 @@ static unsigned handle(struct asker *a, const struct control_request *r)
 
 static void answer(struct asker *a, unsigned status)
 {
-    size_t body_len = a->body ? strlen(a->body) : 0;
+    const char *body = a->body ? a->body : a->text;
+    const char *type = a->body ? "application/json" : "text/plain; charset=utf-8";
     a->answering = true;
     a->rest[0].at = a->head;
-    a->rest[0].len = control_answer_head(a->head, status, "application/json", body_len);
-    a->rest[1].at = a->body;
-    a->rest[1].len = body_len;
+    a->rest[0].len = control_answer_head(a->head, status, type, strlen(body));
+    a->rest[1].at = body;
+    a->rest[1].len = strlen(body);
     send_rest(a);
+}
+
+/* CONNECT: from here on this is an application like those at the front. */
+static bool becomes_client(const struct asker *a)
+{
+    static const char connect[] = "CONNECT ";
+    return a->in_len >= sizeof(connect) - 1 && memcmp(a->in, connect, sizeof(connect) - 1) == 0;
+}
+
+static void become_client(struct asker *a)
+{
+    struct tcp *tcp = a->tcp;
+    if (!client_adopt(a->server->clients, tcp, a->in, a->in_len)) {
+        tcp_close(tcp);
+    }
+    forget(a);
 }
 
 static size_t on_room(void *user, uint8_t **at)
@@ -134,6 +183,10 @@ static void on_read(void *user, ssize_t n)
         return;
     }
     a->in_len += (size_t)n;
+    if (becomes_client(a)) {
+        become_client(a);
+        return;
+    }
     struct control_request r;
     switch (control_parse_request(&r, a->in, a->in_len)) {
     case CONTROL_MORE:
@@ -197,58 +250,10 @@ static void on_connection(uv_stream_t *server, int status)
 
 /* --- the socket ------------------------------------------------------------------------------ */
 
-static bool somebody_answers(const char *path)
-{
-    struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    bool yes = fd >= 0 && connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return yes;
-}
-
-/* Only a socket is removed: a wrong path must not cost somebody a file. */
-static int make_way(const char *path)
-{
-    struct stat st;
-    if (stat(path, &st) != 0) {
-        return 0;
-    }
-    if (!S_ISSOCK(st.st_mode) || somebody_answers(path)) {
-        return UV_EADDRINUSE;
-    }
-    return unlink(path) == 0 ? 0 : -errno;
-}
-
-static int make_folder(const char *path)
-{
-    char folder[CONFIG_SOCKET_PATH_MAX + 1];
-    (void)snprintf(folder, sizeof(folder), "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (!slash || slash == folder) {
-        return 0;
-    }
-    *slash = '\0';
-    return file_make_dirs(folder, 0700);
-}
-
 static int bind_and_listen(struct control_server *s, const char *path)
 {
-    int status = make_folder(path);
-    if (status == 0) {
-        status = make_way(path);
-    }
-    if (status == 0) {
-        mode_t before = umask(0177); /* 0600 from the first moment on */
-        status = uv_pipe_bind(&s->pipe, path);
-        (void)umask(before);
-    }
-    if (status == 0) {
-        status = uv_listen((uv_stream_t *)&s->pipe, BACKLOG, on_connection);
-    }
-    return status;
+    int status = unixsocket_bind(&s->pipe, path);
+    return status == 0 ? uv_listen((uv_stream_t *)&s->pipe, BACKLOG, on_connection) : status;
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -256,15 +261,17 @@ static void on_closed(uv_handle_t *handle)
     mem_free(handle->data);
 }
 
-int control_server_start(struct app *app, struct context *ctx, const char *path,
+int control_server_start(struct app *app, struct clients *clients, const char *path,
                          struct control_server **out)
 {
+    struct context *ctx = clients->ctx;
     struct control_server *s = mem_new(1, sizeof(*s));
     if (!s) {
         return UV_ENOMEM;
     }
     s->app = app;
     s->ctx = ctx;
+    s->clients = clients;
     LIST_INIT(&s->askers);
     (void)uv_pipe_init(ctx->loop, &s->pipe, 0); /* makes no socket yet: cannot fail */
     s->pipe.data = s;

@@ -12,11 +12,14 @@
 #include <base/heap.h>
 #include <base/mem.h>
 
+enum { SPARE_LEN = 256 };
+
 struct tcp_end {
     struct endpoint base; /* base.on NULL: released, only finishing */
     struct tcp *tcp;
     uint8_t *in;
     size_t in_at, in_len;
+    uint8_t spare[SPARE_LEN]; /* when there is no block: slow, but it does not stand still */
     bool in_fin, out_fin, out_done, broken;
 };
 
@@ -27,7 +30,7 @@ static struct tcp_end *of(struct endpoint *e)
 
 static void give_back(struct tcp_end *t)
 {
-    pool_give(t->tcp->pool, t->in);
+    pool_give(t->tcp->pool, t->in == t->spare ? NULL : t->in);
     t->in = NULL;
     t->in_at = 0;
     t->in_len = 0;
@@ -60,8 +63,9 @@ static size_t on_room(void *user, uint8_t **at)
         return 0;
     }
     t->in = t->in ? t->in : pool_take(t->tcp->pool);
+    t->in = t->in ? t->in : t->spare;
     *at = t->in;
-    return t->in ? POOL_BLOCK : 0;
+    return t->in == t->spare ? SPARE_LEN : POOL_BLOCK;
 }
 
 static void on_read(void *user, ssize_t n)

@@ -1,21 +1,37 @@
 #include "app/listener.h"
 
+#include "app/unixsocket.h"
+
 #include <base/mem.h>
 
+#include <stdio.h>
 #include <sys/socket.h>
 
 enum { LISTENER_BACKLOG = 511 };
 
 struct listener {
     struct clients *clients;
-    uv_tcp_t tcp;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    struct config_listen at;
+    struct client_door door;
+    struct target target;
 };
+
+static bool is_unix(const struct listener *l)
+{
+    return l->at.addr.family == ADDR_NONE;
+}
 
 static void on_connection(uv_stream_t *server, int status)
 {
     struct listener *l = server->data;
     if (status == 0) {
-        client_accept(l->clients, server);
+        client_accept(l->clients, server, &l->door);
     } else {
         LOG_AT(l->clients->ctx->log, LOG_WARN, "front", "accept_failed", "error=\"%s\"",
                uv_strerror(status));
@@ -27,38 +43,61 @@ static void on_closed(uv_handle_t *handle)
     mem_free(handle->data);
 }
 
-static int bind_and_listen(struct listener *l, const struct addr *at)
+static int bind_tcp(struct listener *l)
 {
     struct sockaddr_storage sa;
-    tcp_sockaddr(at, &sa);
-    unsigned flags = at->family == ADDR_IPV6 ? UV_TCP_IPV6ONLY : 0;
-    int status = uv_tcp_bind(&l->tcp, (const struct sockaddr *)&sa, flags);
+    tcp_sockaddr(&l->at.addr, &sa);
+    unsigned flags = l->at.addr.family == ADDR_IPV6 ? UV_TCP_IPV6ONLY : 0;
+    return uv_tcp_bind(&l->uv.tcp, (const struct sockaddr *)&sa, flags);
+}
+
+static int bind_and_listen(struct listener *l)
+{
+    int status = is_unix(l) ? unixsocket_bind(&l->uv.pipe, l->at.path) : bind_tcp(l);
     if (status == 0) {
-        status = uv_listen((uv_stream_t *)&l->tcp, LISTENER_BACKLOG, on_connection);
+        status = uv_listen(&l->uv.stream, LISTENER_BACKLOG, on_connection);
     }
     return status;
 }
 
-int listener_start(struct clients *clients, const struct addr *at, struct listener **out)
+static struct listener *listener_new(struct clients *clients, const struct config_listen *at,
+                                     const struct target *target)
 {
     struct listener *l = mem_new(1, sizeof(*l));
     if (!l) {
-        return UV_ENOMEM;
+        return NULL;
     }
     l->clients = clients;
-    (void)uv_tcp_init(clients->ctx->loop, &l->tcp); /* makes no socket yet: cannot fail */
-    l->tcp.data = l;
-    int status = bind_and_listen(l, at);
-    char text[ADDR_TEXT_MAX];
+    l->at = *at;
+    l->door.is_unix = is_unix(l);
+    if (target) {
+        l->target = *target;
+        l->door.target = &l->target;
+    }
+    /* Makes no socket yet: cannot fail. */
+    (void)(is_unix(l) ? uv_pipe_init(clients->ctx->loop, &l->uv.pipe, 0)
+                      : uv_tcp_init(clients->ctx->loop, &l->uv.tcp));
+    l->uv.handle.data = l;
+    return l;
+}
+
+int listener_start(struct clients *clients, const struct config_listen *at,
+                   const struct target *target, struct listener **out)
+{
+    char text[CONFIG_SOCKET_PATH_MAX + 1];
+    struct listener *l = listener_new(clients, at, target);
+    if (!l) {
+        return UV_ENOMEM;
+    }
+    int status = bind_and_listen(l);
     if (status != 0) {
         LOG_AT(clients->ctx->log, LOG_ERROR, "front", "listen_failed", "address=%s error=\"%s\"",
-               addr_format(at, text), uv_strerror(status));
+               at->path[0] ? at->path : addr_format(&at->addr, text), uv_strerror(status));
         listener_stop(l);
         return status;
     }
-    struct addr bound = listener_address(l);
-    LOG_AT(clients->ctx->log, LOG_INFO, "front", "listening", "address=%s",
-           addr_format(&bound, text));
+    LOG_AT(clients->ctx->log, LOG_INFO, "front", target ? "forwarding" : "listening", "address=%s",
+           listener_text(l, text));
     *out = l;
     return 0;
 }
@@ -67,11 +106,29 @@ struct addr listener_address(const struct listener *l)
 {
     struct sockaddr_storage sa = {0};
     int len = sizeof(sa);
-    (void)uv_tcp_getsockname(&l->tcp, (struct sockaddr *)&sa, &len);
+    if (is_unix(l)) {
+        return (struct addr){.family = ADDR_NONE};
+    }
+    (void)uv_tcp_getsockname(&l->uv.tcp, (struct sockaddr *)&sa, &len);
     return tcp_addr((const struct sockaddr *)&sa);
+}
+
+const char *listener_text(const struct listener *l, char out[CONFIG_SOCKET_PATH_MAX + 1])
+{
+    struct addr a = listener_address(l);
+    if (!is_unix(l)) {
+        return addr_format(&a, out);
+    }
+    (void)snprintf(out, CONFIG_SOCKET_PATH_MAX + 1, "%s", l->at.path);
+    return out;
+}
+
+bool listener_forwards(const struct listener *l)
+{
+    return l->door.target != NULL;
 }
 
 void listener_stop(struct listener *l)
 {
-    uv_close((uv_handle_t *)&l->tcp, on_closed);
+    uv_close(&l->uv.handle, on_closed); /* removes a unix socket's file */
 }

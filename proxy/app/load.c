@@ -3,13 +3,16 @@
 #include "app/paths.h"
 
 #include <adit/file.h>
+#include <base/err.h>
 #include <base/mem.h>
 
+#include <sodium.h>
 #include <string.h>
 #include <sysexits.h>
 
 enum {
     KEY_FILE_MAX = 4096,
+    USERS_FILE_MAX = AUTH_USERS_MAX * 2 * (AUTH_PART_MAX + 1),
     ERROR_TEXT = 1024,
 };
 
@@ -125,6 +128,53 @@ static int load_psks(struct loaded *l, const char *ini, FILE *errors)
     return 0;
 }
 
+static int parse_users(struct loaded *l, const char *file, const char *text, size_t len,
+                       FILE *errors)
+{
+    uint8_t key[AUTH_KEY_LEN];
+    struct auth_error error;
+    randombytes_buf(key, sizeof(key));
+    int err = auth_init(&l->users, text, len, key, &error);
+    adit_key_wipe(key, sizeof(key));
+    if (err == 0) {
+        l->secrets.users = &l->users;
+        return 0;
+    }
+    if (err == ERR_NO_MEMORY) {
+        return EX_OSERR;
+    }
+    if (error.line > 0) {
+        (void)fprintf(errors, "%s:%u: %s\n", file, error.line, error.why);
+    } else {
+        (void)fprintf(errors, "%s: %s\n", file, error.why);
+    }
+    return EX_CONFIG;
+}
+
+static int load_users(struct loaded *l, FILE *errors)
+{
+    const char *file = l->config->front.users;
+    char *text = NULL;
+    size_t len = 0;
+    if (!file) {
+        return 0;
+    }
+    int err = file_read_all(file, USERS_FILE_MAX, &text, &len);
+    if (err != 0) {
+        return complain_about_file(errors, "adit: the users of [front]: ", file, err);
+    }
+    int code = EX_NOPERM;
+    if (file_mode_private(file) == 1) {
+        code = parse_users(l, file, text, len, errors);
+    } else {
+        (void)fprintf(errors, "adit: %s: others may read these passwords: chmod 600 %s\n", file,
+                      file);
+    }
+    adit_key_wipe(text, len);
+    mem_free(text);
+    return code;
+}
+
 int load_node(const char *file, FILE *errors, struct loaded *out)
 {
     *out = (struct loaded){0};
@@ -134,6 +184,9 @@ int load_node(const char *file, FILE *errors, struct loaded *out)
     }
     if (code == 0) {
         code = load_psks(out, file, errors);
+    }
+    if (code == 0) {
+        code = load_users(out, errors);
     }
     return code;
 }
@@ -145,6 +198,7 @@ void load_free(struct loaded *l)
         adit_key_wipe(l->psks, l->config->peers_count * sizeof(*l->psks));
     }
     mem_free(l->psks);
+    auth_deinit(&l->users);
     config_free(l->config);
     *l = (struct loaded){0};
 }

@@ -22,9 +22,10 @@ struct loaded {
     struct config *config;
     struct app_secrets secrets;
     uint8_t (*psks)[ADIT_KEY_LEN];
+    struct auth users;
 };
 
-/* Configuration, the node's key and all pre-shared keys. */
+/* Configuration, the node's key, all pre-shared keys, the users of the front. */
 int load_node(const char *file, FILE *errors, struct loaded *out);
 /* Wipes and frees; fine after a failure too. */
 void load_free(struct loaded *l);

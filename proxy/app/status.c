@@ -23,8 +23,9 @@ struct collection {
     struct control_relay *relays;
     struct texts *texts; /* one for each peer, then for each relay, then for the node */
     const char **front;
-    char (*front_texts)[ADDR_TEXT_MAX];
+    char (*front_texts)[CONFIG_SOCKET_PATH_MAX + 1];
     struct control_counter counters[COUNTERS_MAX];
+    char public_texts[2][ADDR_TEXT_MAX];
 };
 
 static const char *peer_state(enum adit_peer_state state)
@@ -176,6 +177,35 @@ static bool allocate(struct collection *c, size_t peers, size_t relays, size_t f
     return c->peers && c->relays && c->texts && c->front && c->front_texts;
 }
 
+static const char *public_address(const struct addr *a, char text[ADDR_TEXT_MAX])
+{
+    return a->family == ADDR_NONE ? NULL : addr_format_ip(a, text);
+}
+
+static const char *portmap_name(enum adit_portmap portmap)
+{
+    switch (portmap) {
+    case ADIT_PORTMAP_PCP:
+        return "pcp";
+    case ADIT_PORTMAP_NATPMP:
+        return "natpmp";
+    case ADIT_PORTMAP_NONE:
+        break;
+    }
+    return "none";
+}
+
+static void collect_nat(struct collection *c, const struct app *app)
+{
+    struct adit_nat_stats nat;
+    adit_nat_stats(app->ctx.node, &nat);
+    c->snapshot.nat.ipv4.mapping = nat.ipv4.mapping;
+    c->snapshot.nat.ipv4.address = public_address(&nat.ipv4.address, c->public_texts[0]);
+    c->snapshot.nat.ipv6.mapping = nat.ipv6.mapping;
+    c->snapshot.nat.ipv6.address = public_address(&nat.ipv6.address, c->public_texts[1]);
+    c->snapshot.nat.portmap = portmap_name(nat.portmap);
+}
+
 static void collect_node(struct collection *c, const struct app *app, struct texts *t)
 {
     struct addr local;
@@ -187,11 +217,12 @@ static void collect_node(struct collection *c, const struct app *app, struct tex
     s->listen = addr_format(&local, t->address);
     s->uptime_s = time_since(app->started_ns, uv_now(app->ctx.loop) * NS_PER_MS) / NS_PER_S;
     for (size_t i = 0; i < app->listener_count; i++) {
-        struct addr front = listener_address(app->listeners[i]);
-        c->front[i] = addr_format(&front, c->front_texts[i]);
+        if (!listener_forwards(app->listeners[i])) {
+            c->front[i] = listener_text(app->listeners[i], c->front_texts[i]);
+            s->front_count = i + 1;
+        }
     }
     s->front = c->front;
-    s->front_count = app->listener_count;
 }
 
 static void collect(struct collection *c, const struct app *app, size_t peers, size_t relays)
@@ -208,6 +239,7 @@ static void collect(struct collection *c, const struct app *app, size_t peers, s
     c->snapshot.peers = c->peers;
     c->snapshot.relays = c->relays;
     collect_node(c, app, t);
+    collect_nat(c, app);
     collect_counters(c, app);
 }
 

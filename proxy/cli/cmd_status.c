@@ -1,36 +1,14 @@
 #include "cli/cli.h"
 
 #include "app/control_client.h"
-#include "app/load.h"
 #include "app/paths.h"
+#include "cli/node.h"
 #include "control/control.h"
 
-#include <base/err.h>
 #include <base/mem.h>
 
 #include <stdio.h>
-#include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
-
-/* --socket, else what the ini says, else (there is no ini) the default place. */
-static int find_socket(const struct cli_call *call, char out[PATHS_MAX])
-{
-    struct paths paths;
-    const char *given = cli_value(call, "socket");
-    paths_find(&paths);
-    if (!given && (cli_value(call, "config") || access(paths.config, F_OK) == 0)) {
-        struct config *config = NULL;
-        int code = load_config(cli_config(call), stderr, &config);
-        if (code == EX_OK && config->node.control) {
-            (void)snprintf(out, PATHS_MAX, "%s", config->node.control);
-        }
-        config_free(config);
-        return code;
-    }
-    (void)snprintf(out, PATHS_MAX, "%s", given ? given : paths.control);
-    return EX_OK;
-}
 
 static int print(const struct cli_call *call, const char *json, size_t len)
 {
@@ -54,18 +32,13 @@ static int run(const struct cli_call *call)
     char socket[PATHS_MAX] = "";
     char *json = NULL;
     size_t len = 0;
-    int code = find_socket(call, socket);
+    int code = node_find_socket(call, socket);
     if (code != EX_OK) {
         return code;
     }
     int err = control_client_get(socket, "/status", &json, &len);
-    if (err == ERR_PROTOCOL) {
-        cli_error("what answers at %s is not a node of Adit", socket);
-        return EX_PROTOCOL;
-    }
     if (err != 0) {
-        cli_error("no node is running at %s (%s); `adit run` starts it", socket, uv_strerror(err));
-        return err == UV_EACCES ? EX_NOPERM : EX_UNAVAILABLE;
+        return node_complain(socket, err);
     }
     code = print(call, json, len);
     mem_free(json);

@@ -1,6 +1,6 @@
 /* HTTP/1.1 as the control socket needs it: one message in, one out, then close (RFC 9112).
  *
- * The only file of this side that knows the HTTP parser library.
+ * Knows the HTTP parser library, as does proto/httpmsg.h.
  */
 #ifndef CONTROL_HTTP_H
 #define CONTROL_HTTP_H
@@ -10,7 +10,7 @@
 
 enum {
     CONTROL_HEAD_MAX = 8192, /* bytes of a request */
-    CONTROL_PATH_MAX = 127,
+    CONTROL_PATH_MAX = 511,  /* a unix socket and a target */
     CONTROL_ANSWER_HEAD_MAX = 256,
 };
 

@@ -24,6 +24,8 @@ void config_free(struct config *config)
     }
     mem_free(config->peers);
     mem_free(config->routes);
+    mem_free(config->forwards);
+    mem_free(config->front.users);
     mem_free(config->relays.items);
     mem_free(config->front.listen.items);
     mem_free(config->server.listen.items);

@@ -14,6 +14,7 @@
 #define POLICY_CONFIG_H
 
 #include "policy/acl.h"
+#include "proto/target.h"
 
 #include <base/addr.h>
 #include <base/log.h>
@@ -119,8 +120,27 @@ struct config_peer {
     unsigned line;
 };
 
+/* Where applications connect to: TCP, or a unix socket that only its user may open. */
+struct config_listen {
+    struct addr addr;                      /* family ADDR_NONE: a unix socket */
+    char path[CONFIG_SOCKET_PATH_MAX + 1]; /* "" when it is TCP */
+    unsigned line;
+};
+
+struct config_listens {
+    struct config_listen *items;
+    size_t count;
+};
+
 struct config_front {
-    struct config_addrs listen; /* may be empty: no front */
+    struct config_listens listen; /* may be empty: no front; loopback only if there are no users */
+    char *users;                  /* path of the file with names and passwords, or NULL */
+};
+
+/* One line of [forward]: whoever connects to `listen` gets to `target`. */
+struct config_forward {
+    struct config_listen listen;
+    struct target target;
 };
 
 enum config_route_kind { ROUTE_REFUSE, ROUTE_DIRECT, ROUTE_PEER };
@@ -166,6 +186,8 @@ struct config {
     size_t peers_count;
     struct config_route *routes;
     size_t routes_count;
+    struct config_forward *forwards;
+    size_t forwards_count;
 };
 
 struct config_error {
@@ -193,6 +215,13 @@ void config_free(struct config *config);
 /* "FILE:LINE: [section] key: text", cut to `cap`; returns `out`. */
 const char *config_error_format(const struct config_errors *errors, size_t index, char *out,
                                 size_t cap);
+
+/* LISTEN of [forward]: a loopback IP:PORT, or a path with a '/' in it, as it is. NULL, or what is
+ * wrong with it (static). */
+const char *config_parse_listen(struct config_listen *listen, const char *text);
+/* TARGET of [forward]: HOST:PORT; a peer's bare name becomes NAME.peer. The same. */
+const char *config_parse_forward(struct target *target, const struct config *config,
+                                 const char *text);
 
 /* NULL if there is none; any case. */
 const struct config_peer *config_find_peer(const struct config *config, const char *name);

@@ -32,7 +32,8 @@ static void fill_defaults(struct config_parser *p)
 {
     for (const struct config_key *k = config_keys_table; k->name; k++) {
         const struct config_section *s = config_find_section(k->section);
-        bool fixed = !s->named && !k->computed && k->initial[0] && k->type != CONFIG_ROUTE;
+        bool fixed = !s->named && !k->computed && k->initial[0] && k->type != CONFIG_ROUTE &&
+                     k->type != CONFIG_FORWARD;
         if (fixed && !(p->keys_seen & config_key_bit(k))) {
             point_at(p, 0, k->name, k->section, "");
             p->key = k;
@@ -182,6 +183,38 @@ static void check_routes(struct config_parser *p)
     }
 }
 
+/* Who could connect from elsewhere must be asked who he is. */
+static void check_front(struct config_parser *p)
+{
+    const struct config_front *front = &p->config->front;
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < front->listen.count && !front->users; i++) {
+        const struct config_listen *l = &front->listen.items[i];
+        if (l->addr.family != ADDR_NONE && !addr_is_loopback(&l->addr)) {
+            point_at(p, l->line, "listen", "front", "");
+            config_fail(p,
+                        "\"%s\" is not loopback: others could use the proxy; name a file with "
+                        "passwords (users = FILE), or listen on loopback",
+                        addr_format(&l->addr, text));
+        }
+    }
+}
+
+static void check_forwards(struct config_parser *p)
+{
+    const struct config *config = p->config;
+    char text[TARGET_TEXT_MAX];
+    for (size_t i = 0; i < config->forwards_count; i++) {
+        struct config_forward *f = &config->forwards[i];
+        (void)target_format(&f->target, text);
+        const char *why = config_parse_forward(&f->target, config, text);
+        if (why) {
+            point_at(p, f->listen.line, "", "forward", "");
+            config_fail(p, "\"%s\" %s", text, why);
+        }
+    }
+}
+
 static void check_server(struct config_parser *p)
 {
     const struct config_server *server = &p->config->server;
@@ -200,5 +233,7 @@ void config_check(struct config_parser *p)
     fill_from_env(p);
     check_peers(p);
     check_routes(p);
+    check_front(p);
+    check_forwards(p);
     check_server(p);
 }

@@ -67,6 +67,11 @@ bool config_take_public_key(struct config_parser *p, struct config_public_key *k
                             const char *text);
 /* A name of a node, peer or relay: letters, digits, '-'; lower case into `out`. */
 bool config_set_name(char out[CONFIG_NAME_MAX + 1], const char *text);
+/* The path as the ini means it: relative to its folder, ~ filled in. NULL: noted. */
+char *config_resolve_path(struct config_parser *p, const char *value);
+bool config_take_listen(struct config_parser *p, struct config_listen *listen, const char *text);
+/* One line of [forward]; whether its target is a peer is looked at once all peers are known. */
+void config_take_forward(struct config_parser *p, const char *listen, const char *target);
 /* One line of [route]. */
 void config_take_route(struct config_parser *p, const char *pattern, const char *value);
 

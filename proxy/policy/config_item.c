@@ -119,23 +119,27 @@ static void add_addr(struct config_parser *p, struct config_addrs *list, const c
     }
 }
 
-static void add_loopback(struct config_parser *p, struct config_addrs *list, const char *item)
+static void add_listen(struct config_parser *p, struct config_listens *list, const char *item)
 {
-    struct addr a;
-    if (strcmp(item, "none") == 0) {
+    struct config_listen l = {.line = p->line};
+    if (strcmp(item, "none") == 0 || !config_take_listen(p, &l, item)) {
         return;
     }
-    if (addr_parse(&a, item) == 0) {
-        a = addr_normalize(&a);
-        if (!addr_is_loopback(&a)) {
-            config_fail_value(p,
-                              "\"%s\" is not loopback: others could use the proxy, and "
-                              "passwords are not supported yet",
-                              item);
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_listen *other = &list->items[i];
+        bool same = l.path[0] ? strcmp(l.path, other->path) == 0
+                              : l.addr.port != 0 && addr_equal(&l.addr, &other->addr);
+        if (same) {
+            config_fail(p, "\"%s\" is there twice", item);
             return;
         }
     }
-    add_addr(p, list, item);
+    struct config_listen *items =
+        config_grow(p, list->items, list->count, sizeof(*items), CONFIG_LIST_MAX);
+    if (items) {
+        list->items = items;
+        list->items[list->count++] = l;
+    }
 }
 
 static void add_key(struct config_parser *p, struct config_public_keys *list, const char *item)
@@ -208,8 +212,8 @@ void config_take_item(struct config_parser *p, void *field, const char *item)
     case CONFIG_ADDRS:
         add_addr(p, field, item);
         break;
-    case CONFIG_LOOPBACKS:
-        add_loopback(p, field, item);
+    case CONFIG_LISTENS:
+        add_listen(p, field, item);
         break;
     case CONFIG_KEYS:
         add_key(p, field, item);

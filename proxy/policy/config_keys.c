@@ -23,6 +23,7 @@ const struct config_section config_sections[] = {
     {"peer", true, "Another machine that is trusted, and what it may reach here.", 0},
     {"front", false, "Where applications connect to.", offsetof(struct config, front)},
     {"route", false, "Which way connections of applications go.", 0},
+    {"forward", false, "Ports of this machine that lead to one target each.", 0},
     {"server", false, "The relay server, for `adit relay`.", offsetof(struct config, server)},
     {"limits", false, "Ceilings.", offsetof(struct config, limits)},
     {NULL, false, NULL, 0},
@@ -87,15 +88,24 @@ const struct config_key config_keys_table[] = {
      .accepted = "any, IP, PREFIX or HOST, each with an optional :PORT or :PORT-PORT",
      .help = "What the peer may reach through this machine; nothing if not given.", PEER(allow)},
 
-    {S("front"), .name = "listen", .type = CONFIG_LOOPBACKS, .list = true,
-     .initial = "127.0.0.1:1080", .accepted = "IP:PORT with a loopback IP, or none",
-     .help = "Where SOCKS clients connect to.", FRONT(listen)},
+    {S("front"), .name = "listen", .type = CONFIG_LISTENS, .list = true,
+     .initial = "127.0.0.1:1080",
+     .accepted = "IP:PORT, a path with a / in it for a unix socket, or none",
+     .help = "Where SOCKS and HTTP clients connect to.", FRONT(listen)},
+    {S("front"), .name = "users", .type = CONFIG_PATH, .initial = "",
+     .accepted = "the path of a file",
+     .help = "A file with a NAME:PASSWORD in each line; then every IP:PORT asks for one.",
+     FRONT(users)},
 
     {S("route"), .name = "PATTERN", .type = CONFIG_ROUTE, .initial = "refuse",
      .accepted = "PATTERN = peer NAME, direct or refuse; PATTERN is a domain (itself and below), "
                  "a prefix or default",
      .help = "The longest pattern that fits the target decides; NAME.peer always goes to the peer.",
      .offset = 0},
+
+    {S("forward"), .name = "LISTEN", .type = CONFIG_FORWARD, .initial = "",
+     .accepted = "LISTEN = PEER:PORT or HOST:PORT; LISTEN is a loopback IP:PORT or a path",
+     .help = "Whoever connects to LISTEN gets there.", .offset = 0},
 
     {S("server"), .name = "listen", .type = CONFIG_ADDRS, .list = true, .initial = "127.0.0.1:3340",
      .accepted = "IP:PORT", .help = "Where nodes connect to.", SERVER(listen)},
@@ -150,7 +160,7 @@ const struct config_section *config_find_section(const char *name)
 const struct config_key *config_find_key(const struct config_section *section, const char *name)
 {
     for (const struct config_key *k = config_keys_table; k->name; k++) {
-        bool any = k->type == CONFIG_ROUTE;
+        bool any = k->type == CONFIG_ROUTE || k->type == CONFIG_FORWARD;
         if (strcmp(k->section, section->name) == 0 && (any || strcmp(k->name, name) == 0)) {
             return k;
         }

@@ -21,7 +21,7 @@ enum config_type {
     CONFIG_KEY_FILE,
     CONFIG_ADDR,
     CONFIG_ADDRS,
-    CONFIG_LOOPBACKS,
+    CONFIG_LISTENS,
     CONFIG_LEVEL,
     CONFIG_DURATION,
     CONFIG_NUMBER,
@@ -33,12 +33,13 @@ enum config_type {
     CONFIG_RELAYS,
     CONFIG_ALLOW,
     CONFIG_ROUTE,
+    CONFIG_FORWARD,
     CONFIG_TYPES,
 };
 
 struct config_key {
     const char *section;
-    const char *name; /* "PATTERN" stands for any key ([route]) */
+    const char *name; /* "PATTERN", "LISTEN": any key ([route], [forward]) */
     enum config_type type;
     bool list;     /* may be repeated, several values in a line */
     bool required; /* in every such section that is there */

@@ -16,6 +16,8 @@
 /* inih also ends a key at ':', which IPv6 prefixes in [route] have; it travels as this byte, which
  * a line cannot have otherwise. */
 static const char colon_in_key = '\x01';
+/* And a '[' that begins a key, "[::1]:22" in [forward], would be a section to it. */
+static const char bracket_in_key = '\x02';
 
 /* inih's buffer also holds CR, LF and NUL. */
 enum { INIH_LINE_END = 3 };
@@ -196,13 +198,21 @@ static bool check_line(struct config_parser *p, const char *line, size_t len, si
     return true;
 }
 
+/* "[IPv6]:PORT = ..." and no section. */
+static bool is_bracketed_key(const char *line, size_t len)
+{
+    const char *close = memchr(line, ']', len);
+    size_t left = close ? len - (size_t)(close - line) : 0;
+    return left > 1 && close[1] == ':' && memchr(close, '=', left);
+}
+
 static void write_line(char *out, const char *line, size_t len)
 {
     memcpy(out, line, len);
     out[len] = '\n';
     out[len + 1] = '\0';
     for (char *at = out; *at != '='; at++) {
-        *at = *at == ':' ? colon_in_key : *at;
+        *at = *at == ':' ? colon_in_key : *at == '[' ? bracket_in_key : *at;
     }
 }
 
@@ -220,7 +230,7 @@ static char *read_line(char *out, int cap, void *user)
         if (!trim(p, &line, &len) || len == 0) {
             continue;
         }
-        if (line[0] == '[') {
+        if (line[0] == '[' && !is_bracketed_key(line, len)) {
             on_section(p, line, len);
         } else if (check_line(p, line, len, (size_t)cap)) {
             write_line(out, line, len);
@@ -236,7 +246,7 @@ static int on_key(void *user, const char *section, const char *name, const char 
     (void)section; /* the reader knows it, and inih cuts it */
     (void)snprintf(p->key_text, sizeof(p->key_text), "%s", name);
     for (char *at = p->key_text; *at; at++) {
-        *at = *at == colon_in_key ? ':' : *at;
+        *at = *at == colon_in_key ? ':' : *at == bracket_in_key ? '[' : *at;
     }
     p->key = config_find_key(p->section, p->key_text);
     if (!p->key) {
@@ -245,7 +255,7 @@ static int on_key(void *user, const char *section, const char *name, const char 
     }
     bool again = (p->keys_seen & config_key_bit(p->key)) != 0;
     p->keys_seen |= config_key_bit(p->key);
-    if (again && !p->key->list && p->key->type != CONFIG_ROUTE) {
+    if (again && !p->key->list && p->key->type != CONFIG_ROUTE && p->key->type != CONFIG_FORWARD) {
         config_fail(p, "is there twice");
     } else if (!value || !value[0]) {
         config_fail_value(p, "has no value");

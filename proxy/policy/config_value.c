@@ -84,7 +84,7 @@ static char *join(struct config_parser *p, const char *folder, size_t folder_len
     return path;
 }
 
-static char *resolve_path(struct config_parser *p, const char *value)
+char *config_resolve_path(struct config_parser *p, const char *value)
 {
     if (value[0] == '~' && value[1] == '/' && p->env->home) {
         return join(p, p->env->home, strlen(p->env->home), value + 2);
@@ -105,7 +105,7 @@ static void take_path(struct config_parser *p, char **field, const char *value)
         return;
     }
     mem_free(*field);
-    *field = resolve_path(p, value);
+    *field = config_resolve_path(p, value);
 }
 
 /* Leading digits. False if there are none or too many; *rest is what follows. */
@@ -254,8 +254,11 @@ void config_take(struct config_parser *p, const char *value)
     case CONFIG_ROUTE:
         config_take_route(p, p->key_text, value);
         break;
+    case CONFIG_FORWARD:
+        config_take_forward(p, p->key_text, value);
+        break;
     case CONFIG_ADDRS:
-    case CONFIG_LOOPBACKS:
+    case CONFIG_LISTENS:
     case CONFIG_KEYS:
     case CONFIG_ENDPOINTS:
     case CONFIG_RELAYS:

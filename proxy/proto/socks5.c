@@ -3,18 +3,23 @@
 #include <base/bytes.h>
 #include <base/check.h>
 
+#include <sodium.h>
 #include <string.h>
 
 enum {
     VERSION = 5,
     METHOD_NONE_NEEDED = 0x00,
+    METHOD_PASSWORD = 0x02,
     METHOD_NONE_ACCEPTABLE = 0xff,
     COMMAND_CONNECT = 1,
     TYPE_IPV4 = 1,
     TYPE_NAME = 3,
     TYPE_IPV6 = 4,
-    GREETING_HEAD = 2, /* version, number of methods */
-    REQUEST_HEAD = 4,  /* version, command, reserved, address type */
+    GREETING_HEAD = 2,    /* version, number of methods */
+    PASSWORD_VERSION = 1, /* RFC 1929's own */
+    PASSWORD_HEAD = 2,    /* version, length of the user name */
+    PASSWORD_WRONG = 1,
+    REQUEST_HEAD = 4, /* version, command, reserved, address type */
     PORT_LEN = 2,
 };
 
@@ -25,9 +30,10 @@ static void set_state(struct socks5 *s, enum socks5_state next)
     s->in_len = 0;
 }
 
-void socks5_init(struct socks5 *s)
+void socks5_init(struct socks5 *s, bool password_needed)
 {
     memset(s, 0, sizeof(*s));
+    s->password_needed = password_needed;
     s->state = SOCKS5_GREETING;
 }
 
@@ -68,11 +74,20 @@ static void fail_with_reply(struct socks5 *s, enum socks5_rep rep, const char *w
     fail(s, why);
 }
 
-/* A message's length follows from its first bytes. Both functions say how many bytes are needed
+/* A message's length follows from its first bytes. These functions say how many bytes are needed
  * before more can be known; what they have looked at already stays the same. */
 static size_t greeting_need(const struct socks5 *s)
 {
     return s->in_len < GREETING_HEAD ? s->in_len + 1u : GREETING_HEAD + (size_t)s->in[1];
+}
+
+static size_t password_need(const struct socks5 *s)
+{
+    if (s->in_len < PASSWORD_HEAD) {
+        return s->in_len + 1u;
+    }
+    size_t head = PASSWORD_HEAD + (size_t)s->in[1] + 1;
+    return s->in_len < head ? head : head + s->in[head - 1];
 }
 
 static size_t request_need(const struct socks5 *s)
@@ -93,6 +108,15 @@ static size_t request_need(const struct socks5 *s)
     }
 }
 
+static uint8_t choose_method(const struct socks5 *s)
+{
+    const uint8_t *offered = s->in + GREETING_HEAD;
+    if (!s->password_needed && memchr(offered, METHOD_NONE_NEEDED, s->in[1])) {
+        return METHOD_NONE_NEEDED;
+    }
+    return memchr(offered, METHOD_PASSWORD, s->in[1]) ? METHOD_PASSWORD : METHOD_NONE_ACCEPTABLE;
+}
+
 static void on_greeting(struct socks5 *s)
 {
     if (s->in[0] != VERSION) {
@@ -102,13 +126,29 @@ static void on_greeting(struct socks5 *s)
     if (s->in_len < greeting_need(s)) {
         return;
     }
-    bool offered = memchr(s->in + GREETING_HEAD, METHOD_NONE_NEEDED, s->in[1]) != NULL;
-    uint8_t choice[] = {VERSION, offered ? METHOD_NONE_NEEDED : METHOD_NONE_ACCEPTABLE};
+    uint8_t method = choose_method(s);
+    uint8_t choice[] = {VERSION, method};
     queue(s, choice, sizeof(choice));
-    if (offered) {
-        set_state(s, SOCKS5_READING);
-    } else {
+    if (method == METHOD_NONE_ACCEPTABLE) {
+        s->no_password = s->password_needed;
         fail(s, "no authentication method in common");
+    } else {
+        set_state(s, method == METHOD_PASSWORD ? SOCKS5_PASSWORD : SOCKS5_READING);
+    }
+}
+
+static void on_password(struct socks5 *s)
+{
+    if (s->in[0] != PASSWORD_VERSION) {
+        fail(s, "password message is not RFC 1929");
+        return;
+    }
+    if (s->in_len < password_need(s)) {
+        return;
+    }
+    s->state = SOCKS5_LOGIN; /* what came stays until it was looked at */
+    if (!s->password_needed) {
+        socks5_authorize(s, true);
     }
 }
 
@@ -163,24 +203,38 @@ static void on_request(struct socks5 *s)
 
 static bool wants_input(const struct socks5 *s)
 {
-    return s->state == SOCKS5_GREETING || s->state == SOCKS5_READING;
+    return s->state == SOCKS5_GREETING || s->state == SOCKS5_PASSWORD || s->state == SOCKS5_READING;
+}
+
+static size_t need_of(const struct socks5 *s)
+{
+    if (s->state == SOCKS5_GREETING) {
+        return greeting_need(s);
+    }
+    return s->state == SOCKS5_PASSWORD ? password_need(s) : request_need(s);
+}
+
+static void on_bytes(struct socks5 *s)
+{
+    if (s->state == SOCKS5_GREETING) {
+        on_greeting(s);
+    } else if (s->state == SOCKS5_PASSWORD) {
+        on_password(s);
+    } else {
+        on_request(s);
+    }
 }
 
 size_t socks5_input(struct socks5 *s, const void *data, size_t len)
 {
     struct reader r = reader_of(data, len);
     while (wants_input(s) && reader_left(&r) > 0) {
-        bool greeting = s->state == SOCKS5_GREETING;
-        size_t need = (greeting ? greeting_need(s) : request_need(s)) - s->in_len;
+        size_t need = need_of(s) - s->in_len;
         size_t take = need < reader_left(&r) ? need : reader_left(&r);
         CHECK(take > 0 && take <= sizeof(s->in) - s->in_len);
         read_copy(&r, s->in + s->in_len, take);
         s->in_len = (uint16_t)(s->in_len + take);
-        if (greeting) {
-            on_greeting(s);
-        } else {
-            on_request(s);
-        }
+        on_bytes(s);
     }
     return len - reader_left(&r);
 }
@@ -212,6 +266,29 @@ const char *socks5_why(const struct socks5 *s)
     return s->why;
 }
 
+struct socks5_login socks5_login(const struct socks5 *s)
+{
+    CHECK(s->state == SOCKS5_LOGIN);
+    struct socks5_login login = {.user_len = s->in[1]};
+    login.user = (const char *)s->in + PASSWORD_HEAD;
+    login.password_len = s->in[PASSWORD_HEAD + login.user_len];
+    login.password = login.user + login.user_len + 1;
+    return login;
+}
+
+void socks5_authorize(struct socks5 *s, bool right)
+{
+    CHECK(s->state == SOCKS5_LOGIN);
+    uint8_t answer[] = {PASSWORD_VERSION, right ? 0 : PASSWORD_WRONG};
+    sodium_memzero(s->in, sizeof(s->in));
+    queue(s, answer, sizeof(answer));
+    if (right) {
+        set_state(s, SOCKS5_READING);
+    } else {
+        fail(s, "wrong user name or password");
+    }
+}
+
 void socks5_reply(struct socks5 *s, enum socks5_rep rep, const struct addr *bound)
 {
     CHECK(s->state == SOCKS5_REQUEST);
@@ -224,6 +301,10 @@ const char *socks5_state_name(enum socks5_state state)
     switch (state) {
     case SOCKS5_GREETING:
         return "greeting";
+    case SOCKS5_PASSWORD:
+        return "password";
+    case SOCKS5_LOGIN:
+        return "login";
     case SOCKS5_READING:
         return "reading";
     case SOCKS5_REQUEST:

@@ -1,11 +1,16 @@
-/* SOCKS5 server side of one connection (RFC 1928): CONNECT without authentication.
+/* SOCKS5 server side of one connection (RFC 1928): CONNECT, without authentication or with user
+ * name and password (RFC 1929).
  *
  * A sans-I/O machine over bytes: any split of the input gives the same result, and greeting and
  * request may come in one piece. It never takes a byte that follows the request: those belong to
  * the tunnel (clients do send their TLS hello along).
  *
- *     socks5_input until SOCKS5_REQUEST -> look at socks5_target, dial -> socks5_reply
+ *     socks5_input [until SOCKS5_LOGIN -> look at socks5_login -> socks5_authorize]
+ *     until SOCKS5_REQUEST -> look at socks5_target, dial -> socks5_reply
  *     -> SOCKS5_OPEN (relay bytes) or SOCKS5_FAILED (close)
+ *
+ * Where no password is asked for, a client that offers nothing but a password (Firefox with a user
+ * name set) is let in with any.
  *
  * After every call send what socks5_output gives. In SOCKS5_FAILED close once that is sent.
  * A deadline for the whole negotiation is the caller's business.
@@ -17,6 +22,7 @@
 
 #include <base/addr.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,20 +41,30 @@ enum socks5_rep {
 
 enum socks5_state {
     SOCKS5_GREETING, /* needs more input */
-    SOCKS5_READING,  /* greeted; needs more input */
+    SOCKS5_PASSWORD, /* the user name and password are awaited; needs more input */
+    SOCKS5_LOGIN,    /* socks5_login is set; waits for socks5_authorize */
+    SOCKS5_READING,  /* greeted and let in; needs more input */
     SOCKS5_REQUEST,  /* socks5_target is set; waits for socks5_reply */
     SOCKS5_OPEN,     /* success replied; all further bytes are the tunnel's */
     SOCKS5_FAILED,   /* refused or malformed: send the output, then close */
 };
 
 enum {
-    SOCKS5_IN_MAX = 4 + 1 + 255 + 2, /* the longest request; the longest greeting is 257 */
+    SOCKS5_IN_MAX = 1 + 1 + 255 + 1 + 255, /* a password; the longest request is 262 */
     SOCKS5_REPLY_LEN = 10,
-    SOCKS5_OUT_MAX = 2 + SOCKS5_REPLY_LEN,
+    SOCKS5_OUT_MAX = 2 + 2 + SOCKS5_REPLY_LEN,
+};
+
+/* As the client sent them, not ended by NUL; empty ones are taken, since curl sends such. */
+struct socks5_login {
+    const char *user, *password;
+    uint8_t user_len, password_len;
 };
 
 struct socks5 {
     enum socks5_state state;
+    bool password_needed;
+    bool no_password; /* failed because the client had none to offer */
     uint16_t in_len;
     uint8_t out_len;
     uint8_t in[SOCKS5_IN_MAX];
@@ -57,7 +73,8 @@ struct socks5 {
     const char *why; /* what was wrong, static text for the log; NULL if nothing */
 };
 
-void socks5_init(struct socks5 *s);
+/* `password_needed`: only clients that give a user name and a password are heard. */
+void socks5_init(struct socks5 *s, bool password_needed);
 
 /* Bytes taken, at most `len`; fewer once the request is complete or the state is final. */
 size_t socks5_input(struct socks5 *s, const void *data, size_t len);
@@ -69,6 +86,11 @@ enum socks5_state socks5_state(const struct socks5 *s);
 const struct target *socks5_target(const struct socks5 *s);
 /* Why the state is SOCKS5_FAILED when the client was wrong, else NULL; static. */
 const char *socks5_why(const struct socks5 *s);
+
+/* What the client claims; only in SOCKS5_LOGIN. */
+struct socks5_login socks5_login(const struct socks5 *s);
+/* Whether that is right; only in SOCKS5_LOGIN. The password is wiped. */
+void socks5_authorize(struct socks5 *s, bool right);
 
 /* Answers the request; only in SOCKS5_REQUEST. Always ATYP 1 and 10 bytes: some clients read just
  * those. `bound` is the address that dialled; NULL and IPv6 are written as zeros. */

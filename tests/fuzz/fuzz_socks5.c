@@ -16,15 +16,21 @@ struct run {
     size_t taken;
 };
 
-static void run_in_steps(struct run *r, const uint8_t *data, size_t size, size_t step)
+static void run_in_steps(struct run *r, const uint8_t *data, size_t size, size_t step,
+                         bool password)
 {
     memset(r, 0, sizeof(*r));
-    socks5_init(&r->s);
+    socks5_init(&r->s, password);
     while (r->taken < size) {
         size_t piece = step < size - r->taken ? step : size - r->taken;
         size_t taken = socks5_input(&r->s, data + r->taken, piece);
         CHECK(taken <= piece);
         r->taken += taken;
+        if (socks5_state(&r->s) == SOCKS5_LOGIN) {
+            struct socks5_login l = socks5_login(&r->s);
+            socks5_authorize(&r->s, l.user_len == l.password_len);
+            piece = taken;
+        }
         r->out_len += socks5_output(&r->s, r->out + r->out_len, sizeof(r->out) - r->out_len);
         if (taken < piece) {
             break;
@@ -52,8 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2) {
         return 0;
     }
-    run_in_steps(&whole, data + 1, size - 1, size);
-    run_in_steps(&pieces, data + 1, size - 1, 1 + data[0] % 16u);
+    run_in_steps(&whole, data + 1, size - 1, size, data[0] >= 128);
+    run_in_steps(&pieces, data + 1, size - 1, 1 + data[0] % 16u, data[0] >= 128);
     CHECK(whole.taken == pieces.taken && whole.out_len == pieces.out_len);
     CHECK(memcmp(whole.out, pieces.out, whole.out_len) == 0);
     CHECK(socks5_state(&whole.s) == socks5_state(&pieces.s));

@@ -13,8 +13,11 @@
 #   nat_internet          the bridge, the relay's host and its STUN server
 #   nat_site NAME KIND    home or laptop behind a router of that kind
 #   nat_KIND ROUTER       makes a router what its name says
+#   nat_meet ROUTER...    makes them and the relay known to each other
 #   nat_remove NAME       takes it down
-#   nat_apply NAME        the rules of its kind anew
+#   nat_flush, nat_renumber, nat_swap   what happens to sites
+#   nat_two KIND KIND     home and laptop behind such routers, keys, inis, the relay and web running
+#   nat_two_start         their Adits, until both have their relay
 #   nat_probe NAME 4|6    what an RFC 5780 client sees there, nothing if the site has no such family
 #
 # Kinds: see nat_kinds. Mapping and filtering are those of RFC 4787; nats.sh proves each of them.
@@ -27,10 +30,13 @@
 # talked to (`talked`) decides who may come in. Packets that may not are dropped before
 # the kernel notes their flow.
 #
-# Environment: LAB_NATPROBE (the program), NAT_IDLE (seconds after which a mapping is forgotten).
+# Environment: LAB_NATPROBE, LAB_CABLE (programs), NAT_IDLE (seconds after which a mapping is
+# forgotten), NAT_DELAY (ms from a site to the bridge; a round trip between the sites takes four).
 
+LAB_CABLE=${LAB_CABLE:-$lab_root/build-dev/tests/lab_cable}
 LAB_NATPROBE=${LAB_NATPROBE:-$lab_root/build-dev/tests/lab_natprobe}
 NAT_IDLE=${NAT_IDLE:-120}
+NAT_DELAY=${NAT_DELAY:-0}
 
 nat_kinds=(public eim_eif eim_adf eim_apdf edm_random edm_sequential double_eim double_edm
     v6_firewall dual_hard4 udp_blocked tcp_80_443_only)
@@ -64,20 +70,38 @@ nat_namespace() {
     ip -n "$1" link set lo up
 }
 
-# A namespace whose eth0 is on the bridge, with ways to both sites' public networks.
+# The bridge sees NAME's cable as "b_NAME"; lab_cable carries frames between that one and NAME.
+nat_long_cable() {
+    local name=$1 delay=$2
+    ip -n hub -batch - <<IP
+link add b_$name type veth peer name c_$name
+link set b_$name master br0
+link set b_$name up
+link set c_$name addrgenmode none up
+link set $name addrgenmode none up
+IP
+    lab_spawn "cable_$name" hub "$LAB_CABLE" "$delay" "$name" "c_$name"
+}
+
+# nat_on_internet NAME [DELAY_MS]: a namespace whose eth0 is on the bridge.
 nat_on_internet() {
     local name=$1
     nat_namespace "$name"
     ip -n hub link add "$name" type veth peer name eth0 netns "$name"
-    ip -n hub link set "$name" master br0 up
+    if [ "${2:-0}" -gt 0 ]; then
+        nat_long_cable "$name" "$2"
+    else
+        ip -n hub link set "$name" master br0 up
+    fi
     ip -n "$name" link set eth0 up
 }
 
+# The ways to the public networks of the sites, but its own.
 nat_add_routes() {
     local name=$1 site n
     for site in home laptop; do
         n=${nat_number[$site]}
-        [ "$name" != "gw_$site" ] || continue
+        [ "${name#*_}" != "$site" ] || continue
         ip -n "$name" route add "${nat_public_net[$site]}/25" via "203.0.113.$n"
         ip -n "$name" route add "2001:db8:$n::/64" via "2001:db8::$n"
     done
@@ -108,13 +132,14 @@ nat_forwards() {
 # A router on the bridge; what it cannot route it swallows, as the way out into the world would.
 nat_edge() {
     local name=$1 n=$2
-    nat_on_internet "$name"
+    nat_on_internet "$name" "$NAT_DELAY"
     ip -n "$name" -batch - <<IP
 address add 203.0.113.$n/24 dev eth0
 route add 198.51.100.0/24 dev eth0 src 203.0.113.$n
 address add 2001:db8::$n/64 dev eth0 nodad
 route add blackhole default
 IP
+    nat_add_routes "$name"
     nat_forwards "$name"
 }
 
@@ -147,8 +172,6 @@ nat_site() {
         nat_link "$edge" lan "gw_$name"
         nat_lan "$edge" "gw_$name" 100.64.0.1 100.64.0.2 24
         nat_forwards "gw_$name"
-    else
-        nat_add_routes "$edge"
     fi
     nat_link "gw_$name" lan "$name"
     nat_host_addresses "$name" "$kind"
@@ -174,6 +197,24 @@ nat_host_addresses() {
     if nat_has_ipv6 "$kind"; then
         nat_lan "gw_$name" "$name" "2001:db8:$n::1" "2001:db8:$n::2" 64
     fi
+}
+
+# Lets the hosts on the bridge learn each other's cards, so that no first packet waits for that.
+nat_meet() {
+    local from to
+    for from in "$@" relay; do
+        for to in 203.0.113.{2,3,10} 2001:db8::{2,3,10}; do
+            lab_exec "$from" bash -c "echo >/dev/udp/$to/9" 2>>"$LAB/meet.log" || true
+        done
+    done
+    lab_wait_until 5 nat_have_met "$@" relay
+}
+
+nat_have_met() {
+    local from
+    for from in "$@"; do
+        ! ip -n "$from" neigh show dev eth0 | grep -Eq '(INCOMPLETE|FAILED)$' || return 1
+    done
 }
 
 # --- rules ---------------------------------------------------------------------------------------
@@ -313,6 +354,42 @@ nat_tcp_80_443_only() {
 
 # --- what happens to routers ---------------------------------------------------------------------
 
+# A reboot: every mapping is forgotten, and they are other ones afterwards.
+nat_flush() {
+    local edge
+    edge=$(nat_edge_of "$1")
+    nat_seed[$edge]=$((${nat_seed[$edge]:-1} + 1))
+    nat_apply "$1"
+    lab_exec "$edge" "$LAB_NATPROBE" flush
+}
+
+# nat_renumber NAME ADDRESS: the provider gives the site another address, and the old one is gone.
+nat_renumber() {
+    local edge
+    edge=$(nat_edge_of "$1")
+    ip -n "$edge" -4 address flush dev eth0
+    ip -n "$edge" -batch - <<IP
+address add $2/24 dev eth0
+route add 198.51.100.0/24 dev eth0 src $2
+IP
+    nat_flush "$1"
+}
+
+# nat_swap NAME: the cable is pulled out; another interface comes up in another network of the site.
+nat_swap() {
+    ip -n "gw_$1" link delete lan
+    ip -n "gw_$1" link add lan type veth peer name wlan0 netns "$1"
+    ip -n "gw_$1" -batch - <<IP
+address add 192.168.7.1/24 dev lan
+link set lan up
+IP
+    ip -n "$1" -batch - <<IP
+address add 192.168.7.2/24 dev wlan0
+link set wlan0 up
+route add default via 192.168.7.1
+IP
+}
+
 nat_edge_of() {
     if nat_is_double "${nat_kind[$1]}"; then
         echo "isp_$1"
@@ -342,4 +419,77 @@ nat_probe() {
     elif [ "$2" = 6 ] && nat_has_ipv6 "$kind"; then
         echo " 6: $(lab_exec "$name" "$LAB_NATPROBE" classify '[2001:db8::10]:3478')"
     fi
+}
+
+# --- two nodes -----------------------------------------------------------------------------------
+
+# nat_ini NAME PEER: the node as its site lets it be. Text in LAB_NODE goes into [node].
+nat_ini() {
+    local name=$1 peer=$2 kind=${nat_kind[$1]} relay=203.0.113.10 stun=${LAB_NODE:-}
+    nat_has_ipv4 "$kind" || relay="[2001:db8::10]"
+    ! nat_has_ipv4 "$kind" || stun+="\\nstun = 203.0.113.10:3478, 198.51.100.10:3478"
+    ! nat_has_ipv6 "$kind" || stun+="\\nstun = [2001:db8::10]:3478"
+    lab_ini "$name" "[::]:41000"
+    sed -i "s/^log = .*/&\n$stun/" "$LAB/$name.ini"
+    cat >>"$LAB/$name.ini" <<INI
+[relay main]
+url = http://$relay
+
+[peer $peer]
+key = ${lab_key[$peer]}
+relay = main
+INI
+}
+
+nat_relay() {
+    cat >"$LAB/relay.ini" <<INI
+[server]
+listen = [::]:80
+key = $LAB/relay.key
+allow = ${lab_key[home]}
+allow = ${lab_key[laptop]}
+INI
+    nat_relay_start
+}
+
+nat_relay_start() {
+    lab_spawn relay relay "$ADIT" relay -c "$LAB/relay.ini"
+    lab_wait_until 15 lab_listens relay relay 80
+}
+
+nat_two() {
+    local name
+    nat_internet
+    nat_site home "$1"
+    nat_site laptop "$2"
+    nat_meet "$(nat_edge_of home)" "$(nat_edge_of laptop)"
+    for name in home laptop relay; do
+        lab_make_key "$name"
+    done
+    nat_relay
+    nat_ini home laptop
+    echo "allow = any" >>"$LAB/home.ini"
+    nat_ini laptop home
+    printf '\n[front]\nlisten = 127.0.0.1:1080\n' >>"$LAB/laptop.ini"
+    lab_web
+}
+
+nat_relay_is_up() {
+    lab_status "$1" 2>/dev/null | jq -e '.relays[0].state == "connected"' >"$LAB/up"
+}
+
+nat_two_start() {
+    local name
+    for name in home laptop; do
+        lab_adit "$name"
+        lab_wait_until 15 nat_relay_is_up "$name"
+    done
+}
+
+nat_is_direct() {
+    lab_path_is laptop home direct && lab_path_is home laptop direct
+}
+
+nat_is_relayed() {
+    lab_path_is laptop home relay && lab_path_is home laptop relay
 }

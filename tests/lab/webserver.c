@@ -4,8 +4,9 @@
  *
  * Prints the port it listens on (PORT 0: one that is free) and serves one connection per process.
  *
- *   GET /NAME        the file NAME of DIRECTORY
+ *   GET /NAME        the file NAME of DIRECTORY or below; a query is not looked at
  *   GET /-/sent      how many body bytes of files all its sockets have taken so far
+ *   GET /-/echo      switches protocols as for WebSocket, then sends back every byte
  *   PUT, POST /ANY   reads the body; answers "BYTES SHA256", so that the sender can compare
  *
  * HTTP/1.1 as far as curl speaks it to a server that closes after each answer: Content-Length,
@@ -144,7 +145,23 @@ static void send_file(int fd, int file)
     }
 }
 
-static void serve_get(int fd, const struct request *req, int directory)
+static void echo(int fd, const struct request *req)
+{
+    static const char head[] = "HTTP/1.1 101 Switching Protocols\r\n"
+                               "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    if (!strstr(req->head, "\r\nUpgrade: websocket\r\n")) {
+        answer_text(fd, "426 Upgrade Required", "say Upgrade: websocket\n");
+        return;
+    }
+    bool good = write_all(fd, head, sizeof(head) - 1) &&
+                write_all(fd, req->head + req->head_len, req->len - req->head_len);
+    ssize_t n;
+    while (good && (n = read(fd, block, sizeof(block))) > 0) {
+        good = write_all(fd, block, (size_t)n);
+    }
+}
+
+static void serve_get(int fd, struct request *req, int directory)
 {
     if (strcmp(req->path, "/-/sent") == 0) {
         char text[32];
@@ -152,8 +169,13 @@ static void serve_get(int fd, const struct request *req, int directory)
         answer_text(fd, "200 OK", text);
         return;
     }
+    if (strcmp(req->path, "/-/echo") == 0) {
+        echo(fd, req);
+        return;
+    }
     int file = -1;
-    if (req->path[0] == '/' && !strchr(req->path + 1, '/')) {
+    req->path[strcspn(req->path, "?")] = '\0';
+    if (req->path[0] == '/' && req->path[1] != '/' && !strstr(req->path, "..")) {
         file = openat(directory, req->path + 1, O_RDONLY);
     }
     if (file < 0) {

@@ -117,7 +117,7 @@ static struct side_path *path_by_id(struct side *s, uint8_t id)
         }
     }
     fail_msg("no path %d", id);
-    return NULL;
+    abort(); /* fail_msg does not come back, which the compiler cannot know */
 }
 
 /* One packet, if the conn has any to send; false when it has not. */
@@ -226,6 +226,13 @@ static void init_side(struct pair *p, size_t index)
     }
 }
 
+static void open_path(struct side *s, size_t path)
+{
+    uint64_t now = s->pair->world.now;
+    conn_path_open(s->conn, s->path[path].id, PATH_MTU, now);
+    conn_path_search_mtu(s->conn, s->path[path].id, PACKET_MTU_MAX, now);
+}
+
 static void start_side(struct pair *p, size_t index)
 {
     const struct conn_limits *peer = &p->config.limits[1 - index];
@@ -238,7 +245,7 @@ static void start_side(struct pair *p, size_t index)
     struct side *s = &p->side[index];
     conn_start(s->conn, &limits, p->world.now);
     for (size_t i = 0; i < p->config.paths; i++) {
-        conn_path_open(s->conn, s->path[i].id, PATH_MTU, p->world.now);
+        open_path(s, i);
     }
     conn_path_use(s->conn, s->path[0].id, false, p->world.now);
     drive(s);
@@ -322,7 +329,7 @@ void pair_open_path(struct pair *p, size_t path)
     for (size_t i = 0; i < 2; i++) {
         struct side *s = &p->side[i];
         s->path[path].open = true;
-        conn_path_open(s->conn, s->path[path].id, PATH_MTU, p->world.now);
+        open_path(s, path);
         drive(s);
     }
 }

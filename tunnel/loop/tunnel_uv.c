@@ -134,7 +134,9 @@ static void send_output(struct adit *a, uint64_t now)
 static void on_timer(uv_timer_t *timer)
 {
     struct adit *a = timer->data;
-    node_tick(a->node, sys_now_ns());
+    uint64_t now = sys_now_ns();
+    udp_uv_catch_up(a->udp, now);
+    node_tick(a->node, now);
     a->work = true;
 }
 
@@ -343,6 +345,11 @@ bool adit_relay_stats(const struct adit *a, size_t relay, struct adit_relay_stat
     out->host = a->relays[relay].host;
     out->port = a->relays[relay].port;
     return true;
+}
+
+void adit_nat_stats(const struct adit *a, struct adit_nat_stats *out)
+{
+    node_nat_stats(a->node, out);
 }
 
 void adit_counters(const struct adit *a, struct adit_counters *out)

@@ -160,6 +160,14 @@ void udp_uv_grow(struct udp_uv *u)
     udp_grow(&u->socket);
 }
 
+void udp_uv_catch_up(struct udp_uv *u, uint64_t now)
+{
+    CHECK(!u->closing);
+    if (!u->failed) {
+        receive_round(u, now);
+    }
+}
+
 int udp_uv_local(const struct udp_uv *u, struct addr *out)
 {
     return udp_local(&u->socket, out);

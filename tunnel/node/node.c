@@ -80,6 +80,7 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     n->timestamp = n->timestamp_max = c->timestamp;
     n->index_mask = rng_u32(n->rng);
     stunclient_init(&n->stun, NULL, n->rng);
+    netcheck_init(&n->netcheck, n->rng);
     cand_own_init(&n->own);
     portmap_init(&n->portmap, n->rng, n->log);
     birthday_init(&n->birthday, c->punch ? c->birthday_sockets : 0, n->rng);

@@ -24,6 +24,7 @@
 #include "crypto/replay.h"
 #include "path/birthday.h"
 #include "path/cand.h"
+#include "path/netcheck.h"
 #include "path/pathset.h"
 #include "path/portmap.h"
 #include "path/stunclient.h"
@@ -192,6 +193,7 @@ struct node {
 
     /* how the world sees us */
     struct stunclient stun;
+    struct netcheck netcheck;
     struct cand_own own;
     struct portmap portmap;
     struct birthday birthday;    /* `who` is a peer's index */

@@ -105,7 +105,8 @@ static bool fill_relay(struct peer *p, struct keyset *keys, const struct path *p
 }
 
 /* A run of packets for one address: all of one size, only the last may be shorter. A first packet
- * that is not full stays alone, or those behind it would have to be as small. */
+ * that is not full stays alone, or those behind it would have to be as small; so does a probe for a
+ * larger MTU. */
 static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *path,
                         struct node_batch *out, uint64_t now)
 {
@@ -118,16 +119,18 @@ static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *
                                .segment = info.mtu};
     for (size_t i = 0; i < NODE_BATCH_SEGMENTS && out->len + info.mtu <= NODE_BATCH_BYTES; i++) {
         uint8_t *at = n->batch + out->len;
+        size_t cap = i == 0 ? PACKET_MTU_MAX : info.mtu;
         uint64_t number;
         size_t len = conn_output(p->conn, path->id, at + PACKET_DATA_HEADER_LEN,
-                                 info.mtu - PACKET_DATA_OVERHEAD, &number, now);
+                                 cap - PACKET_DATA_OVERHEAD, &number, now);
         if (len == 0) {
             break;
         }
         size_t packet = seal(keys, path->id, number, at, len);
         out->len += packet;
         n->counters.packets_out++;
-        if (packet < info.mtu) {
+        if (packet != info.mtu) {
+            out->segment = packet > info.mtu ? packet : info.mtu;
             break;
         }
     }

@@ -147,6 +147,9 @@ static void open_paths(struct peer *p, uint64_t now)
         if (path && !open && path->usable && (path->proven || path->where.kind == WHERE_RELAY)) {
             bool relay = path->where.kind == WHERE_RELAY;
             conn_path_open(p->conn, id, relay ? NODE_RELAY_MTU : PACKET_MTU_BASE, now);
+            if (!relay) {
+                conn_path_search_mtu(p->conn, id, PACKET_MTU_MAX, now);
+            }
             p->opened |= UINT32_C(1) << id;
         }
     }

@@ -12,7 +12,7 @@ struct conn_limits conn_limits_default(void)
                                 .session_window_max = UINT64_C(64) << 20,
                                 .stream_window = UINT64_C(4) << 20,
                                 .stream_window_max = UINT64_C(32) << 20,
-                                .send_buffer_max = UINT64_C(4) << 20,
+                                .send_buffer_max = UINT64_C(32) << 20,
                                 .streams_max = 4096,
                                 .max_ack_delay_ns = 25 * NS_PER_MS};
 }
@@ -89,6 +89,13 @@ void conn_path_open(struct conn *c, uint8_t path, size_t mtu, uint64_t now)
         path_close(&c->paths[path]);
     }
     path_open(&c->paths[path], mtu, now);
+}
+
+void conn_path_search_mtu(struct conn *c, uint8_t path, size_t most, uint64_t now)
+{
+    CHECK(path > 0 && path < PACKET_PATHS_MAX && c->paths[path].open && most <= PACKET_MTU_MAX);
+    c->now = now;
+    pmtud_search(&c->paths[path].pmtud, most, now);
 }
 
 void conn_path_close(struct conn *c, uint8_t path, uint64_t now)

@@ -39,7 +39,8 @@ struct conn_limits {
     uint64_t session_window_max; /* it grows up to this while the application keeps up */
     uint64_t stream_window;      /* the same for one stream */
     uint64_t stream_window_max;
-    uint64_t send_buffer_max; /* bytes one stream may hold unacknowledged */
+    uint64_t send_buffer_max; /* bytes one stream may hold unacknowledged; of those not yet sent it
+                               * holds no more than the path takes in a round trip */
     uint32_t streams_max;     /* streams that the peer may have open at once; as many as we may */
     uint64_t max_ack_delay_ns;
 };
@@ -73,6 +74,8 @@ void conn_start(struct conn *c, const struct conn_peer_limits *peer, uint64_t no
 /* A fresh path starts with the initial window and no RTT, whatever the id did before. `mtu` is the
  * largest payload plus PACKET_DATA_OVERHEAD. */
 void conn_path_open(struct conn *c, uint8_t path, size_t mtu, uint64_t now);
+/* Looks for a larger MTU, up to `most` <= PACKET_MTU_MAX, while data flows (RFC 8899). */
+void conn_path_search_mtu(struct conn *c, uint8_t path, size_t most, uint64_t now);
 /* What was in flight there is queued to be sent on another path. */
 void conn_path_close(struct conn *c, uint8_t path, uint64_t now);
 /* New data goes to this path from now on; 0 = nowhere. With `resend`, what is in flight on the
@@ -108,8 +111,9 @@ int conn_input(struct conn *c, uint8_t from, uint64_t number, uint8_t reply, con
 
 /* A path that has something to send now, or 0. */
 uint8_t conn_next_path(struct conn *c, uint64_t now);
-/* Builds the payload of the next packet for that path: at most mtu - PACKET_DATA_OVERHEAD and at
- * most `cap` bytes. Returns its length and number; 0 = nothing after all. */
+/* Builds the payload of the next packet for that path: at most `cap` bytes, and at most mtu -
+ * PACKET_DATA_OVERHEAD unless it is a probe for a larger MTU and `cap` lets it be one. Returns its
+ * length and number; 0 = nothing after all. */
 size_t conn_output(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint64_t *number,
                    uint64_t now);
 

@@ -307,6 +307,33 @@ static void write_payload(struct build *b, uint8_t path, uint64_t now)
     }
 }
 
+/* Data is about to go there: may a probe for a larger MTU go first? It must leave alone, and must
+ * not take the place of data that is overdue. */
+static size_t probe_size(struct conn *c, uint8_t path, size_t cap, uint64_t now)
+{
+    struct path *p = &c->paths[path];
+    if (c->state != CONN_OPEN || p->probes > 0 || p->loss.pto_count > 0 || !p->rtt.sampled) {
+        return 0;
+    }
+    size_t size = pmtud_wants(&p->pmtud, now);
+    bool fits = size > 0 && size - PACKET_DATA_OVERHEAD <= cap && p->in_flight + size <= p->cc.cwnd;
+    return fits && may_send_data(c, path, now) ? size : 0;
+}
+
+static void write_probe(struct build *b)
+{
+    frame_write_ping(&b->w);
+    frame_write_padding(&b->w, writer_room(&b->w));
+    b->eliciting = true;
+}
+
+/* After the second timeout in a row it may be the size that does not get through. */
+static size_t largest_packet(const struct path *p)
+{
+    bool doubtful = p->probes > 0 && p->loss.pto_count > 1;
+    return doubtful ? p->pmtud.base : p->mtu;
+}
+
 size_t conn_output(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint64_t *number,
                    uint64_t now)
 {
@@ -320,10 +347,13 @@ size_t conn_output(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint6
         p->hold_ns = now + HOLD_NS;
         return 0;
     }
-    size_t room = p->mtu - PACKET_DATA_OVERHEAD;
+    size_t probe = probe_size(c, path, cap, now);
+    size_t room = (probe > 0 ? probe : largest_packet(p)) - PACKET_DATA_OVERHEAD;
     struct build b = {.c = c, .p = p, .w = writer_of(buf, cap < room ? cap : room)};
     if (c->state == CONN_CLOSING) {
         write_close(&b);
+    } else if (probe > 0) {
+        write_probe(&b);
     } else {
         write_payload(&b, path, now);
     }
@@ -334,6 +364,10 @@ size_t conn_output(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint6
     }
     *number = path_on_sent(p, len + PACKET_DATA_OVERHEAD, b.eliciting, now);
     c->stats.packets_out++;
+    if (probe > 0) {
+        sentmap_find(&p->sent, *number)->probe = true;
+        pmtud_on_sent(&p->pmtud, *number);
+    }
     if (path == c->used && c->state == CONN_OPEN && !conn_has_data(c)) {
         p->limited_end = p->sent.next;
     }

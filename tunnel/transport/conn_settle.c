@@ -19,6 +19,7 @@ static void tell_writable(struct conn *c, struct stream *s)
     if (enough > WRITABLE_ROOM) {
         enough = WRITABLE_ROOM;
     }
+    conn_fit_buffer(c, s);
     if (s->wants_room && stream_is_writable(s) && sendbuf_room(&s->out) >= enough) {
         s->wants_room = false;
         conn_raise(c, s, STREAM_EVENT_WRITABLE);
@@ -134,6 +135,7 @@ void conn_move_flight(struct conn *c, struct path *p)
         struct sent_packet *packet = sentmap_find(&p->sent, n);
         if (packet && packet->state == SENT_FLYING) {
             path_settle(p, packet, n, SENT_MOVED);
+            pmtud_on_probe_lost(&p->pmtud, n, c->now);
             conn_requeue(c, p, packet);
         }
     }
@@ -149,8 +151,15 @@ void conn_detect_lost(struct conn *c, struct path *p, uint64_t now)
     while (loss_next(&p->loss, &p->sent, &p->rtt, now, &number)) {
         struct sent_packet *packet = sentmap_find(&p->sent, number);
         path_settle(p, packet, number, SENT_LOST);
+        if (packet->probe) {
+            pmtud_on_probe_lost(&p->pmtud, number, now);
+            continue;
+        }
         if (!packet->eliciting) {
             continue;
+        }
+        if (pmtud_on_lost(&p->pmtud, number, packet->bytes, p->sent.next, now)) {
+            path_update_mtu(p);
         }
         p->packets_lost++;
         c->stats.packets_lost++;
@@ -179,9 +188,13 @@ static void on_packet_acked(struct conn *c, struct path *p, uint64_t number, uin
                                    .in_flight = p->in_flight + packet->bytes,
                                    .app_limited = path_was_limited(p, number, in_flight)};
         p->cc.ops->on_ack(&p->cc, &ack, &p->rtt, c->now);
-    } else if (packet->eliciting && was == SENT_LOST) {
+    } else if (packet->eliciting && was == SENT_LOST && !packet->probe) {
         loss_on_spurious(&p->loss, number);
         p->cc.ops->on_spurious(&p->cc, number, packet->sent_ns, c->now);
+    }
+    if (pmtud_on_acked(&p->pmtud, number, packet->bytes, c->now)) {
+        path_update_mtu(p);
+        LOG_AT(c->log, LOG_DEBUG, "conn", "path_mtu", "bytes=%zu", p->mtu);
     }
     on_arrived(c, p, packet);
 }

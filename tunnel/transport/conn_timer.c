@@ -27,9 +27,16 @@ static void requeue_oldest(struct conn *c, const struct path *p)
 static void on_pto(struct conn *c, uint8_t path, uint64_t now)
 {
     struct path *p = &c->paths[path];
+    if (p->loss.pto_count == 0) {
+        p->silent_ns = p->loss.pto_from_ns;
+    }
     loss_on_pto(&p->loss, now);
-    if (p->loss.pto_count >= PATH_SUSPECT_PTOS && !p->suspect) {
+    if (p->loss.pto_count >= PATH_SUSPECT_PTOS && !p->suspect &&
+        time_since(p->silent_ns, now) >= PATH_SUSPECT_NS) {
         p->suspect = true;
+        if (pmtud_on_doubt(&p->pmtud, p->sent.next, now)) {
+            path_update_mtu(p);
+        }
         c->suspects |= UINT32_C(1) << path;
         LOG_AT(c->log, LOG_DEBUG, "conn", "path_suspect", "path=%u timeouts=%u", path,
                p->loss.pto_count);
@@ -65,6 +72,7 @@ static void tell_starved(struct conn *c)
     struct stream *s;
     c->starved = false;
     while ((s = table_next(&c->streams, &at)) != NULL) {
+        conn_fit_buffer(c, s);
         if (s->wants_room && stream_is_writable(s) && sendbuf_room(&s->out) > 0) {
             s->wants_room = false;
             conn_raise(c, s, STREAM_EVENT_WRITABLE);

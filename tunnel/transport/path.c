@@ -18,6 +18,7 @@ void path_open(struct path *p, size_t mtu, uint64_t now)
     CHECK(!p->open);
     struct sentmap sent = p->sent;
     *p = (struct path){.open = true, .mtu = mtu, .sent = sent};
+    pmtud_init(&p->pmtud, mtu);
     rtt_init(&p->rtt);
     cc_init(&p->cc, &cc_cubic, mtu);
     pacer_init(&p->pacer, mtu, now);
@@ -30,6 +31,13 @@ void path_close(struct path *p)
     p->open = false;
     p->probes = 0;
     p->in_flight = 0;
+}
+
+void path_update_mtu(struct path *p)
+{
+    p->mtu = p->pmtud.size;
+    p->pacer.mtu = p->mtu;
+    p->cc.ops->on_mtu(&p->cc, p->mtu);
 }
 
 bool path_has_room(const struct path *p)

@@ -5,16 +5,21 @@
 #include "transport/cc.h"
 #include "transport/loss.h"
 #include "transport/pacer.h"
+#include "transport/pmtud.h"
 #include "transport/rtt.h"
 #include "transport/sentmap.h"
 
+/* Silence that makes a path suspect: so many timeouts, and so long. On a short path two timeouts
+ * pass in less time than a busy machine may keep a process waiting for the processor. */
 enum { PATH_SUSPECT_PTOS = 2 };
+#define PATH_SUSPECT_NS (150 * NS_PER_MS)
 
 struct path {
     bool open;
     bool blocked; /* the caller cannot take a packet for it now */
     bool suspect; /* said so since the last acknowledgement */
-    size_t mtu;
+    size_t mtu;   /* pmtud.size */
+    struct pmtud pmtud;
     struct rtt rtt;
     struct cc cc;
     struct pacer pacer;
@@ -24,6 +29,7 @@ struct path {
     uint32_t probes;      /* to be sent whatever the window says */
     uint64_t limited_end; /* packets below left while there was window to spare */
     uint64_t hold_ns;     /* out of memory: nothing before this */
+    uint64_t silent_ns;   /* what was sent then was the first to go unanswered */
     uint64_t last_acked_ns;
     uint64_t last_elicited_ns;
     uint64_t packets_sent;
@@ -37,6 +43,9 @@ void path_deinit(struct path *p);
 /* A fresh start; packet numbers go on. */
 void path_open(struct path *p, size_t mtu, uint64_t now);
 void path_close(struct path *p);
+
+/* The path MTU search came to another size. */
+void path_update_mtu(struct path *p);
 
 /* Window and pace let a full packet leave now. */
 bool path_has_room(const struct path *p);

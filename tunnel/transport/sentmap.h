@@ -52,6 +52,7 @@ struct sent_packet {
     uint16_t records;
     uint8_t state; /* enum sent_state */
     bool eliciting;
+    bool probe; /* of the path MTU: set after commit */
 };
 
 struct sentmap {

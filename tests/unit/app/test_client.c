@@ -36,8 +36,8 @@ static struct front_world *setup(const struct front_times *times)
     f->ctx.limits.clients_max = 3;
     pool_init(&f->ctx.pool, 16);
     clients_init(&f->clients, &f->ctx);
-    struct addr any = addr_ipv4(127, 0, 0, 1, 0);
-    assert_int_equal(listener_start(&f->clients, &any, &f->listener), 0);
+    const struct config_listen any = {.addr = addr_ipv4(127, 0, 0, 1, 0)};
+    assert_int_equal(listener_start(&f->clients, &any, NULL, &f->listener), 0);
     f->socks = listener_address(f->listener);
     return f;
 }
@@ -263,7 +263,7 @@ static void slow_and_wrong_clients_are_closed_and_counted(void **state)
     /* They do not close their side: after the linger time nobody waits for it. */
     WORLD_UNTIL(&f->w, f->clients.count == 0);
     int wrong = world_connect(&f->socks);
-    world_put(&f->w, wrong, "GET / HTTP/1.1\r\n\r\n", 18);
+    world_put(&f->w, wrong, "\x16\x03\x01", 3);
     assert_int_equal(world_end(&f->w, wrong), 0);
     assert_int_equal(f->ctx.counters.front.bad_protocol, 1);
     int bad = world_connect(&f->socks);

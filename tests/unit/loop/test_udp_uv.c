@@ -154,6 +154,23 @@ static void delivers_batches(void **state)
     udp_uv_close(b.u);
 }
 
+static void catches_up_without_the_loop(void **state)
+{
+    (void)state;
+    end_open(&a, NULL, NULL);
+    end_open(&b, NULL, NULL);
+    b.want = SIZE_MAX;
+    udp_uv_catch_up(b.u, 5);
+    assert_int_equal(b.batches, 0);
+    assert_int_equal(udp_uv_send(a.u, &b.local, (const uint8_t *)"late", 4, 0, NULL), 0);
+    udp_uv_catch_up(b.u, 7);
+    assert_int_equal(b.batches, 1);
+    assert_int_equal(b.last_now, 7);
+    assert_memory_equal(b.data, "late", 4);
+    udp_uv_close(a.u);
+    udp_uv_close(b.u);
+}
+
 static void shares_one_batch_among_sockets(void **state)
 {
     (void)state;
@@ -367,6 +384,7 @@ int main(void)
 #define LOOP_TEST(f) cmocka_unit_test_setup_teardown(f, open_loop, close_loop)
     const struct CMUnitTest tests[] = {
         LOOP_TEST(delivers_batches),
+        LOOP_TEST(catches_up_without_the_loop),
         LOOP_TEST(shares_one_batch_among_sockets),
         LOOP_TEST(closes_from_within_a_batch),
         LOOP_TEST(tells_once_when_there_is_room_again),

@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
 static void assert_addr(const struct addr *a, const char *text)
 {
     char out[ADDR_TEXT_MAX];
@@ -33,7 +35,7 @@ static void empty_text_gives_the_defaults(void **state)
     assert_int_equal(c->node.log, LOG_INFO);
     assert_true(c->node.resume_timeout_ns == 86400 * NS_PER_S);
     assert_int_equal(c->front.listen.count, 1);
-    assert_addr(&c->front.listen.items[0], "127.0.0.1:1080");
+    assert_addr(&c->front.listen.items[0].addr, "127.0.0.1:1080");
     assert_int_equal(c->peers_count + c->relays.count + c->routes_count, 0);
     assert_false(c->server.given);
     assert_false(c->server.open);
@@ -158,23 +160,68 @@ static void comments_spaces_and_line_ends(void **state)
     config_free(c);
 }
 
-static void front_takes_only_loopback(void **state)
+static void front_asks_who_comes_from_elsewhere(void **state)
 {
     (void)state;
     struct config *c = config_text_parse("[front]\nlisten = 127.0.0.2:0, [::1]:1080\n");
     assert_int_equal(c->front.listen.count, 2);
+    assert_null(c->front.users);
     config_free(c);
     c = config_text_parse("[front]\nlisten = none\n");
     assert_int_equal(c->front.listen.count, 0);
     config_free(c);
+    c = config_text_parse("[front]\nlisten = 0.0.0.0:1080\nusers = who\n");
+    assert_string_equal(c->front.users, "/etc/adit/who");
+    assert_addr(&c->front.listen.items[0].addr, "0.0.0.0:1080");
+    config_free(c);
     config_text_refuse(
         "[front]\nlisten = 0.0.0.0:1080\n",
         "f.ini:2: [front] listen: \"0.0.0.0:1080\" is not loopback: others could use the "
-        "proxy, and passwords are not supported yet; accepted: IP:PORT with a loopback IP, "
-        "or none");
+        "proxy; name a file with passwords (users = FILE), or listen on loopback");
     config_text_refuse_part("[front]\nlisten = [::ffff:10.0.0.1]:1080\n", "is not loopback");
-    config_text_refuse_part("[front]\nlisten = localhost:1080\n", "is no IP:PORT");
+    config_text_refuse_part("[front]\nlisten = 127.0.0.1:1\nlisten = 10.0.0.1:1\n", "ini:3:");
+    config_text_refuse_part("[front]\nlisten = localhost:1080\n", "is neither IP:PORT nor");
     config_text_refuse_part("[front]\nlisten = 127.0.0.1:1 127.0.0.1:1\n", "is there twice");
+}
+
+static void front_listens_on_unix_sockets(void **state)
+{
+    (void)state;
+    struct config *c = config_text_parse("[front]\nlisten = ./front.sock, ~/f, /run/f\n");
+    assert_int_equal(c->front.listen.count, 3);
+    assert_string_equal(c->front.listen.items[0].path, "/etc/adit/./front.sock");
+    assert_string_equal(c->front.listen.items[1].path, "/somewhere/f");
+    assert_string_equal(c->front.listen.items[2].path, "/run/f");
+    assert_int_equal(c->front.listen.items[2].addr.family, ADDR_NONE);
+    config_free(c);
+    config_text_refuse_part("[front]\nlisten = /a /a\n", "is there twice");
+    char text[256];
+    (void)snprintf(text, sizeof(text), "[front]\nlisten = /%0103d\n", 7);
+    config_text_refuse_part(text, "longer than 103 bytes");
+}
+
+static void forwards(void **state)
+{
+    (void)state;
+    struct config *c = config_text_parse(
+        "[forward]\n127.0.0.1:8080 = Home:80\n[::1]:22 = 10.0.0.1:22\n/run/x = a.example:1\n"
+        "127.0.0.1:9 = localhost:9\n" PEER_A);
+    static const char *const expected[] = {"home.peer:80", "10.0.0.1:22", "a.example:1",
+                                           "localhost:9"};
+    assert_int_equal(c->forwards_count, COUNT(expected));
+    for (size_t i = 0; i < COUNT(expected); i++) {
+        char out[TARGET_TEXT_MAX];
+        assert_string_equal(target_format(&c->forwards[i].target, out), expected[i]);
+    }
+    assert_addr(&c->forwards[1].listen.addr, "[::1]:22");
+    assert_string_equal(c->forwards[2].listen.path, "/run/x");
+    config_free(c);
+    config_text_refuse("[forward]\n127.0.0.1:1 = hime:80\n" PEER_A,
+                       "f.ini:2: [forward]: \"hime:80\" names a peer that there is not");
+    config_text_refuse_part("[forward]\n10.0.0.1:1 = home:80\n" PEER_A, "is not loopback");
+    config_text_refuse_part("[forward]\n127.0.0.1:1 = home\n" PEER_A, "is no PEER:PORT");
+    config_text_refuse_part("[forward]\n127.0.0.1:1 = home:0\n" PEER_A, "has port 0");
+    config_text_refuse_part("[forward]\n127.0.0.1 = home:1\n" PEER_A, "is neither IP:PORT nor");
 }
 
 static void long_comments_and_names(void **state)
@@ -256,7 +303,9 @@ int main(void)
         cmocka_unit_test(routes),
         cmocka_unit_test(server_and_limits),
         cmocka_unit_test(comments_spaces_and_line_ends),
-        cmocka_unit_test(front_takes_only_loopback),
+        cmocka_unit_test(front_asks_who_comes_from_elsewhere),
+        cmocka_unit_test(front_listens_on_unix_sockets),
+        cmocka_unit_test(forwards),
         cmocka_unit_test(long_comments_and_names),
         cmocka_unit_test(control_path_must_fit_a_socket),
         cmocka_unit_test(environment_may_be_empty),

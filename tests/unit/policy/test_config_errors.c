@@ -33,12 +33,13 @@ static void unknown_names_bring_the_nearest_one(void **state)
     (void)state;
     config_text_refuse("[nod]\nname = x\n",
                        "f.ini:1: [nod]: unknown section, did you mean \"node\"?; accepted: [node], "
-                       "[relay NAME], [peer NAME], [front], [route], [server], [limits]");
+                       "[relay NAME], [peer NAME], [front], [route], [forward], "
+                       "[server], [limits]");
     config_text_refuse(
         "[front]\nlisen = 127.0.0.1:1\n",
-        "f.ini:2: [front] lisen: unknown key, did you mean \"listen\"?; accepted: listen");
+        "f.ini:2: [front] lisen: unknown key, did you mean \"listen\"?; accepted: listen, users");
     config_text_refuse("[front]\ncolour = red\n",
-                       "f.ini:2: [front] colour: unknown key; accepted: listen");
+                       "f.ini:2: [front] colour: unknown key; accepted: listen, users");
     config_text_refuse(PEER_A "[route]\ndefault = peer hime\n",
                        "f.ini:4: [route]: there is no [peer hime], did you mean \"home\"?");
 }

@@ -60,7 +60,9 @@ static void example_has_every_key_with_its_default(void **state)
     char *text = config_text_read(TEST_SOURCE "/conf/example.ini");
     for (const struct config_key *k = config_keys_table; k->name; k++) {
         char *section = section_text(text, k->section);
-        const char *name = k->type == CONFIG_ROUTE ? "default" : k->name;
+        const char *name = k->type == CONFIG_ROUTE     ? "default"
+                           : k->type == CONFIG_FORWARD ? "127.0.0.1:2222"
+                                                       : k->name;
         bool fixed = k->initial[0] && !k->computed;
         char line[256];
         (void)snprintf(line, sizeof(line), fixed ? "#%s = %s\n" : "%s = %s", name,

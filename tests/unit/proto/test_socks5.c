@@ -27,9 +27,14 @@ static const struct seed seeds[] = {
     {"05020200", "0500", SOCKS5_READING, NULL, 0},
     {"050401028000", "0500", SOCKS5_READING, NULL, 0},
     {"0500", "05ff", SOCKS5_FAILED, NULL, 0},
-    {"050102", "05ff", SOCKS5_FAILED, NULL, 0},
-    {"0501020101610162", "05ff", SOCKS5_FAILED, NULL, 5},
-    {"05010201000161", "05ff", SOCKS5_FAILED, NULL, 4},
+    /* Who offers nothing but a password gets in with any. */
+    {"050102", "0502", SOCKS5_PASSWORD, NULL, 0},
+    {"0501020101610162", "05020100", SOCKS5_READING, NULL, 0},
+    {"05010201000161", "05020100", SOCKS5_READING, NULL, 0},
+    {"05010201016100", "05020100", SOCKS5_READING, NULL, 0},
+    {"050102010000", "05020100", SOCKS5_READING, NULL, 0},
+    {"0501020501610162", "0502", SOCKS5_FAILED, NULL, 4},
+    {"0501020101610162050100017f0000010050", "05020100", SOCKS5_REQUEST, "127.0.0.1:80", 0},
     {"0502010a", "05ff", SOCKS5_FAILED, NULL, 0},
     {"050100050100017f0000010050", "0500", SOCKS5_REQUEST, "127.0.0.1:80", 0},
     {"05010005010003096c6f63616c686f73740050", "0500", SOCKS5_REQUEST, "localhost:80", 0},
@@ -57,7 +62,7 @@ static const struct seed seeds[] = {
     {"434f4e4e454354205b3a3a315d3a383020485454502f312e310d0a0d0a", "", SOCKS5_FAILED, NULL, 28},
     {"050100050100017f000001005016030105", "0500", SOCKS5_REQUEST, "127.0.0.1:80", 4},
     {"050100050100017f0000010050050100", "0500", SOCKS5_REQUEST, "127.0.0.1:80", 3},
-    {"050102050100017f0000010050", "05ff", SOCKS5_FAILED, NULL, 10},
+    {"0501030501", "05ff", SOCKS5_FAILED, NULL, 2},
 };
 
 struct client {
@@ -108,7 +113,7 @@ static void run_in_steps(const struct seed *seed, const uint8_t *data, size_t le
 {
     struct client c = {0};
     size_t done = 0;
-    socks5_init(&c.s);
+    socks5_init(&c.s, false);
     while (done < len) {
         size_t piece = step < len - done ? step : len - done;
         size_t taken = feed(&c, data + done, piece);
@@ -140,7 +145,7 @@ static void seeds_give_the_same_split_at_every_position(void **state)
         size_t len = hex_decode(data, sizeof(data), seeds[i].input);
         for (size_t split = 0; split <= len; split++) {
             struct client c = {0};
-            socks5_init(&c.s);
+            socks5_init(&c.s, false);
             size_t taken = feed(&c, data, split);
             taken += taken == split ? feed(&c, data + split, len - split) : 0;
             assert_result(&c, &seeds[i], len - taken);
@@ -156,7 +161,7 @@ static void truncated_seeds_wait_for_more(void **state)
         size_t len = hex_decode(data, sizeof(data), seeds[i].input) - seeds[i].extra;
         for (size_t cut = 0; cut < len; cut++) {
             struct client c = {0};
-            socks5_init(&c.s);
+            socks5_init(&c.s, false);
             assert_int_equal(feed(&c, data, cut), cut);
             assert_true(socks5_state(&c.s) < SOCKS5_REQUEST);
             assert_null(socks5_why(&c.s));
@@ -173,7 +178,7 @@ static void greeting_of_255_methods_is_no_negative_count(void **state)
         data[2 + n - 1] = 0; /* the only good one comes last */
         hex_decode(data + 2 + n, 10, "050100017f0000010050");
         struct client c = {0};
-        socks5_init(&c.s);
+        socks5_init(&c.s, false);
         assert_int_equal(feed(&c, data, 2 + n - 1), 2 + n - 1);
         assert_int_equal(c.out_len, 0);
         assert_int_equal(feed(&c, data + 2 + n - 1, 11), 11);
@@ -188,7 +193,7 @@ static void greeting_of_255_strange_methods_is_refused(void **state)
     uint8_t data[2 + 255] = {5, 255};
     memset(data + 2, 0xff, 255);
     struct client c = {0};
-    socks5_init(&c.s);
+    socks5_init(&c.s, false);
     assert_int_equal(feed(&c, data, sizeof(data)), sizeof(data));
     assert_int_equal(socks5_state(&c.s), SOCKS5_FAILED);
     assert_memory_equal(c.out, "\x05\xff", 2);
@@ -201,7 +206,7 @@ static void name_of_255_bytes_is_taken_whole(void **state)
     memset(data + 5, 'a', 255);
     data[4 + 1 + 255 + 1] = 80;
     struct client c = {0};
-    socks5_init(&c.s);
+    socks5_init(&c.s, false);
     feed(&c, (const uint8_t *)"\x05\x01\x00", 3);
     assert_int_equal(feed(&c, data, sizeof(data)), sizeof(data) - 1);
     assert_int_equal(socks5_state(&c.s), SOCKS5_REQUEST);
@@ -213,7 +218,7 @@ static void start_request(struct client *c)
 {
     static const uint8_t data[] = {5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, 0, 80};
     memset(c, 0, sizeof(*c));
-    socks5_init(&c->s);
+    socks5_init(&c->s, false);
     assert_int_equal(feed(c, data, sizeof(data)), sizeof(data));
     assert_int_equal(socks5_state(&c->s), SOCKS5_REQUEST);
     c->out_len = 0;
@@ -273,18 +278,78 @@ static void reply_follows_an_unsent_choice(void **state)
     static const uint8_t data[] = {5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, 0, 80};
     struct socks5 s;
     uint8_t out[32];
-    socks5_init(&s);
+    socks5_init(&s, false);
     assert_int_equal(socks5_input(&s, data, sizeof(data)), sizeof(data));
     socks5_reply(&s, SOCKS5_REP_OK, NULL);
-    assert_int_equal(socks5_output(&s, out, sizeof(out)), SOCKS5_OUT_MAX);
+    assert_int_equal(socks5_output(&s, out, sizeof(out)), 2 + SOCKS5_REPLY_LEN);
     assert_memory_equal(out, "\x05\x00\x05\x00\x00\x01", 6);
     assert_int_equal(socks5_output(&s, out, sizeof(out)), 0);
+}
+
+/* Greeting, password and request at a front that asks for one; `piece` bytes at a time. */
+static void run_login(const char *hex, size_t piece, bool right, const char *output,
+                      enum socks5_state end)
+{
+    uint8_t data[64], expected[64];
+    size_t len = hex_decode(data, sizeof(data), hex);
+    size_t expected_len = hex_decode(expected, sizeof(expected), output);
+    struct client c = {0};
+    socks5_init(&c.s, true);
+    for (size_t done = 0; done < len && socks5_state(&c.s) != SOCKS5_FAILED;) {
+        done += feed(&c, data + done, piece < len - done ? piece : len - done);
+        if (socks5_state(&c.s) == SOCKS5_LOGIN) {
+            struct socks5_login l = socks5_login(&c.s);
+            assert_int_equal(l.user_len, 1);
+            assert_int_equal(l.password_len, 2);
+            assert_memory_equal(l.user, "a", 1);
+            assert_memory_equal(l.password, "bc", 2);
+            socks5_authorize(&c.s, right);
+            collect(&c);
+            assert_false(memchr(c.s.in, 'b', sizeof(c.s.in)));
+        }
+    }
+    assert_int_equal(socks5_state(&c.s), end);
+    assert_int_equal(c.out_len, expected_len);
+    assert_memory_equal(c.out, expected, expected_len);
+}
+
+static void a_password_is_asked_for_and_looked_at(void **state)
+{
+    (void)state;
+    static const char all[] = "05020002"
+                              "010161026263"
+                              "050100017f0000010050";
+    for (size_t piece = 1; piece <= 20; piece++) {
+        run_login(all, piece, true, "05020100", SOCKS5_REQUEST);
+        run_login(all, piece, false, "05020101", SOCKS5_FAILED);
+        run_login("050100", piece, true, "05ff", SOCKS5_FAILED);
+        run_login("05020001", piece, true, "05ff", SOCKS5_FAILED);
+    }
+}
+
+static void names_and_passwords_of_255_bytes_fit(void **state)
+{
+    (void)state;
+    uint8_t data[3 + 2 + 255 + 1 + 255] = {5, 1, 2, 1, 255};
+    memset(data + 5, 'u', 255);
+    data[5 + 255] = 255;
+    memset(data + 6 + 255, 'p', 255);
+    struct client c = {0};
+    socks5_init(&c.s, true);
+    assert_int_equal(feed(&c, data, sizeof(data)), sizeof(data));
+    assert_int_equal(socks5_state(&c.s), SOCKS5_LOGIN);
+    struct socks5_login l = socks5_login(&c.s);
+    assert_int_equal(l.user_len, 255);
+    assert_int_equal(l.password_len, 255);
+    assert_int_equal(l.password[254], 'p');
+    assert_int_equal(feed(&c, data, 5), 0); /* nothing is taken before the answer */
 }
 
 static void states_have_names(void **state)
 {
     (void)state;
-    static const char *const names[] = {"greeting", "reading", "request", "open", "failed"};
+    static const char *const names[] = {"greeting", "password", "login", "reading",
+                                        "request",  "open",     "failed"};
     for (size_t i = 0; i < COUNT(names); i++) {
         assert_string_equal(socks5_state_name((enum socks5_state)i), names[i]);
     }
@@ -303,6 +368,8 @@ int main(void)
         cmocka_unit_test(every_refusal_carries_its_code_and_ends),
         cmocka_unit_test(bytes_after_the_request_stay_with_the_caller),
         cmocka_unit_test(reply_follows_an_unsent_choice),
+        cmocka_unit_test(a_password_is_asked_for_and_looked_at),
+        cmocka_unit_test(names_and_passwords_of_255_bytes_fit),
         cmocka_unit_test(states_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,70 @@
+#include "cli/node.h"
+
+#include "app/control_client.h"
+#include "app/load.h"
+
+#include <base/err.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+int node_find_socket(const struct cli_call *call, char out[PATHS_MAX])
+{
+    struct paths paths;
+    const char *given = cli_value(call, "socket");
+    paths_find(&paths);
+    if (!given && (cli_value(call, "config") || access(paths.config, F_OK) == 0)) {
+        struct config *config = NULL;
+        int code = load_config(cli_config(call), stderr, &config);
+        if (code == EX_OK && config->node.control) {
+            (void)snprintf(out, PATHS_MAX, "%s", config->node.control);
+        }
+        config_free(config);
+        return code;
+    }
+    (void)snprintf(out, PATHS_MAX, "%s", given ? given : paths.control);
+    return EX_OK;
+}
+
+int node_complain(const char *socket, int err)
+{
+    if (err == ERR_PROTOCOL) {
+        cli_error("what answers at %s is not a node of Adit", socket);
+        return EX_PROTOCOL;
+    }
+    cli_error("no node is running at %s (%s); `adit run` starts it", socket, uv_strerror(err));
+    return err == UV_EACCES ? EX_NOPERM : EX_UNAVAILABLE;
+}
+
+/* The sentence of a page of the front ("502 Bad Gateway", empty line, sentence), or all of it. */
+static void complain_about_reply(const struct control_reply *reply)
+{
+    const char *gap = strstr(reply->text, "\n\n");
+    const char *from = gap ? gap + 2 : reply->text;
+    cli_error("%.*s", (int)strcspn(from, "\n"), from);
+}
+
+int node_hold(const struct cli_call *call, const char *line, char *text, size_t cap, int *code)
+{
+    char socket[PATHS_MAX] = "";
+    struct control_reply reply;
+    *code = node_find_socket(call, socket);
+    if (*code != EX_OK) {
+        return -1;
+    }
+    int fd = control_client_hold(socket, line, &reply);
+    if (fd < 0 && reply.status != 0) {
+        complain_about_reply(&reply);
+        *code = reply.status == 403 ? EX_NOPERM : reply.status == 400 ? EX_USAGE : EX_UNAVAILABLE;
+        return -1;
+    }
+    if (fd < 0) {
+        *code = node_complain(socket, fd);
+        return -1;
+    }
+    (void)snprintf(text, cap, "%s", reply.text);
+    return fd;
+}

@@ -1,0 +1,16 @@
+/* The running node, as commands find it: its control socket. */
+#ifndef CLI_NODE_H
+#define CLI_NODE_H
+
+#include "app/paths.h"
+#include "cli/cli.h"
+
+/* --socket, else what the ini says, else (there is no ini) the default place. An exit code. */
+int node_find_socket(const struct cli_call *call, char out[PATHS_MAX]);
+/* Says why nobody answered there (an error of app/control_client.h); returns the exit code. */
+int node_complain(const char *socket, int err);
+/* Asks and keeps the connection (control_client_hold); `line` is "METHOD PATH". A descriptor, or -1
+ * with *code set after a message. `text`: what the node answered. */
+int node_hold(const struct cli_call *call, const char *line, char *text, size_t cap, int *code);
+
+#endif

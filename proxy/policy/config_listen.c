@@ -1,0 +1,92 @@
+/* Where applications connect to: [front] listen, and [forward]. */
+#include "policy/config_internal.h"
+
+#include <base/mem.h>
+
+#include <string.h>
+
+static bool set_path(struct config_listen *l, const char *path)
+{
+    size_t len = strlen(path);
+    if (len > CONFIG_SOCKET_PATH_MAX) {
+        return false;
+    }
+    memcpy(l->path, path, len + 1);
+    return true;
+}
+
+bool config_take_listen(struct config_parser *p, struct config_listen *l, const char *text)
+{
+    if (!strchr(text, '/')) {
+        if (addr_parse(&l->addr, text) != 0) {
+            config_fail_value(p, "\"%s\" is neither IP:PORT nor a path", text);
+            return false;
+        }
+        l->addr = addr_normalize(&l->addr);
+        return true;
+    }
+    char *path = config_resolve_path(p, text);
+    bool fits = path && set_path(l, path);
+    if (path && !fits) {
+        config_fail(p, "\"%.128s\" is longer than %d bytes, which a unix socket cannot be", path,
+                    CONFIG_SOCKET_PATH_MAX);
+    }
+    mem_free(path);
+    return fits;
+}
+
+const char *config_parse_listen(struct config_listen *l, const char *text)
+{
+    *l = (struct config_listen){0};
+    if (strchr(text, '/')) {
+        return set_path(l, text) ? NULL : "is too long for a unix socket";
+    }
+    if (addr_parse(&l->addr, text) != 0) {
+        return "is neither IP:PORT nor a path with a /";
+    }
+    l->addr = addr_normalize(&l->addr);
+    return addr_is_loopback(&l->addr) ? NULL : "is not loopback: others could use it";
+}
+
+const char *config_parse_forward(struct target *t, const struct config *config, const char *text)
+{
+    if (target_parse(t, text, strlen(text)) != 0) {
+        return "is no PEER:PORT or HOST:PORT";
+    }
+    if (t->port == 0) {
+        return "has port 0";
+    }
+    if (t->kind == TARGET_ADDRESS || strchr(t->name, '.') || strcmp(t->name, "localhost") == 0) {
+        return NULL;
+    }
+    const struct config_peer *peer = config_find_peer(config, t->name);
+    if (!peer) {
+        return "names a peer that there is not";
+    }
+    static const char peer_domain[] = ".peer";
+    memcpy(t->name + strlen(t->name), peer_domain, sizeof(peer_domain));
+    return NULL;
+}
+
+void config_take_forward(struct config_parser *p, const char *listen, const char *target)
+{
+    struct config *config = p->config;
+    struct config_forward f = {.listen = {.line = p->line}};
+    if (!config_take_listen(p, &f.listen, listen)) {
+        return;
+    }
+    if (f.listen.addr.family != ADDR_NONE && !addr_is_loopback(&f.listen.addr)) {
+        config_fail_value(p, "\"%s\" is not loopback: others could use it", listen);
+        return;
+    }
+    if (target_parse(&f.target, target, strlen(target)) != 0) {
+        config_fail_value(p, "\"%s\" is no PEER:PORT or HOST:PORT", target);
+        return;
+    }
+    struct config_forward *forwards = config_grow(p, config->forwards, config->forwards_count,
+                                                  sizeof(*forwards), CONFIG_LIST_MAX);
+    if (forwards) {
+        config->forwards = forwards;
+        config->forwards[config->forwards_count++] = f;
+    }
+}

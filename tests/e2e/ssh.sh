@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# The other doors: ssh through `adit connect`, with a genuine sshd; `adit forward`; `adit env`.
+#
+#   home 10.77.0.2 ---+--- laptop 10.77.0.3 (no TCP front: the control socket is enough)
+#   sshd 127.0.0.1:2222    relay 10.77.0.4
+. "$(dirname "${BASH_SOURCE[0]}")/../lab/lab.sh"
+
+command -v sshd >/dev/null || PATH=$PATH:/usr/sbin
+for program in sshd ssh ssh-keygen; do
+    command -v "$program" >/dev/null || lab_skip "$program is not installed"
+done
+readonly BYTES=50000000
+
+# sshd as root wants further user ids, which these namespaces do not have; as somebody else it
+# serves just him. So it gets a user of its own.
+start_sshd() {
+    ssh-keygen -q -t ed25519 -N '' -f "$LAB/host_key"
+    ssh-keygen -q -t ed25519 -N '' -f "$LAB/user_key"
+    { grep -v ':1000:' /etc/passwd && echo "me:x:1000:1000::$LAB/user:/bin/bash"; } >"$LAB/passwd"
+    mount --bind "$LAB/passwd" /etc/passwd
+    cat >"$LAB/sshd_config" <<CONFIG
+ListenAddress 127.0.0.1:2222
+HostKey $LAB/host_key
+AuthorizedKeysFile $LAB/user_key.pub
+PidFile none
+StrictModes no
+UsePAM no
+CONFIG
+    lab_spawn sshd home unshare -U --map-user=1000 --map-group=1000 \
+        "$(command -v sshd)" -D -e -f "$LAB/sshd_config"
+    lab_wait_until 15 lab_listens sshd home 2222
+}
+
+at_home() {
+    lab_exec laptop ssh -F none -i "$LAB/user_key" -p 2222 -o BatchMode=yes -o LogLevel=ERROR \
+        -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+        -o ProxyCommand="$ADIT connect -c $LAB/laptop.ini %h %p" me@home.peer "$@"
+}
+
+greets() {
+    [ "$(at_home echo hello 2>>"$LAB/ssh.log")" = hello ]
+}
+
+# code EXPECTED HOST PORT: `adit connect` ends so, and its message goes to $LAB/said.
+code() {
+    local got=0
+    lab_exec laptop timeout 60 "$ADIT" connect -c "$LAB/laptop.ini" "$2" "$3" </dev/null >"$LAB/out" 2>"$LAB/said" || got=$?
+    [ "$got" -eq "$1" ] || lab_fail "adit connect $2 $3: exit code $got, not $1: $(cat "$LAB/said")"
+    lab_say "adit connect $2 $3: $got: $(cat "$LAB/said")"
+}
+
+lab_three
+sed -i 's/^listen = 127.0.0.1:1080$/listen = none/' "$LAB/laptop.ini"
+start_sshd
+lab_three_start
+lab_wait_until 30 greets
+lab_await_path laptop home direct
+
+head -c "$BYTES" /dev/urandom >"$LAB/file"
+sum=$(sha256sum <"$LAB/file")
+[ "$(at_home cat "$LAB/file" | sha256sum)" = "$sum" ] || lab_fail "$BYTES bytes down arrived changed"
+[ "$(at_home sha256sum <"$LAB/file")" = "$sum" ] || lab_fail "$BYTES bytes up arrived changed"
+lab_say "$BYTES bytes each way through ssh, hashes equal"
+assert_path laptop home direct
+
+# Half-close: the request ends, the answer comes all the same.
+said=$(printf 'GET /small HTTP/1.0\r\n\r\n' | lab_exec laptop "$ADIT" connect -c "$LAB/laptop.ini" home.peer 8080) ||
+    lab_fail "a request that ends: exit code $?"
+[ "${said##*$'\n'}" = "a page of home" ] || lab_fail "a request that ends: $said"
+code 69 home.peer 1
+grep -q "connection refused" "$LAB/said" || lab_fail "it does not say why"
+code 69 nobody.peer 1
+code 77 example.org 80
+code 64 home.peer nonsense
+
+# A port that is forwarded as long as the command runs.
+page() {
+    [ "$(lab_exec laptop curl -sS --max-time 10 http://127.0.0.1:2080/small 2>>"$LAB/curl.log")" = "a page of home" ]
+}
+lab_spawn forward laptop "$ADIT" forward -c "$LAB/laptop.ini" 2080 home:8080
+lab_wait_until 15 page
+lab_kill forward
+gone() {
+    [ -z "$(lab_exec laptop ss -Hltn 'sport = :2080')" ]
+}
+lab_wait_until 15 gone
+said=0
+lab_exec laptop "$ADIT" forward -c "$LAB/laptop.ini" 2080 hime:8080 2>"$LAB/said" || said=$?
+[ "$said" -eq 64 ] || lab_fail "forward to nobody: exit code $said: $(cat "$LAB/said")"
+said=0
+lab_exec laptop "$ADIT" forward -c "$LAB/laptop.ini" 10.77.0.3:2080 home:8080 2>"$LAB/said" || said=$?
+[ "$said" -eq 64 ] || lab_fail "forward at no loopback address: exit code $said: $(cat "$LAB/said")"
+lab_say "adit forward: leads there, ends with the command"
+
+# The environment: what runs in it goes through the front.
+lab_stop laptop
+sed -i 's/^listen = none$/listen = 127.0.0.1:1080/' "$LAB/laptop.ini"
+lab_adit laptop
+"$ADIT" env -c "$LAB/laptop.ini" >"$LAB/env"
+in_env() {
+    [ "$(lab_exec laptop bash -c '. "$1"; curl -sS --max-time 10 http://home.peer:8080/small' in_env "$LAB/env" 2>>"$LAB/curl.log")" = "a page of home" ]
+}
+lab_wait_until 30 in_env
+lab_await_path laptop home direct
+lab_say "adit env: curl goes through the front by itself"
