@@ -126,6 +126,16 @@ void tunnel_adapt_sockets(struct adit *a)
     }
 }
 
+void tunnel_catch_up(struct adit *a, uint64_t now)
+{
+    for (unsigned i = 0; i <= NODE_SOCKETS_MAX; i++) {
+        const struct tunnel_socket *s = &a->sockets[i];
+        if (s->udp && (i == 0 || s->grown)) {
+            udp_uv_catch_up(s->udp, now); /* may close others */
+        }
+    }
+}
+
 void tunnel_close_sockets(struct adit *a)
 {
     for (unsigned i = 0; i <= NODE_SOCKETS_MAX; i++) {
