@@ -1,4 +1,5 @@
 /* Nodes behind NATs of all kinds, with a relay: which way they come to use, and what it takes. */
+#include "node/node_internal.h"
 #include "sim/fleet.h"
 
 #include <inttypes.h>
@@ -109,6 +110,14 @@ static void hard_and_easy_is_direct_within_10_s(void **state)
     assert_true(direct >= 95);
 }
 
+/* The peer has seen temporary sockets only, and their addresses are of use to nobody else. */
+static void assert_no_temporary_candidate(const struct node *n)
+{
+    for (size_t i = 0; i < n->own.count; i++) {
+        assert_int_equal(n->own.list[i].sources >> CAND_PEER_REFLEXIVE & 1, 0);
+    }
+}
+
 /* The temporary socket carries the path, and goes on to. */
 static void birthday(const struct natbox_config *hard, size_t hard_side, uint64_t seed)
 {
@@ -131,6 +140,7 @@ static void birthday(const struct natbox_config *hard, size_t hard_side, uint64_
     assert_int_equal(fleet_counters(f, 0).birthday_won, 1);
     assert_int_equal(fleet_counters(f, 1).birthday_won, 1);
     assert_in_range(f->nodes[hard_side].sockets, 1, 8);
+    assert_no_temporary_candidate(f->nodes[hard_side].node);
     assert_bounds(f);
     fleet_free(f);
 }
