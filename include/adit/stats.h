@@ -89,7 +89,10 @@ struct adit_nat_stats {
     X(handshakes_limited)  /* too many; a cookie was asked for or nothing answered */              \
     X(relay_dropped)                                                                               \
     X(streams_refused)                                                                             \
-    X(path_changes)
+    X(path_changes)                                                                                \
+    X(birthday_runs) /* a hard NAT and an easy one, see tunnel/path/birthday.h */                  \
+    X(birthday_won)                                                                                \
+    X(birthday_sent)
 
 struct adit_counters {
 #define ADIT_COUNTER_FIELD(name) uint64_t name;

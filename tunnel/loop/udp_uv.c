@@ -163,6 +163,11 @@ void udp_uv_catch_up(struct udp_uv *u, uint64_t now)
     }
 }
 
+void udp_uv_grow(struct udp_uv *u)
+{
+    udp_grow(&u->socket);
+}
+
 int udp_uv_local(const struct udp_uv *u, struct addr *out)
 {
     return udp_local(&u->socket, out);

@@ -45,6 +45,9 @@ int udp_uv_send(struct udp_uv *u, const struct addr *to, const uint8_t *data, si
  * the whole process the answer may be there. */
 void udp_uv_catch_up(struct udp_uv *u, uint64_t now);
 
+/* The buffers of a socket that was opened with smaller ones become those of the default. */
+void udp_uv_grow(struct udp_uv *u);
+
 int udp_uv_local(const struct udp_uv *u, struct addr *out);
 
 /* For its capabilities and counters. */

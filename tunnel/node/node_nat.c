@@ -27,6 +27,7 @@ static void moved(struct node *n, uint64_t now)
     for (size_t i = 0; i < n->peer_count; i++) {
         pathset_probe_all(&n->peers[i].paths, now);
         cand_peer_restart(&n->peers[i].candidates, now);
+        n->peers[i].birthday_ns = n->peers[i].birthday_wait_ns = 0;
         node_wake(&n->peers[i]);
     }
     for (size_t i = 0; i < n->relay_count; i++) {
