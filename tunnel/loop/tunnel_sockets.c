@@ -126,6 +126,15 @@ void tunnel_adapt_sockets(struct adit *a)
     }
 }
 
+void tunnel_catch_up(struct adit *a, uint64_t now)
+{
+    for (size_t i = 0; i <= NODE_SOCKETS_MAX; i++) {
+        if (a->sockets[i].udp) {
+            udp_uv_catch_up(a->sockets[i].udp, now);
+        }
+    }
+}
+
 void tunnel_close_sockets(struct adit *a)
 {
     for (unsigned i = 0; i <= NODE_SOCKETS_MAX; i++) {

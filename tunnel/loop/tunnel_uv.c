@@ -135,7 +135,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct adit *a = timer->data;
     uint64_t now = sys_now_ns();
-    udp_uv_catch_up(a->udp, now);
+    tunnel_catch_up(a, now);
     node_tick(a->node, now);
     a->work = true;
 }

@@ -89,7 +89,7 @@ static void answer(struct bench *b, const struct node_batch *batch, uint64_t now
         struct stun_message say = {.type = STUN_SUCCESS, .xor_mapped = b->seen[i]};
         memcpy(say.txid, ask.txid, sizeof(say.txid));
         size_t len = stun_write(out, sizeof(out), &say);
-        node_input(b->node, &at, out, len, now);
+        node_input(b->node, 0, &at, out, len, now);
     }
 }
 
