@@ -189,7 +189,8 @@ static void switched_off_it_tries_nothing(void **state)
     stays_on_the_relay(&config, false);
 }
 
-/* A router that gives out 40 mappings in all: runs fail, and come ever more seldom. */
+/* A router that gives out 4 mappings in all, two of them to servers: runs fail, and come ever more
+ * seldom. */
 static void failing_runs_are_few_and_bounded(void **state)
 {
     (void)state;

@@ -128,9 +128,10 @@ void tunnel_adapt_sockets(struct adit *a)
 
 void tunnel_catch_up(struct adit *a, uint64_t now)
 {
-    for (size_t i = 0; i <= NODE_SOCKETS_MAX; i++) {
-        if (a->sockets[i].udp) {
-            udp_uv_catch_up(a->sockets[i].udp, now);
+    for (unsigned i = 0; i <= NODE_SOCKETS_MAX; i++) {
+        const struct tunnel_socket *s = &a->sockets[i];
+        if (s->udp && (i == 0 || s->grown)) {
+            udp_uv_catch_up(s->udp, now); /* may close others */
         }
     }
 }

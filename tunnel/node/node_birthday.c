@@ -1,54 +1,33 @@
 /* Birthday probing between a peer and us (path/birthday.h has the machine): who begins, what is
  * said, and whom it goes to. PROTOCOL.md section 6 has the rules.
  *
- * The easy side is the one that knows both verdicts: its own from two STUN servers, the peer's from
- * two reflexive candidates with one IP and two ports. So it asks, by a candidate of the source
- * CAND_BIRTHDAY with the address that it sends from; the hard side opens its sockets and says so by
- * the like in its own list; that is the starting gun. Nothing is ever sent to an IP that is not one
- * of the peer's own reflexive candidates.
+ * The easy side is the one that knows both verdicts: its own from netcheck (two STUN servers), the
+ * peer's from two reflexive candidates with one IP and two ports. So it asks, by a candidate of the
+ * source CAND_BIRTHDAY with the address that it sends from; the hard side opens its sockets and
+ * says so by the like in its own list; that is the starting gun. Nothing is ever sent to an IP that
+ * is not one of the peer's own reflexive candidates.
  */
 #include "node/node_internal.h"
 
-/* --- verdicts --- */
+enum verdict { UNKNOWN, EASY, HARD };
 
-enum node_mapping node_birthday_mapping(const struct node *n)
+/* Of the shared IPv4 socket. */
+static enum verdict own_verdict(const struct node *n)
 {
-    const struct stunclient_server *first = NULL;
-    enum node_mapping mapping = NODE_MAPPING_UNKNOWN;
-    for (int i = 0; i < STUNCLIENT_SERVERS_MAX; i++) {
-        const struct stunclient_server *s = stunclient_get(&n->stun, i);
-        if (!s || s->mapped.family != ADDR_IPV4 || s->silent > 0) {
-            continue;
-        }
-        if (first && addr_equal_ip(&first->mapped, &s->mapped)) {
-            if (first->mapped.port != s->mapped.port) {
-                return NODE_MAPPING_EDM;
-            }
-            bool elsewhere = !addr_equal_ip(&first->addr, &s->addr);
-            mapping = elsewhere ? NODE_MAPPING_EIM : mapping;
-        }
-        first = first ? first : s;
+    struct netcheck_report r;
+    netcheck_report(&n->netcheck, &r);
+    switch (r.ipv4.mapping) {
+    case NETCHECK_MAPPING_UNKNOWN:
+        break;
+    case NETCHECK_MAPPING_NONE:
+    case NETCHECK_MAPPING_EIM:
+        return EASY;
+    case NETCHECK_MAPPING_ADM:
+    case NETCHECK_MAPPING_APDM:
+    case NETCHECK_MAPPING_EDM:
+        return HARD;
     }
-    return mapping;
-}
-
-static bool is_reflexive(const struct frame_candidate *c)
-{
-    return c->source == CAND_REFLEXIVE && c->addr.family == ADDR_IPV4;
-}
-
-/* One IP with two ports: another mapping for each server. */
-static bool is_hard(const struct frame_candidate *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; k < i; k++) {
-            if (is_reflexive(&list[i]) && is_reflexive(&list[k]) &&
-                addr_equal_ip(&list[i].addr, &list[k].addr)) {
-                return true;
-            }
-        }
-    }
-    return false;
+    return UNKNOWN;
 }
 
 /* --- what is said --- */
@@ -85,13 +64,12 @@ static void log_step(const struct peer *p, const char *step)
     LOG_AT(p->node->log, LOG_INFO, "birthday", "state", "peer=%s to=%s", p->name, step);
 }
 
-static void on_invitation(struct peer *p, const struct addr *addr, bool exact, uint64_t now)
+static void on_sign(struct peer *p, const struct addr *addr, bool whole, uint64_t now)
 {
     struct birthday *b = &p->node->birthday;
     if (birthday_probe(b, p->index, addr, now)) {
         log_step(p, "probing");
-    } else if (exact && node_birthday_mapping(p->node) == NODE_MAPPING_EDM &&
-               birthday_open(b, p->index, addr, now)) {
+    } else if (whole && own_verdict(p->node) == HARD && birthday_open(b, p->index, addr, now)) {
         log_step(p, "opening");
         p->told_version = 0;
     }
@@ -100,21 +78,12 @@ static void on_invitation(struct peer *p, const struct addr *addr, bool exact, u
 void node_birthday_list(struct peer *p, const struct frame_candidate *list, size_t count,
                         uint64_t now)
 {
-    p->hard = is_hard(list, count);
-    for (size_t i = 0; i < count && p->punching; i++) {
-        if (list[i].source != CAND_BIRTHDAY) {
-            continue;
-        }
-        bool ip = false;
-        bool exact = false;
-        for (size_t k = 0; k < count; k++) {
-            ip |= is_reflexive(&list[k]) && addr_equal_ip(&list[k].addr, &list[i].addr);
-            exact |= is_reflexive(&list[k]) && addr_equal(&list[k].addr, &list[i].addr);
-        }
-        if (ip && cand_is_worth(&list[i].addr, &p->node->own)) {
-            on_invitation(p, &list[i].addr, exact, now);
-        }
-        return; /* one is enough */
+    struct addr addr;
+    bool whole;
+    p->hard = birthday_list_is_hard(list, count);
+    if (p->punching && birthday_list_sign(list, count, &addr, &whole) &&
+        cand_is_worth(&addr, &p->node->own)) {
+        on_sign(p, &addr, whole, now);
     }
 }
 
@@ -125,7 +94,7 @@ static uint64_t ask_ns(const struct peer *p)
 {
     const struct node *n = p->node;
     if (n->birthday.budget == 0 || !p->punching || !p->hard ||
-        birthday_is_with(&n->birthday, p->index) || node_birthday_mapping(n) != NODE_MAPPING_EIM) {
+        birthday_is_with(&n->birthday, p->index) || own_verdict(n) != EASY) {
         return TIME_NEVER;
     }
     uint64_t at = time_add(p->punch_ns, NODE_BIRTHDAY_AFTER_NS);

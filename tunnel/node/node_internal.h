@@ -54,13 +54,6 @@ enum {
 
 _Static_assert((int)NODE_SOCKETS_MAX == (int)BIRTHDAY_NUMBERS_MAX, "node.h tells of all sockets");
 
-/* How our NAT maps the shared IPv4 port (RFC 4787). */
-enum node_mapping {
-    NODE_MAPPING_UNKNOWN, /* fewer than two servers with different IPs have answered */
-    NODE_MAPPING_EIM,     /* also without a NAT */
-    NODE_MAPPING_EDM,
-};
-
 struct outgoing {
     uint16_t socket;
     struct addr to;
@@ -300,7 +293,6 @@ uint64_t peer_candidates_next_ns(const struct peer *p);
 
 /* --- node_birthday.c --- */
 
-enum node_mapping node_birthday_mapping(const struct node *n);
 /* Adds to the list of candidates for this peer what has to be said now; returns its count. */
 size_t node_birthday_tell(const struct peer *p, struct frame_candidate list[CAND_MAX],
                           size_t count);

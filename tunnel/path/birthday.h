@@ -35,6 +35,8 @@
 
 #include <stdbool.h>
 
+#include "wire/frame.h"
+
 enum {
     BIRTHDAY_SOCKETS_MAX = 256,                       /* of one run */
     BIRTHDAY_SOCKETS_MIN = 32,                        /* a run with fewer is not worth it */
@@ -127,5 +129,15 @@ bool birthday_is_with(const struct birthday *b, uint32_t who);
 /* True once after sockets are wanted or no longer wanted. */
 bool birthday_changed(struct birthday *b);
 enum birthday_use birthday_use(const struct birthday *b, unsigned socket);
+
+/* --- what a peer's list of candidates says (birthday_list.c) --- */
+
+/* Two server-reflexive IPv4 candidates with one IP and different ports: another mapping for each
+ * server. */
+bool birthday_list_is_hard(const struct frame_candidate *list, size_t count);
+/* The first CAND_BIRTHDAY, if its IP is that of a server-reflexive candidate in the list; *whole:
+ * with its port. So nobody can be sent to whom the peer does not claim to be. */
+bool birthday_list_sign(const struct frame_candidate *list, size_t count, struct addr *addr,
+                        bool *whole);
 
 #endif

@@ -1,6 +1,7 @@
 /* Both roles against a NAT of a few lines: a random port for each of the hard side's sockets, and a
  * way of a few milliseconds. */
 #include "path/birthday.h"
+#include "path/cand.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -274,6 +275,53 @@ static void kept_sockets_have_a_ceiling(void **state)
     assert_false(birthday_ask(&b->hard, peer, b->now));
 }
 
+/* --- lists --- */
+
+static struct frame_candidate entry(enum cand_source source, uint8_t host, uint16_t port)
+{
+    struct addr addr = addr_ipv4(203, 0, 113, host, port);
+    return (struct frame_candidate){.source = (uint8_t)source, .addr = addr};
+}
+
+static void two_ports_of_one_ip_are_a_hard_nat(void **state)
+{
+    (void)state;
+    const struct frame_candidate hard[] = {entry(CAND_REFLEXIVE, 1, 10), entry(CAND_HOST, 9, 1),
+                                           entry(CAND_REFLEXIVE, 1, 11)};
+    const struct frame_candidate two_lines[] = {entry(CAND_REFLEXIVE, 1, 10),
+                                                entry(CAND_REFLEXIVE, 2, 11)};
+    const struct frame_candidate twice[] = {entry(CAND_REFLEXIVE, 1, 10),
+                                            entry(CAND_REFLEXIVE, 1, 10)};
+    const struct frame_candidate others[] = {
+        entry(CAND_REFLEXIVE, 1, 10), entry(CAND_MAPPED, 1, 11), entry(CAND_PEER_REFLEXIVE, 1, 12)};
+    assert_true(birthday_list_is_hard(hard, 3));
+    assert_false(birthday_list_is_hard(hard, 2));
+    assert_false(birthday_list_is_hard(two_lines, 2));
+    assert_false(birthday_list_is_hard(twice, 2));
+    assert_false(birthday_list_is_hard(others, 3));
+    assert_false(birthday_list_is_hard(NULL, 0));
+}
+
+/* A peer that names somebody else is not followed. */
+static void a_sign_counts_only_for_a_reflexive_address(void **state)
+{
+    (void)state;
+    struct addr addr;
+    bool whole;
+    struct frame_candidate list[] = {entry(CAND_HOST, 9, 1), entry(CAND_REFLEXIVE, 1, 10),
+                                     entry(CAND_BIRTHDAY, 1, 10)};
+    assert_false(birthday_list_sign(list, 2, &addr, &whole));
+    assert_true(birthday_list_sign(list, 3, &addr, &whole));
+    assert_true(whole && addr_equal(&addr, &list[1].addr));
+    list[2] = entry(CAND_BIRTHDAY, 1, 11);
+    assert_true(birthday_list_sign(list, 3, &addr, &whole));
+    assert_false(whole);
+    list[2] = entry(CAND_BIRTHDAY, 9, 1);
+    assert_false(birthday_list_sign(list, 3, &addr, &whole));
+    list[2] = entry(CAND_BIRTHDAY, 77, 10);
+    assert_false(birthday_list_sign(list, 3, &addr, &whole));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +335,8 @@ int main(void)
         cmocka_unit_test(without_a_budget_there_are_no_runs),
         cmocka_unit_test(what_was_heard_on_outlives_the_run),
         cmocka_unit_test(kept_sockets_have_a_ceiling),
+        cmocka_unit_test(two_ports_of_one_ip_are_a_hard_nat),
+        cmocka_unit_test(a_sign_counts_only_for_a_reflexive_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
