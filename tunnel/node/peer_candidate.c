@@ -47,6 +47,7 @@ void peer_candidates_settle(struct peer *p, uint64_t now)
 {
     bool wanted = is_wanted(p, now);
     if (wanted && !p->punching) {
+        stunclient_ask_all(&p->node->stun, now); /* the NAT may have moved us */
         cand_peer_restart(&p->candidates, now);
     }
     set_punching(p, wanted, now);
