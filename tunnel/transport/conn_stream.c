@@ -101,9 +101,9 @@ static struct stream *find_writable(struct conn *c, uint64_t id)
     return s;
 }
 
-/* What is in flight, and as much again as the path takes in a round trip, shared by the streams
- * that wait: then there always is something to send. More would only wait here, where it costs
- * memory and cache and delays those who write later; the sender's own TCP is the place for it. */
+/* What is in flight, and as much again as the path takes in a round trip, shared by the streams that
+ * wait: then there always is something to send. More would only wait here, where it costs memory
+ * and cache and delays those who write later; the sender's own TCP is the place for it. */
 void conn_fit_buffer(const struct conn *c, struct stream *s)
 {
     size_t waiting = c->sched.count > 0 ? c->sched.count : 1;
