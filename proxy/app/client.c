@@ -72,10 +72,16 @@ static void count_fault(struct client *c)
            c->front.why ? c->front.why : "malformed");
 }
 
+/* `c` may be gone afterwards. */
 static void finish_when_sent(struct client *c)
 {
-    if (c->closing && !tcp_busy(c->tcp)) {
-        c->closing = false;
+    if (!c->closing || tcp_busy(c->tcp)) {
+        return;
+    }
+    c->closing = false;
+    if (c->ended) {
+        client_drop(c); /* both directions are over */
+    } else {
         (void)tcp_finish(c->tcp); /* if it is broken, the linger time ends it */
     }
 }
@@ -142,7 +148,9 @@ void client_step(struct client *c)
         count_fault(c);
         c->closing = true;
         c->in_len = 0;
-        tcp_resume(c->tcp);
+        if (!c->ended) {
+            tcp_resume(c->tcp);
+        }
         finish_when_sent(c);
         break;
     case FRONT_EVENT_DROP:
@@ -171,7 +179,7 @@ void client_feed(struct client *c)
 static void on_read(void *user, ssize_t n)
 {
     struct client *c = user;
-    if (n == 0 && front_state(&c->front) == FRONT_CONNECTING) {
+    if (n == 0 && (front_state(&c->front) == FRONT_CONNECTING || c->closing)) {
         c->ended = true; /* it may still want the answer */
         return;
     }

@@ -1,5 +1,5 @@
 /* Plain HTTP, CONNECT, passwords and unix sockets at the front, over real sockets. */
-#include "app/client.h"
+#include "app/client_internal.h"
 #include "app/listener.h"
 
 #include "unit/app/world.h"
@@ -296,8 +296,7 @@ static void failures_have_pages_and_cut_answers_are_reset(void **state)
     get_page(f, client, "HTTP/1.1 502 ");
     for (int cut = 0; cut < 3; cut++) {
         static const char *const parts[] = {"", "HTTP/1.1 20",
-                                            "HTTP/1.1 200 OK\r\n"
-                                            "Content-Length: 2\r\n\r\no"};
+                                            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no"};
         client = world_connect(&f->front);
         ask(f, client, GET_X, &at);
         int server = world_accept(&f->w, listener);
@@ -342,6 +341,48 @@ static void clients_that_leave_take_the_request_along(void **state)
     assert_int_equal(world_end(&f->w, client), 0);
     (void)close(client);
     (void)close(server);
+    (void)close(listener);
+    WORLD_UNTIL(&f->w, f->clients.count == 0);
+    teardown(f);
+}
+
+/* What is still on its way to a client that says nothing more must not be thrown away. */
+static void a_long_last_answer_reaches_a_half_closed_client(void **state)
+{
+    (void)state;
+    enum { LEN = 600000 };
+    struct front_world *f = setup(NULL, NULL, NULL);
+    struct addr at;
+    uv_os_fd_t fd;
+    char *data = malloc(LEN);
+    const int small = 4096; /* so that the answer sticks in the front */
+    assert_non_null(data);
+    memset(data, 'x', LEN);
+    int listener = world_listen(&at);
+    int client = world_connect(&f->front);
+    assert_int_equal(setsockopt(client, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    WORLD_UNTIL(&f->w, f->clients.count == 1);
+    assert_int_equal(uv_fileno(&LIST_FIRST(&f->clients.list)->tcp->uv.handle, &fd), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    ask(f, client, GET_X, &at);
+    assert_int_equal(shutdown(client, SHUT_WR), 0);
+    int server = world_accept(&f->w, listener);
+    get_head(f, server, &at);
+    put(f, server, "HTTP/1.1 200 OK\r\nContent-Length: 600000\r\n\r\n");
+    world_put(&f->w, server, data, LEN);
+    get(f, client, "HTTP/1.1 200 OK\r\nContent-Length: 600000\r\nConnection: keep-alive\r\n\r\n");
+    size_t got = 0;
+    while (f->ctx.counters.front.http_requests == 0) {
+        assert_int_equal(world_get(&f->w, client, data, 1000), 1000);
+        got += 1000;
+        world_turn(&f->w);
+    }
+    assert_int_equal(f->ctx.pool.used, 1); /* the last of it: neither here nor there */
+    assert_int_equal(world_get(&f->w, client, data, LEN - got), LEN - got);
+    assert_int_equal(world_end(&f->w, client), 0);
+    free(data);
+    (void)close(server);
+    (void)close(client);
     (void)close(listener);
     WORLD_UNTIL(&f->w, f->clients.count == 0);
     teardown(f);
@@ -528,6 +569,7 @@ int main(void)
         cmocka_unit_test(an_upgrade_becomes_a_tunnel),
         cmocka_unit_test(failures_have_pages_and_cut_answers_are_reset),
         cmocka_unit_test(clients_that_leave_take_the_request_along),
+        cmocka_unit_test(a_long_last_answer_reaches_a_half_closed_client),
         cmocka_unit_test(http_connect_joins_both_sides),
         cmocka_unit_test(the_pac_file_is_given_to_who_asks_by_address),
         cmocka_unit_test(passwords_are_asked_for),
