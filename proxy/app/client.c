@@ -168,8 +168,19 @@ static size_t on_room(void *user, uint8_t **at)
     return sizeof(c->in) - c->in_len;
 }
 
+/* While the last answer is still going out nothing of the next request is looked at: what comes of
+ * it could be put before, or in the middle of, that answer. */
+static bool is_sending_answer(const struct client *c)
+{
+    return front_state(&c->front) == FRONT_NEGOTIATING && c->front.resting && tcp_busy(c->tcp);
+}
+
 void client_feed(struct client *c)
 {
+    if (is_sending_answer(c)) {
+        client_step(c);
+        return;
+    }
     size_t taken = front_input(&c->front, c->in, c->in_len, client_now(c));
     c->in_len -= taken;
     memmove(c->in, c->in + taken, c->in_len);
@@ -199,6 +210,13 @@ static void on_sent(void *user, int status)
         return;
     }
     client_send_output(c);
+    if (front_state(&c->front) == FRONT_NEGOTIATING && !tcp_busy(c->tcp) && c->in_len > 0) {
+        if (!c->ended) {
+            tcp_resume(c->tcp);
+        }
+        client_feed(c);
+        return;
+    }
     finish_when_sent(c);
 }
 
