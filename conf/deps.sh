@@ -6,6 +6,7 @@
 DEPS_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libsodium-dev libhttp-parser-dev
     libinih-dev libcjson-dev uthash-dev)
 DEPS_DEMO=(curl)
+DEPS_BENCH=(microsocks dante-server openssh-client openssh-server shadowsocks-libev)
 DEPS_TESTS=(libcmocka-dev clang clang-format valgrind nftables iproute2 curl jq procps
     openssh-server openssh-client git chromium)
 

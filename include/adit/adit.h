@@ -55,8 +55,11 @@ struct adit_peer_config {
 struct adit_config {
     const char *name;
     uint8_t secret[ADIT_KEY_LEN];
-    struct addr listen;         /* UDP; family ADDR_NONE = any address; port 0 = any port */
-    bool portmap;               /* ask the router for a port (PCP, NAT-PMP) */
+    struct addr listen; /* UDP; family ADDR_NONE = any address; port 0 = any port */
+    bool portmap;       /* ask the router for a port (PCP, NAT-PMP) */
+    /* Temporary sockets of one run of birthday probing, at most 256, when our NAT maps each
+     * destination to another port and the peer's does not, or the reverse. 0 = it is not done. */
+    unsigned birthday_sockets;
     bool punch;                 /* look for direct paths: tell peers our addresses, probe theirs */
     bool offload;               /* use UDP_SEGMENT and UDP_GRO where the system has them */
     const char *state_dir;      /* the handshake timestamp is kept here; NULL = not kept */
@@ -137,6 +140,7 @@ void adit_abort(struct adit *a, uint64_t stream, enum cause cause);
 long adit_find_peer(const struct adit *a, const char *name);
 bool adit_peer_stats(const struct adit *a, size_t peer, struct adit_peer_stats *out);
 bool adit_relay_stats(const struct adit *a, size_t relay, struct adit_relay_stats *out);
+void adit_nat_stats(const struct adit *a, struct adit_nat_stats *out);
 void adit_counters(const struct adit *a, struct adit_counters *out);
 
 #endif

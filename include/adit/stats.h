@@ -56,6 +56,21 @@ struct adit_relay_stats {
     uint64_t dropped;
 };
 
+enum adit_portmap {
+    ADIT_PORTMAP_NONE,
+    ADIT_PORTMAP_PCP,
+    ADIT_PORTMAP_NATPMP,
+};
+
+/* The NAT in front of the node, as far as STUN servers have shown it while peers were sought. */
+struct adit_nat_stats {
+    struct {
+        const char *mapping; /* "none", "endpoint-independent", ..., "unknown"; static */
+        struct addr address; /* under which the world sees us, port 0; ADDR_NONE: not known */
+    } ipv4, ipv6;
+    enum adit_portmap portmap; /* by which a port is mapped now */
+};
+
 /* What was refused, and how often. One table: names for JSON come from it. */
 #define ADIT_COUNTER_TABLE(X)                                                                      \
     X(packets_in)                                                                                  \
@@ -74,7 +89,10 @@ struct adit_relay_stats {
     X(handshakes_limited)  /* too many; a cookie was asked for or nothing answered */              \
     X(relay_dropped)                                                                               \
     X(streams_refused)                                                                             \
-    X(path_changes)
+    X(path_changes)                                                                                \
+    X(birthday_runs) /* a hard NAT and an easy one, see tunnel/path/birthday.h */                  \
+    X(birthday_won)                                                                                \
+    X(birthday_sent)
 
 struct adit_counters {
 #define ADIT_COUNTER_FIELD(name) uint64_t name;

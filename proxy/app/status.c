@@ -25,6 +25,7 @@ struct collection {
     const char **front;
     char (*front_texts)[CONFIG_SOCKET_PATH_MAX + 1];
     struct control_counter counters[COUNTERS_MAX];
+    char public_texts[2][ADDR_TEXT_MAX];
 };
 
 static const char *peer_state(enum adit_peer_state state)
@@ -176,6 +177,35 @@ static bool allocate(struct collection *c, size_t peers, size_t relays, size_t f
     return c->peers && c->relays && c->texts && c->front && c->front_texts;
 }
 
+static const char *public_address(const struct addr *a, char text[ADDR_TEXT_MAX])
+{
+    return a->family == ADDR_NONE ? NULL : addr_format_ip(a, text);
+}
+
+static const char *portmap_name(enum adit_portmap portmap)
+{
+    switch (portmap) {
+    case ADIT_PORTMAP_PCP:
+        return "pcp";
+    case ADIT_PORTMAP_NATPMP:
+        return "natpmp";
+    case ADIT_PORTMAP_NONE:
+        break;
+    }
+    return "none";
+}
+
+static void collect_nat(struct collection *c, const struct app *app)
+{
+    struct adit_nat_stats nat;
+    adit_nat_stats(app->ctx.node, &nat);
+    c->snapshot.nat.ipv4.mapping = nat.ipv4.mapping;
+    c->snapshot.nat.ipv4.address = public_address(&nat.ipv4.address, c->public_texts[0]);
+    c->snapshot.nat.ipv6.mapping = nat.ipv6.mapping;
+    c->snapshot.nat.ipv6.address = public_address(&nat.ipv6.address, c->public_texts[1]);
+    c->snapshot.nat.portmap = portmap_name(nat.portmap);
+}
+
 static void collect_node(struct collection *c, const struct app *app, struct texts *t)
 {
     struct addr local;
@@ -209,6 +239,7 @@ static void collect(struct collection *c, const struct app *app, size_t peers, s
     c->snapshot.peers = c->peers;
     c->snapshot.relays = c->relays;
     collect_node(c, app, t);
+    collect_nat(c, app);
     collect_counters(c, app);
 }
 

@@ -1,53 +1,13 @@
 #include "control/control.h"
 
-#include <cjson/cJSON.h>
+#include "control/put.h"
 
-#include <stdbool.h>
-#include <string.h>
-
-/* cJSON's adders return NULL when out of memory; the last one decides nothing, so each is noted
- * here and the tree is thrown away once if any failed. */
-struct builder {
-    bool failed;
-};
-
-static void put_text(struct builder *b, cJSON *to, const char *name, const char *text)
+static void put_nat_family(struct builder *b, cJSON *nat, const char *name,
+                           const struct control_nat_family *f)
 {
-    cJSON *made = text ? cJSON_AddStringToObject(to, name, text) : cJSON_AddNullToObject(to, name);
-    b->failed |= !made;
-}
-
-/* Exact up to 2^53: 8 PiB as a count of bytes. */
-static void put_number(struct builder *b, cJSON *to, const char *name, uint64_t v)
-{
-    cJSON *made = v == CONTROL_UNKNOWN ? cJSON_AddNullToObject(to, name)
-                                       : cJSON_AddNumberToObject(to, name, (double)v);
-    b->failed |= !made;
-}
-
-static cJSON *put_object(struct builder *b, cJSON *to, const char *name)
-{
-    cJSON *made = cJSON_AddObjectToObject(to, name);
-    b->failed |= !made;
-    return made;
-}
-
-static cJSON *put_array(struct builder *b, cJSON *to, const char *name)
-{
-    cJSON *made = cJSON_AddArrayToObject(to, name);
-    b->failed |= !made;
-    return made;
-}
-
-static cJSON *put_item(struct builder *b, cJSON *array)
-{
-    cJSON *item = cJSON_CreateObject();
-    if (!item || !cJSON_AddItemToArray(array, item)) {
-        cJSON_Delete(item);
-        b->failed = true;
-        return NULL;
-    }
-    return item;
+    cJSON *family = put_object(b, nat, name);
+    put_text(b, family, "mapping", f->mapping);
+    put_text(b, family, "address", f->address);
 }
 
 static void put_node(struct builder *b, cJSON *root, const struct control_snapshot *s)
@@ -59,13 +19,13 @@ static void put_node(struct builder *b, cJSON *root, const struct control_snapsh
     put_text(b, node, "version", s->version);
     put_number(b, node, "uptime_s", s->uptime_s);
     cJSON *front = put_array(b, node, "front");
-    for (size_t i = 0; front && i < s->front_count; i++) {
-        cJSON *text = cJSON_CreateString(s->front[i]);
-        if (!text || !cJSON_AddItemToArray(front, text)) {
-            cJSON_Delete(text);
-            b->failed = true;
-        }
+    for (size_t i = 0; i < s->front_count; i++) {
+        put_text_item(b, front, s->front[i]);
     }
+    cJSON *nat = put_object(b, node, "nat");
+    put_nat_family(b, nat, "ipv4", &s->nat.ipv4);
+    put_nat_family(b, nat, "ipv6", &s->nat.ipv6);
+    put_text(b, nat, "portmap", s->nat.portmap);
 }
 
 static void put_peer(struct builder *b, cJSON *peers, const struct control_peer *p)
@@ -128,9 +88,7 @@ char *control_status(const struct control_snapshot *s)
         put_relay(&b, relays, &s->relays[i]);
     }
     put_counters(&b, root, s);
-    char *text = b.failed ? NULL : cJSON_Print(root);
-    cJSON_Delete(root);
-    return text;
+    return put_end(&b, root);
 }
 
 void control_free(char *text)

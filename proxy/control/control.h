@@ -2,7 +2,8 @@
  * caller takes the snapshot and moves the bytes.
  *
  * The JSON of /status is an interface; fields are added, never renamed or removed:
- *   {"node":{"name","key","listen"},
+ *   {"node":{"name","key","listen",
+ *            "nat":{"ipv4":{"mapping","address"},"ipv6":{...},"portmap":"none|pcp|natpmp"}},
  *    "peers":[{"name","key","state":"idle|connecting|connected|lost",
  *              "path":{"kind":"direct|relay|none","address","relay","rtt_us","mtu"},
  *              "streams","bytes_in","bytes_out","last_handshake_s","last_heard_s"}],
@@ -41,12 +42,20 @@ struct control_counter {
     uint64_t value;
 };
 
+struct control_nat_family {
+    const char *mapping, *address;
+};
+
 struct control_snapshot {
     const char *version;
     const char *name, *key, *listen;
     const char *const *front; /* addresses applications connect to */
     size_t front_count;
     uint64_t uptime_s;
+    struct {
+        struct control_nat_family ipv4, ipv6;
+        const char *portmap;
+    } nat;
     const struct control_peer *peers;
     size_t peer_count;
     const struct control_relay *relays;

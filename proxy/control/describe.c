@@ -99,6 +99,39 @@ static void add_peer(struct text *t, const cJSON *peer, int width)
     add(t, "\n");
 }
 
+static void add_nat_family(struct text *t, const cJSON *nat, const char *name, const char *title)
+{
+    const cJSON *family = cJSON_GetObjectItemCaseSensitive(nat, name);
+    const char *address = text_of(family, "address", NULL);
+    const char *mapping = text_of(family, "mapping", "unknown");
+    if (!address) {
+        return;
+    }
+    add(t, "  %s %.60s", title, address);
+    if (strcmp(mapping, "none") == 0) {
+        add(t, " without NAT");
+    } else {
+        add(t, " by a NAT of %.40s mapping", mapping);
+    }
+}
+
+/* Nothing, while nobody has asked how the world sees this node. */
+static void add_nat(struct text *t, const cJSON *nat, int width)
+{
+    struct text start = *t;
+    const char *portmap = text_of(nat, "portmap", "none");
+    add(t, "%-*s  seen as", width, "");
+    const char *empty = t->at;
+    add_nat_family(t, nat, "ipv4", "IPv4");
+    add_nat_family(t, nat, "ipv6", "IPv6");
+    if (t->at == empty) {
+        *t = start;
+        *t->at = '\0';
+        return;
+    }
+    add(t, strcmp(portmap, "none") == 0 ? "\n" : "  port mapped by %.20s\n", portmap);
+}
+
 static void add_relay(struct text *t, const cJSON *relay, int width)
 {
     add(t, "%-*.63s  relay %.20s  %.200s", width, text_of(relay, "name", "?"),
@@ -126,7 +159,7 @@ static char *describe(const cJSON *root)
     if (!cJSON_IsObject(node) || !cJSON_IsArray(peers)) {
         return NULL;
     }
-    size_t lines = 2 + (size_t)cJSON_GetArraySize(peers) + (size_t)cJSON_GetArraySize(relays);
+    size_t lines = 3 + (size_t)cJSON_GetArraySize(peers) + (size_t)cJSON_GetArraySize(relays);
     char *out = mem_new(lines, LINE_MAX_LEN);
     if (!out) {
         return NULL;
@@ -135,6 +168,7 @@ static char *describe(const cJSON *root)
     int width = widest(relays, widest(peers, 4));
     add(&t, "%-*.63s  this node  %.60s  %.50s\n", width, text_of(node, "name", "?"),
         text_of(node, "listen", "?"), text_of(node, "key", "?"));
+    add_nat(&t, cJSON_GetObjectItemCaseSensitive(node, "nat"), width);
     const cJSON *item;
     cJSON_ArrayForEach(item, peers)
     {

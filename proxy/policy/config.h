@@ -101,6 +101,7 @@ struct config_node {
     struct config_endpoints stun;        /* servers to be asked in the usual form */
     struct config_endpoints stun_derper; /* in the form that a derper answers */
     bool punch;
+    bool birthday;
     bool portmap;
     bool offload;
     char *state;

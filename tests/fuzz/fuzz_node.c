@@ -123,7 +123,7 @@ static void deliver(struct world *w, struct side *to, const uint8_t *data, size_
     uint8_t *copy = malloc(len > 0 ? len : 1);
     CHECK(copy);
     memcpy(copy, data, len);
-    node_input(to->node, from, copy, len, w->now);
+    node_input(to->node, 0, from, copy, len, w->now);
     free(copy);
     drive(w, to);
 }

@@ -15,7 +15,9 @@
 #   nat_KIND ROUTER       makes a router what its name says
 #   nat_meet ROUTER...    makes them and the relay known to each other
 #   nat_remove NAME       takes it down
-#   nat_apply NAME        the rules of its kind anew
+#   nat_flush, nat_renumber, nat_swap   what happens to sites
+#   nat_two KIND KIND     home and laptop behind such routers, keys, inis, the relay and web running
+#   nat_two_start         their Adits, until both have their relay
 #   nat_probe NAME 4|6    what an RFC 5780 client sees there, nothing if the site has no such family
 #
 # Kinds: see nat_kinds. Mapping and filtering are those of RFC 4787; nats.sh proves each of them.
@@ -352,6 +354,42 @@ nat_tcp_80_443_only() {
 
 # --- what happens to routers ---------------------------------------------------------------------
 
+# A reboot: every mapping is forgotten, and they are other ones afterwards.
+nat_flush() {
+    local edge
+    edge=$(nat_edge_of "$1")
+    nat_seed[$edge]=$((${nat_seed[$edge]:-1} + 1))
+    nat_apply "$1"
+    lab_exec "$edge" "$LAB_NATPROBE" flush
+}
+
+# nat_renumber NAME ADDRESS: the provider gives the site another address, and the old one is gone.
+nat_renumber() {
+    local edge
+    edge=$(nat_edge_of "$1")
+    ip -n "$edge" -4 address flush dev eth0
+    ip -n "$edge" -batch - <<IP
+address add $2/24 dev eth0
+route add 198.51.100.0/24 dev eth0 src $2
+IP
+    nat_flush "$1"
+}
+
+# nat_swap NAME: the cable is pulled out; another interface comes up in another network of the site.
+nat_swap() {
+    ip -n "gw_$1" link delete lan
+    ip -n "gw_$1" link add lan type veth peer name wlan0 netns "$1"
+    ip -n "gw_$1" -batch - <<IP
+address add 192.168.7.1/24 dev lan
+link set lan up
+IP
+    ip -n "$1" -batch - <<IP
+address add 192.168.7.2/24 dev wlan0
+link set wlan0 up
+route add default via 192.168.7.1
+IP
+}
+
 nat_edge_of() {
     if nat_is_double "${nat_kind[$1]}"; then
         echo "isp_$1"
@@ -381,4 +419,77 @@ nat_probe() {
     elif [ "$2" = 6 ] && nat_has_ipv6 "$kind"; then
         echo " 6: $(lab_exec "$name" "$LAB_NATPROBE" classify '[2001:db8::10]:3478')"
     fi
+}
+
+# --- two nodes -----------------------------------------------------------------------------------
+
+# nat_ini NAME PEER: the node as its site lets it be. Text in LAB_NODE goes into [node].
+nat_ini() {
+    local name=$1 peer=$2 kind=${nat_kind[$1]} relay=203.0.113.10 stun=${LAB_NODE:-}
+    nat_has_ipv4 "$kind" || relay="[2001:db8::10]"
+    ! nat_has_ipv4 "$kind" || stun+="\\nstun = 203.0.113.10:3478, 198.51.100.10:3478"
+    ! nat_has_ipv6 "$kind" || stun+="\\nstun = [2001:db8::10]:3478"
+    lab_ini "$name" "[::]:41000"
+    sed -i "s/^log = .*/&\n$stun/" "$LAB/$name.ini"
+    cat >>"$LAB/$name.ini" <<INI
+[relay main]
+url = http://$relay
+
+[peer $peer]
+key = ${lab_key[$peer]}
+relay = main
+INI
+}
+
+nat_relay() {
+    cat >"$LAB/relay.ini" <<INI
+[server]
+listen = [::]:80
+key = $LAB/relay.key
+allow = ${lab_key[home]}
+allow = ${lab_key[laptop]}
+INI
+    nat_relay_start
+}
+
+nat_relay_start() {
+    lab_spawn relay relay "$ADIT" relay -c "$LAB/relay.ini"
+    lab_wait_until 15 lab_listens relay relay 80
+}
+
+nat_two() {
+    local name
+    nat_internet
+    nat_site home "$1"
+    nat_site laptop "$2"
+    nat_meet "$(nat_edge_of home)" "$(nat_edge_of laptop)"
+    for name in home laptop relay; do
+        lab_make_key "$name"
+    done
+    nat_relay
+    nat_ini home laptop
+    echo "allow = any" >>"$LAB/home.ini"
+    nat_ini laptop home
+    printf '\n[front]\nlisten = 127.0.0.1:1080\n' >>"$LAB/laptop.ini"
+    lab_web
+}
+
+nat_relay_is_up() {
+    lab_status "$1" 2>/dev/null | jq -e '.relays[0].state == "connected"' >"$LAB/up"
+}
+
+nat_two_start() {
+    local name
+    for name in home laptop; do
+        lab_adit "$name"
+        lab_wait_until 15 nat_relay_is_up "$name"
+    done
+}
+
+nat_is_direct() {
+    lab_path_is laptop home direct && lab_path_is home laptop direct
+}
+
+nat_is_relayed() {
+    lab_path_is laptop home relay && lab_path_is home laptop relay
 }

@@ -2,6 +2,7 @@
  *
  *   lab_natprobe serve PORT PORT2 ADDRESS ADDRESS2 [ADDRESS6 ADDRESS6-2]
  *   lab_natprobe classify SERVER:PORT
+ *   lab_natprobe flush                   this system's NAT forgets all its flows, as in a reboot
  *
  * The server answers on each address and port, and from the other ones when CHANGE-REQUEST asks
  * for it. The client prints one line of key=value:
@@ -18,6 +19,9 @@
 
 #include <base/addr.h>
 
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -276,6 +280,38 @@ static int classify(const char *text)
     return EX_OK;
 }
 
+/* --- flush -------------------------------------------------------------------------------------
+ */
+
+/* Deletes every entry of the kernel's flow table: ctnetlink, a delete that names none. */
+static int flush(void)
+{
+    struct {
+        struct nlmsghdr header;
+        struct nfgenmsg family;
+    } ask = {
+        .header = {.nlmsg_len = sizeof(ask),
+                   .nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE,
+                   .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+        .family = {.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0},
+    };
+    struct {
+        struct nlmsghdr header;
+        struct nlmsgerr error;
+    } say;
+    int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+    if (fd < 0 || send(fd, &ask, sizeof(ask), 0) < 0 ||
+        recv(fd, &say, sizeof(say), 0) < (ssize_t)sizeof(say)) {
+        die("netlink");
+    }
+    (void)close(fd);
+    if (say.header.nlmsg_type != NLMSG_ERROR || say.error.error != 0) {
+        (void)fprintf(stderr, "flush: %s\n", strerror(-say.error.error));
+        return EX_OSERR;
+    }
+    return EX_OK;
+}
+
 int main(int argc, char **argv)
 {
     int status = EX_USAGE;
@@ -283,10 +319,12 @@ int main(int argc, char **argv)
         status = classify(argv[2]);
     } else if ((argc == 6 || argc == 8) && strcmp(argv[1], "serve") == 0) {
         status = serve(argc - 2, argv + 2);
+    } else if (argc == 2 && strcmp(argv[1], "flush") == 0) {
+        status = flush();
     }
     if (status == EX_USAGE) {
         (void)fprintf(stderr, "usage: lab_natprobe serve PORT PORT2 ADDRESS ADDRESS2 "
-                              "[ADDRESS6 ADDRESS6-2] | classify SERVER:PORT\n");
+                              "[ADDRESS6 ADDRESS6-2] | classify SERVER:PORT | flush\n");
     }
     return status;
 }

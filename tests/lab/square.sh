@@ -15,73 +15,16 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # --- one cell: inside namespaces of its own, started with SQUARE_CELL=FILE for the result --------
 
-# cell_ini NAME PEER: the node as its site lets it be.
-cell_ini() {
-    local name=$1 peer=$2 kind=${nat_kind[$1]} relay=203.0.113.10
-    lab_ini "$name" "[::]:41000"
-    nat_has_ipv4 "$kind" || relay="[2001:db8::10]"
-    if nat_has_ipv4 "$kind"; then
-        sed -i "s/^log = .*/&\nstun = 203.0.113.10:3478, 198.51.100.10:3478/" "$LAB/$name.ini"
-    fi
-    if nat_has_ipv6 "$kind"; then
-        sed -i "s/^log = .*/&\nstun = [2001:db8::10]:3478/" "$LAB/$name.ini"
-    fi
-    cat >>"$LAB/$name.ini" <<INI
-[relay main]
-url = http://$relay
-
-[peer $peer]
-key = ${lab_key[$peer]}
-relay = main
-INI
-}
-
-cell_relay() {
-    cat >"$LAB/relay.ini" <<INI
-[server]
-listen = [::]:80
-key = $LAB/relay.key
-allow = ${lab_key[home]}
-allow = ${lab_key[laptop]}
-INI
-    lab_spawn relay relay "$ADIT" relay -c "$LAB/relay.ini"
-    lab_wait_until 15 lab_listens relay relay 80
-}
-
-cell_relay_is_up() {
-    lab_status "$1" 2>/dev/null | jq -e '.relays[0].state == "connected"' >"$LAB/up"
-}
-
 cell_start() {
-    local name
-    nat_internet
-    nat_site home "$1"
-    nat_site laptop "$2"
-    nat_meet "$(nat_edge_of home)" "$(nat_edge_of laptop)"
-    for name in home laptop relay; do
-        lab_make_key "$name"
-    done
-    cell_relay
-    cell_ini home laptop
-    echo "allow = any" >>"$LAB/home.ini"
-    cell_ini laptop home
-    printf '\n[front]\nlisten = 127.0.0.1:1080\n' >>"$LAB/laptop.ini"
-    lab_web
+    nat_two "$1" "$2"
     head -c $((2 << 20)) /dev/urandom >"$LAB/www/big"
-    for name in home laptop; do
-        lab_adit "$name"
-        lab_wait_until 15 cell_relay_is_up "$name"
-    done
-}
-
-cell_is_direct() {
-    lab_path_is laptop home direct && lab_path_is home laptop direct
+    nat_two_start
 }
 
 # cell_wait SECONDS INTERVAL: until both ends are direct, or the time is over.
 cell_wait() {
     local deadline=$((SECONDS + $1))
-    until cell_is_direct; do
+    until nat_is_direct; do
         [ "$SECONDS" -lt "$deadline" ] || return 0
         sleep "$2"
     done

@@ -49,6 +49,12 @@ static void write_log(void *user, enum log_level level, const char *module, cons
 }
 
 static void on_tick(struct world_event *event);
+void fleet_inject(struct fleet *f, size_t to, const struct addr *from, const uint8_t *data,
+                  size_t len)
+{
+    fleet_inject_by(f, to, 0, from, data, len);
+}
+
 static void deliver(void *user, const uint8_t *data, size_t len);
 
 static void wake(void *user)
@@ -81,6 +87,9 @@ static void init_node(struct fleet *f, size_t index)
     for (size_t i = 0; i < f->config.relays; i++) {
         fleet_conn_init(&n->conns[i], n, i);
     }
+    if (f->config.nats) {
+        fleet_nat_init(n);
+    }
 }
 
 struct fleet *fleet_new(const struct fleet_config *config)
@@ -91,6 +100,7 @@ struct fleet *fleet_new(const struct fleet_config *config)
     CHECK(f);
     world_init(&f->world, config->name, config->seed);
     f->config = *config;
+    stun_server_init(&f->stun, f->world.rng);
     for (size_t i = 0; i < config->nodes; i++) {
         init_node(f, i);
     }
@@ -110,6 +120,9 @@ void fleet_free(struct fleet *f)
     }
     for (size_t i = 0; i < f->config.relays; i++) {
         fleet_relay_kill(f, i);
+    }
+    if (f->config.nats) {
+        fleet_nat_deinit(f);
     }
     world_deinit(&f->world);
     mem_free(f);
@@ -162,6 +175,8 @@ static void make_node(struct fleet_node *n)
     }
     struct node_config config = {.limits = f->config.limits,
                                  .resume_timeout_ns = f->config.resume_timeout_ns,
+                                 .punch = f->config.nats,
+                                 .birthday_sockets = f->config.birthday_sockets,
                                  .unix_ns = n->no_clock ? 0 : UNIX_NS + f->world.now,
                                  .timestamp = n->forgetful ? 0 : n->stored_timestamp,
                                  .relays = relays,
@@ -184,6 +199,9 @@ void fleet_start(struct fleet *f, size_t node)
         if (n->knows[node_of_peer(node, i)]) {
             resolve(n, i, 0);
         }
+    }
+    if (f->config.nats) {
+        fleet_nat_start(n);
     }
     node_start(n->node, f->world.now);
     fleet_drive(f, node);
@@ -228,6 +246,8 @@ static void dispatch(struct fleet_node *n, const struct node_event *ev)
         fleet_conn_close(&n->conns[ev->relay]);
     } else if (ev->type == NODE_EVENT_RESOLVE) {
         resolve(n, ev->peer, ev->endpoint);
+    } else if (ev->type == NODE_EVENT_SOCKETS) {
+        fleet_nat_sockets(n);
     } else {
         n->peer_events++;
     }
@@ -246,11 +266,14 @@ static struct fleet_wire *wire_to(struct fleet_node *n, const struct addr *to)
 static void send_batch(struct fleet_node *n, const struct node_batch *b)
 {
     struct fleet *f = n->fleet;
-    struct fleet_wire *w = wire_to(n, &b->to);
+    struct fleet_wire *w = f->config.nats ? NULL : wire_to(n, &b->to);
     assert_true(b->len > 0 && b->segment > 0);
     for (size_t at = 0; at < b->len; at += b->segment) {
         size_t len = b->len - at < b->segment ? b->len - at : b->segment;
         n->datagrams_out++;
+        if (f->config.nats) {
+            fleet_nat_send(n, b, b->data + at, len);
+        }
         if (w && (!f->filter || f->filter(f, n->index, w->to->index, b->data + at, len))) {
             link_send(&w->link, b->data + at, len);
         }
@@ -333,8 +356,8 @@ static void on_tick(struct world_event *event)
 /* --- the network --- */
 
 /* In memory of its own, so that a read past its end is seen. */
-void fleet_inject(struct fleet *f, size_t to, const struct addr *from, const uint8_t *data,
-                  size_t len)
+void fleet_inject_by(struct fleet *f, size_t to, unsigned socket, const struct addr *from,
+                     const uint8_t *data, size_t len)
 {
     struct fleet_node *n = &f->nodes[to];
     if (!n->node) {
@@ -343,7 +366,7 @@ void fleet_inject(struct fleet *f, size_t to, const struct addr *from, const uin
     uint8_t *copy = malloc(len > 0 ? len : 1);
     CHECK(copy);
     memcpy(copy, data, len);
-    node_input(n->node, from, copy, len, f->world.now);
+    node_input(n->node, socket, from, copy, len, f->world.now);
     free(copy);
     fleet_drive(f, to);
 }

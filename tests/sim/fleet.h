@@ -20,8 +20,10 @@
 #include "crypto/keys.h"
 #include "node/node.h"
 #include "relay/relay_server.h"
+#include "relay/stun_server.h"
 #include "sim/fleet_app.h"
 #include "sim/link.h"
+#include "sim/natbox.h"
 #include "sim/world.h"
 
 enum { FLEET_NODES_MAX = 4, FLEET_RELAYS_MAX = 3, FLEET_WAKES_MAX = 250 };
@@ -38,8 +40,13 @@ struct fleet_config {
     uint64_t relay_rate_bps;
     uint64_t resume_timeout_ns;
     struct conn_limits limits;
-    bool blind;     /* no node has an endpoint of another: fleet_know() */
-    bool no_udp;    /* all links are down */
+    bool blind;  /* no node has an endpoint of another: fleet_know() */
+    bool no_udp; /* all links are down */
+    /* With NATs (fleet_nat.c): nodes exchange candidates, links only have a delay. */
+    bool nats;
+    struct natbox_config nat[FLEET_NODES_MAX];
+    size_t stun_servers;
+    unsigned birthday_sockets;
     bool all_alike; /* relays: every node has all of them as its home */
 };
 
@@ -91,11 +98,17 @@ struct fleet_node {
     struct fleet_conn conns[FLEET_RELAYS_MAX];
     bool knows[FLEET_NODES_MAX]; /* has an endpoint of that node */
     bool unresolved;             /* its resolver finds nothing */
+    bool one_stun_server;        /* with NATs: knows the first one only */
     bool no_clock;               /* does not know the time of day */
     bool forgetful;              /* keeps no timestamp */
     uint64_t stored_timestamp;
     uint64_t peer_events;
     uint64_t datagrams_out, resolves;
+    struct natbox nat;
+    uint64_t strays;                /* with NATs: sent to neither a server nor a peer's address */
+    uint64_t second, second_count;  /* with NATs: datagrams in this second ... */
+    uint64_t second_peak;           /* ... and in the fullest one */
+    unsigned sockets, sockets_peak; /* temporary ones that are open */
     uint64_t ticks, idle_ticks;
     uint64_t recent[FLEET_WAKES_MAX]; /* when the last idle ticks were */
 };
@@ -105,6 +118,8 @@ struct fleet {
     struct fleet_config config;
     struct fleet_node nodes[FLEET_NODES_MAX];
     struct fleet_relay relays[FLEET_RELAYS_MAX];
+    struct stun_server stun; /* with NATs: of all servers */
+    LIST_HEAD(, fleet_flight) flights;
     uint64_t next_seed; /* of streams */
     /* False: the datagram is lost. Called for each one that leaves. */
     bool (*filter)(struct fleet *f, size_t from, size_t to, const uint8_t *data, size_t len);
@@ -137,6 +152,10 @@ void fleet_drive(struct fleet *f, size_t node);
 void fleet_inject(struct fleet *f, size_t to, const struct addr *from, const uint8_t *data,
                   size_t len);
 
+/* The same to a temporary socket. */
+void fleet_inject_by(struct fleet *f, size_t to, unsigned socket, const struct addr *from,
+                     const uint8_t *data, size_t len);
+
 /* --- the network --- */
 
 void fleet_udp_way(struct fleet *f, size_t from, size_t to, bool up);
@@ -164,6 +183,17 @@ uint64_t fleet_open(struct fleet *f, size_t node, size_t other, struct fleet_pla
 struct adit_peer_stats fleet_stats(const struct fleet *f, size_t node, size_t other);
 struct adit_counters fleet_counters(const struct fleet *f, size_t node);
 void fleet_assert_path(const struct fleet *f, size_t node, size_t other, enum adit_path_kind kind);
+
+/* --- fleet_nat.c, for fleet.c --- */
+
+void fleet_nat_init(struct fleet_node *n);
+void fleet_nat_deinit(struct fleet *f);
+void fleet_nat_start(struct fleet_node *n);
+/* NODE_EVENT_SOCKETS */
+void fleet_nat_sockets(struct fleet_node *n);
+/* One datagram of a batch. */
+void fleet_nat_send(struct fleet_node *n, const struct node_batch *b, const uint8_t *data,
+                    size_t len);
 
 /* --- fleet_relay.c, for fleet.c --- */
 

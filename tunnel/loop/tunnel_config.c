@@ -166,6 +166,7 @@ int tunnel_make_node(struct adit *a, const struct adit_config *c)
         struct node_config config = {.limits = limits_of(c),
                                      .resume_timeout_ns = c->resume_timeout_ns,
                                      .punch = c->punch,
+                                     .birthday_sockets = c->birthday_sockets,
                                      .unix_ns = sys_unix_ns(),
                                      .timestamp = a->stored_timestamp,
                                      .relays = relays,

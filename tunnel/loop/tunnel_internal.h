@@ -1,5 +1,6 @@
-/* Shared by tunnel_uv.c (rounds, start, stop), tunnel_config.c (a node out of a configuration) and
- * tunnel_stream.c (streams and what the program hung on them).
+/* Shared by tunnel_uv.c (rounds, start, stop), tunnel_sockets.c (UDP), tunnel_config.c (a node out
+ * of a configuration), tunnel_net.c (the network around) and tunnel_stream.c (streams and what the
+ * program hung on them).
  */
 #ifndef LOOP_TUNNEL_INTERNAL_H
 #define LOOP_TUNNEL_INTERNAL_H
@@ -58,6 +59,14 @@ struct stun_lookup {
     struct resolve_uv *resolve;
 };
 
+/* 0 is the shared one, the others are temporary; udp NULL = closed. */
+struct tunnel_socket {
+    struct adit *adit;
+    unsigned number;
+    struct udp_uv *udp;
+    bool grown; /* has the buffers of one that carries streams */
+};
+
 struct relay_entry {
     char *name;
     char *host;
@@ -70,7 +79,10 @@ struct relay_entry {
 struct adit {
     uv_loop_t *loop;
     struct node *node;
-    struct udp_uv *udp;
+    struct tunnel_socket sockets[NODE_SOCKETS_MAX + 1];
+    struct udp_batch batch; /* of all of them */
+    struct addr listen;
+    bool offload;
     uv_prepare_t prepare;
     uv_timer_t timer;
     const struct log *log;
@@ -100,6 +112,25 @@ struct adit {
     uint64_t stored_timestamp;
     uint64_t unsent;
 };
+
+/* --- tunnel_uv.c --- */
+
+/* Hands out events, sends what the node has, sets the timer. */
+void tunnel_pump(struct adit *a);
+/* The socket that a->blocked waits for can be written to again. */
+void tunnel_unblock(struct adit *a);
+
+/* --- tunnel_sockets.c --- */
+
+/* The shared one. 0 or an error, with a log line. */
+int tunnel_open_socket(struct adit *a, const struct adit_config *c);
+/* Opens and closes temporary ones as the node wants them. */
+void tunnel_adapt_sockets(struct adit *a);
+/* Reads what has arrived by now: timers run before sockets are looked at. */
+void tunnel_catch_up(struct adit *a, uint64_t now);
+void tunnel_close_sockets(struct adit *a);
+/* Reads what has arrived on those that carry paths (udp_uv_catch_up). */
+void tunnel_catch_up(struct adit *a, uint64_t now);
 
 /* --- tunnel_config.c --- */
 

@@ -1,42 +1,14 @@
 /* The network around: this machine's addresses, and STUN servers by name. */
 #include "loop/tunnel_internal.h"
 
+#include "loop/interfaces_uv.h"
 #include "os/gateway.h"
-#include "os/sockaddr.h"
 #include "os/sysclock.h"
 
 enum {
     LOOK_MS = 5000,
     ADDRESSES_MAX = 32, /* more than a peer would be told */
 };
-
-/* Of the addresses that the socket hears: the one it is bound to, or all of its families. */
-static size_t collect(const struct adit *a, struct addr *out)
-{
-    struct addr local;
-    adit_local(a, &local);
-    if (!addr_is_unspecified(&local)) {
-        out[0] = local;
-        return 1;
-    }
-    uv_interface_address_t *list;
-    int count;
-    size_t kept = 0;
-    if (uv_interface_addresses(&list, &count) != 0) {
-        return 0;
-    }
-    for (int i = 0; i < count && kept < ADDRESSES_MAX; i++) {
-        struct addr addr = sockaddr_decode(&list[i].address, sizeof(list[i].address));
-        bool heard = local.family == ADDR_IPV6 || addr.family == ADDR_IPV4;
-        if (addr.family != ADDR_NONE && heard && !addr_is_link_local(&addr)) {
-            addr.port = local.port;
-            addr.scope = 0;
-            out[kept++] = addr;
-        }
-    }
-    uv_free_interface_addresses(list, count);
-    return kept;
-}
 
 static void look_for_router(struct adit *a)
 {
@@ -53,8 +25,10 @@ static void look_for_router(struct adit *a)
 
 void tunnel_look(struct adit *a)
 {
+    struct addr local;
     struct addr addrs[ADDRESSES_MAX];
-    size_t count = collect(a, addrs);
+    adit_local(a, &local);
+    size_t count = interfaces_uv_list(&local, addrs, ADDRESSES_MAX);
     node_local_addresses(a->node, addrs, count, sys_now_ns());
     look_for_router(a);
     a->work = true;

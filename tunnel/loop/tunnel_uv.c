@@ -72,6 +72,9 @@ static void dispatch(struct adit *a, const struct node_event *ev)
     case NODE_EVENT_RESOLVE_STUN:
         tunnel_resolve_stun(a);
         break;
+    case NODE_EVENT_SOCKETS:
+        tunnel_adapt_sockets(a);
+        break;
     case NODE_EVENT_RESOLVE:
         resolve(a, ev->peer, ev->endpoint);
         break;
@@ -83,9 +86,14 @@ static void dispatch(struct adit *a, const struct node_event *ev)
 /* False if the socket is full: the rest waits in a->blocked until it is writable. */
 static bool send_batch(struct adit *a, struct node_batch *b)
 {
+    struct udp_uv *udp = a->sockets[b->socket].udp;
+    if (!udp) { /* a temporary one that could not be opened */
+        a->unsent++;
+        b->len = 0;
+    }
     while (b->len > 0) {
         size_t sent = 0;
-        int err = udp_uv_send(a->udp, &b->to, b->data, b->len, b->segment, &sent);
+        int err = udp_uv_send(udp, &b->to, b->data, b->len, b->segment, &sent);
         if (err == 0) {
             b->len = 0;
             break;
@@ -127,7 +135,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct adit *a = timer->data;
     uint64_t now = sys_now_ns();
-    udp_uv_catch_up(a->udp, now);
+    tunnel_catch_up(a, now);
     node_tick(a->node, now);
     a->work = true;
 }
@@ -144,7 +152,16 @@ static void set_timer(struct adit *a, uint64_t now)
     (void)uv_timer_start(&a->timer, on_timer, wait_ms, 0);
 }
 
-static void pump(struct adit *a)
+void tunnel_unblock(struct adit *a)
+{
+    struct node_batch rest = a->blocked;
+    a->blocked.len = 0;
+    if (send_batch(a, &rest)) {
+        tunnel_pump(a);
+    }
+}
+
+void tunnel_pump(struct adit *a)
 {
     if (a->pumping) {
         return;
@@ -174,36 +191,8 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct adit *a = prepare->data;
     if (a->work) {
-        pump(a);
+        tunnel_pump(a);
     }
-}
-
-static void on_batch(void *user, struct udp_batch *batch, uint64_t now)
-{
-    struct adit *a = user;
-    struct udp_datagram d;
-    while (udp_batch_next(batch, &d)) {
-        node_input(a->node, &d.from, d.data, d.len, now);
-    }
-    pump(a);
-}
-
-static void on_writable(void *user, uint64_t now)
-{
-    struct adit *a = user;
-    (void)now;
-    struct node_batch rest = a->blocked;
-    a->blocked.len = 0;
-    if (send_batch(a, &rest)) {
-        pump(a);
-    }
-}
-
-static void on_udp_error(void *user, int err, uint64_t now)
-{
-    struct adit *a = user;
-    (void)now;
-    LOG_AT(a->log, LOG_ERROR, "udp", "socket_lost", "why=\"%s\"", strerror(-err));
 }
 
 static void on_activity(void *user)
@@ -232,33 +221,11 @@ static int open_links(struct adit *a)
     return 0;
 }
 
-static int open_socket(struct adit *a, const struct adit_config *c)
-{
-    static const struct udp_uv_callbacks callbacks = {
-        .on_batch = on_batch, .on_writable = on_writable, .on_error = on_udp_error};
-    struct udp_options options = {.bind = &c->listen, .offload = c->offload};
-    int err = udp_uv_open(a->loop, &options, NULL, &callbacks, a, &a->udp);
-    char text[ADDR_TEXT_MAX];
-    if (err != 0) {
-        LOG_AT(a->log, LOG_ERROR, "udp", "not_bound", "listen=%s why=\"%s\"",
-               addr_format(&c->listen, text), uv_strerror(err));
-        return err;
-    }
-    const struct udp_socket *s = udp_uv_socket(a->udp);
-    LOG_AT(a->log, LOG_INFO, "udp", "bound", "rcvbuf=%d sndbuf=%d offload=%d", s->rcvbuf, s->sndbuf,
-           s->offload);
-    if (s->rcvbuf < UDP_BUFFER_BYTES) {
-        LOG_AT(a->log, LOG_INFO, "udp", "small_buffers",
-               "hint=\"raise net.core.rmem_max and wmem_max to %d for full speed\"",
-               UDP_BUFFER_BYTES);
-    }
-    return 0;
-}
-
 static void free_all(struct adit *a)
 {
     tunnel_free_streams(a);
     node_free(a->node);
+    udp_batch_deinit(&a->batch);
     tunnel_free_config(a);
     mem_free(a);
 }
@@ -280,7 +247,7 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
         err = open_links(a);
     }
     if (err == 0) {
-        err = open_socket(a, config);
+        err = tunnel_open_socket(a, config);
     }
     if (err != 0) {
         for (size_t i = 0; i < a->relay_count; i++) {
@@ -324,7 +291,7 @@ void adit_stop(struct adit *a, void (*stopped)(void *user), void *user)
     a->stopped = stopped;
     a->stopped_user = user;
     node_stop(a->node, sys_now_ns());
-    pump(a); /* the farewells */
+    tunnel_pump(a); /* the farewells */
     for (size_t i = 0; i < a->relay_count; i++) {
         relay_link_free(a->relays[i].link);
         a->relays[i].link = NULL;
@@ -335,7 +302,7 @@ void adit_stop(struct adit *a, void (*stopped)(void *user), void *user)
         }
     }
     tunnel_stop_net(a);
-    udp_uv_close(a->udp);
+    tunnel_close_sockets(a);
     uv_close((uv_handle_t *)&a->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&a->timer, on_handle_closed);
     uv_close((uv_handle_t *)&a->look, on_handle_closed);
@@ -343,7 +310,7 @@ void adit_stop(struct adit *a, void (*stopped)(void *user), void *user)
 
 void adit_local(const struct adit *a, struct addr *out)
 {
-    if (udp_uv_local(a->udp, out) != 0) {
+    if (udp_uv_local(a->sockets[0].udp, out) != 0) {
         *out = (struct addr){0};
     }
 }
@@ -378,6 +345,11 @@ bool adit_relay_stats(const struct adit *a, size_t relay, struct adit_relay_stat
     out->host = a->relays[relay].host;
     out->port = a->relays[relay].port;
     return true;
+}
+
+void adit_nat_stats(const struct adit *a, struct adit_nat_stats *out)
+{
+    node_nat_stats(a->node, out);
 }
 
 void adit_counters(const struct adit *a, struct adit_counters *out)

@@ -155,6 +155,11 @@ int udp_uv_send(struct udp_uv *u, const struct addr *to, const uint8_t *data, si
     return rc;
 }
 
+void udp_uv_grow(struct udp_uv *u)
+{
+    udp_grow(&u->socket);
+}
+
 void udp_uv_catch_up(struct udp_uv *u, uint64_t now)
 {
     CHECK(!u->closing);

@@ -40,6 +40,9 @@ void udp_uv_close(struct udp_uv *u);
 int udp_uv_send(struct udp_uv *u, const struct addr *to, const uint8_t *data, size_t len,
                 size_t segment, size_t *sent);
 
+/* The buffers of a socket that was opened with smaller ones become those of the default. */
+void udp_uv_grow(struct udp_uv *u);
+
 /* Reads what has arrived by now, as when the loop finds it readable: on_batch may be called. For
  * who is about to believe a timeout: timers run before sockets are looked at, and after a pause of
  * the whole process the answer may be there. */

@@ -80,8 +80,10 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     n->timestamp = n->timestamp_max = c->timestamp;
     n->index_mask = rng_u32(n->rng);
     stunclient_init(&n->stun, NULL, n->rng);
+    netcheck_init(&n->netcheck, n->rng);
     cand_own_init(&n->own);
     portmap_init(&n->portmap, n->rng, n->log);
+    birthday_init(&n->birthday, c->punch ? c->birthday_sockets : 0, n->rng);
     int err = init_parts(n, c, now);
     if (err != 0) {
         node_free(n);
@@ -191,6 +193,7 @@ void node_tick(struct node *n, uint64_t now)
 {
     node_relay_tick(n, now);
     node_nat_tick(n, now);
+    node_birthday_tick(n, now);
     struct heap_node *first;
     while ((first = heap_first(&n->timers)) != NULL && first->at <= now) {
         struct peer *p = container_of(first, struct peer, timer);
@@ -203,6 +206,7 @@ void node_tick(struct node *n, uint64_t now)
 uint64_t node_next_ns(const struct node *n)
 {
     uint64_t next = time_min(heap_next(&n->timers), node_nat_next_ns(n));
+    next = time_min(next, node_birthday_next_release_ns(n));
     for (size_t i = 0; i < n->relay_count; i++) {
         next = time_min(next, relay_client_next_ns(n->relays[i].client));
     }

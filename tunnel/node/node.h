@@ -29,6 +29,7 @@ enum {
     NODE_ADDRESSES_MAX = 4,   /* addresses that one of them resolves to */
     NODE_BATCH_BYTES = 65000, /* one run of datagrams for one address */
     NODE_BATCH_SEGMENTS = 64,
+    NODE_SOCKETS_MAX = 320, /* temporary ones: the greatest number */
 };
 
 struct node_relay_config {
@@ -51,9 +52,10 @@ struct node_config {
     uint8_t secret[32];
     struct conn_limits limits;
     uint64_t resume_timeout_ns;
-    bool punch;         /* exchange candidates with peers and probe theirs */
-    uint64_t unix_ns;   /* wall clock at `now` of node_new, 0 if unknown */
-    uint64_t timestamp; /* the last handshake timestamp that an earlier life may have used */
+    bool punch;                /* exchange candidates with peers and probe theirs */
+    unsigned birthday_sockets; /* temporary ones of one run of birthday probing; 0 = none is done */
+    uint64_t unix_ns;          /* wall clock at `now` of node_new, 0 if unknown */
+    uint64_t timestamp;        /* the last handshake timestamp that an earlier life may have used */
     const struct node_relay_config *relays;
     size_t relay_count;
     const struct node_peer_config *peers;
@@ -73,11 +75,13 @@ void node_stop(struct node *n, uint64_t now);
 
 /* --- datagrams --- */
 
-/* One datagram from the shared socket; decrypted in place. */
-void node_input(struct node *n, const struct addr *from, uint8_t *data, size_t len, uint64_t now);
+/* One datagram from the shared socket (0) or a temporary one; decrypted in place. */
+void node_input(struct node *n, unsigned socket, const struct addr *from, uint8_t *data, size_t len,
+                uint64_t now);
 
 /* A run of datagrams for one address: `segment` bytes each, the last may be shorter. */
 struct node_batch {
+    unsigned socket; /* 0 = the shared one */
     struct addr to;
     const uint8_t *data; /* valid until the next call of node_output */
     size_t len;
@@ -86,6 +90,17 @@ struct node_batch {
 
 /* False when there is nothing to send now. Also moves packets into the relays' buffers. */
 bool node_output(struct node *n, struct node_batch *out, uint64_t now);
+
+/* Temporary sockets, numbered 1..NODE_SOCKETS_MAX: each on a port of the system's choice, of the
+ * shared socket's address. After NODE_EVENT_SOCKETS the shell opens and closes what it takes to
+ * agree with this. One that cannot be opened is like one whose datagrams are lost. */
+enum node_socket {
+    NODE_SOCKET_CLOSED,
+    NODE_SOCKET_TRIED, /* one of many that carry a few packets each */
+    NODE_SOCKET_KEPT,  /* carries a path */
+};
+
+enum node_socket node_socket_use(const struct node *n, unsigned socket);
 
 void node_tick(struct node *n, uint64_t now);
 uint64_t node_next_ns(const struct node *n);
@@ -127,6 +142,7 @@ enum node_event_type {
     NODE_EVENT_RELAY_CONNECT, /* open a connection to `relay`, then node_relay_connected */
     NODE_EVENT_RELAY_CLOSE,   /* close the connection to `relay`, if there still is one */
     NODE_EVENT_RESOLVE_STUN,  /* resolve the STUN servers, then node_stun_server for each */
+    NODE_EVENT_SOCKETS,       /* see node_socket_use */
     NODE_EVENT_RESOLVE,       /* resolve `endpoint` of `peer`, then node_resolved */
 };
 
@@ -170,6 +186,7 @@ size_t node_stream_peer(uint64_t stream);
 /* name is left to the caller. */
 void node_peer_stats(const struct node *n, size_t peer, struct adit_peer_stats *out, uint64_t now);
 void node_relay_stats(const struct node *n, size_t relay, struct adit_relay_stats *out);
+void node_nat_stats(const struct node *n, struct adit_nat_stats *out);
 void node_counters(const struct node *n, struct adit_counters *out);
 
 #endif

@@ -152,5 +152,9 @@ bool node_event(struct node *n, struct node_event *ev, uint64_t now)
         p->eventful = false;
         TAILQ_REMOVE(&n->eventful, p, event_link);
     }
+    if (birthday_changed(&n->birthday)) { /* last: what peers said may have brought it about */
+        *ev = (struct node_event){.type = NODE_EVENT_SOCKETS};
+        return true;
+    }
     return false;
 }

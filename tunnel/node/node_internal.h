@@ -1,7 +1,8 @@
 /* Shared inside tunnel/node only: what a node and a peer are made of.
  *
  * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
- * node_relay.c relays, node_nat.c how the world sees us, node_stream.c streams, node_stats.c
+ * node_relay.c relays, node_nat.c how the world sees us, node_birthday.c birthday probing,
+ * node_stream.c streams, node_stats.c
  * looking; peer.c the session of one peer, peer_handshake.c how it gets keys, peer_path.c which way
  * its packets go, peer_candidate.c hole punching.
  */
@@ -21,7 +22,9 @@
 #include "crypto/handshake.h"
 #include "crypto/keyring.h"
 #include "crypto/replay.h"
+#include "path/birthday.h"
 #include "path/cand.h"
+#include "path/netcheck.h"
 #include "path/pathset.h"
 #include "path/portmap.h"
 #include "path/stunclient.h"
@@ -44,9 +47,15 @@ enum {
 #define NODE_BUSY_NS (45 * NS_PER_S)   /* as long after data moved */
 #define NODE_GREET_ATTEMPTS 4          /* initiations of a greeting */
 #define NODE_REPLY_NS (3 * NS_PER_S)   /* an initiation may come by another way this much later */
+#define NODE_BIRTHDAY_AFTER_NS (2 * NS_PER_S)      /* punching without success before it */
+#define NODE_BIRTHDAY_WAIT_MAX_NS (600 * NS_PER_S) /* between runs with a peer that fail */
+#define NODE_SOCKET_KEEP_NS (180 * NS_PER_S) /* a temporary socket on which nothing is heard */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
 
+_Static_assert((int)NODE_SOCKETS_MAX == (int)BIRTHDAY_NUMBERS_MAX, "node.h tells of all sockets");
+
 struct outgoing {
+    uint16_t socket;
     struct addr to;
     size_t len;
     uint8_t data[PACKET_MTU_BASE];
@@ -136,7 +145,11 @@ struct peer {
     struct cand_peer candidates; /* the peer's */
     uint32_t told_version;       /* of our list, + 1; 0 = the peer knows none */
     bool punching;
-    bool lively; /* counted in node->lively */
+    uint64_t punch_ns;         /* since when */
+    bool hard;                 /* the peer's list shows an EDM NAT */
+    uint64_t birthday_ns;      /* no birthday run that we ask for before */
+    uint64_t birthday_wait_ns; /* back-off of these */
+    bool lively;               /* counted in node->lively */
 
     /* what the shell knows */
     bool changed; /* NODE_EVENT_PEER is due */
@@ -173,8 +186,11 @@ struct node {
 
     /* how the world sees us */
     struct stunclient stun;
+    struct netcheck netcheck;
     struct cand_own own;
     struct portmap portmap;
+    struct birthday birthday;    /* `who` is a peer's index */
+    uint64_t release_ns;         /* when kept sockets are looked at next */
     struct addr gateway, client; /* family ADDR_NONE: no router known */
     bool has_addresses;          /* node_local_addresses was called */
     bool want_stun_names;        /* the servers' names are to be looked up */
@@ -255,6 +271,10 @@ void peer_on_cookie(struct peer *p, const struct where *from, const uint8_t *dat
 
 struct path *peer_path(struct peer *p, const struct where *where, bool configured, uint64_t now);
 void peer_paths_settle(struct peer *p, uint64_t now);
+/* The path in use is direct and trusted. */
+bool peer_is_direct(const struct peer *p, uint64_t now);
+/* Drops the paths that are bound to this temporary socket. */
+void peer_drop_socket(struct peer *p, uint16_t socket, uint64_t now);
 void peer_relay_changed(struct peer *p, size_t relay, bool up, uint64_t now);
 void peer_on_probe(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
                    uint64_t now);
@@ -270,6 +290,20 @@ void peer_on_candidates(struct peer *p, const struct frame_candidate *list, size
 bool peer_on_punched(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now);
 void peer_candidates_forget(struct peer *p);
 uint64_t peer_candidates_next_ns(const struct peer *p);
+
+/* --- node_birthday.c --- */
+
+/* Adds to the list of candidates for this peer what has to be said now; returns its count. */
+size_t node_birthday_tell(const struct peer *p, struct frame_candidate list[CAND_MAX],
+                          size_t count);
+/* What the peer's list says. */
+void node_birthday_list(struct peer *p, const struct frame_candidate *list, size_t count,
+                        uint64_t now);
+/* Begins, goes on with or ends a run with this peer. Before its list is told. */
+void node_birthday_settle(struct peer *p, uint64_t now);
+uint64_t node_birthday_next_ns(const struct peer *p);
+void node_birthday_tick(struct node *n, uint64_t now);
+uint64_t node_birthday_next_release_ns(const struct node *n);
 
 /* --- node_nat.c --- */
 

@@ -5,6 +5,8 @@
  */
 #include "node/node_internal.h"
 
+enum { PREDICTED_MAX = 8 }; /* ports of each family: the peer probes them all */
+
 static void tell_peers(struct node *n)
 {
     for (size_t i = 0; i < n->peer_count; i++) {
@@ -19,10 +21,13 @@ static void moved(struct node *n, uint64_t now)
 {
     LOG_AT(n->log, LOG_INFO, "node", "moved", "addresses=%zu", n->own.count);
     stunclient_forget(&n->stun, now);
+    portmap_check(&n->portmap, now); /* is it the router that we know? */
     (void)cand_own_replace(&n->own, CAND_REFLEXIVE, NULL, 0, now);
+    (void)cand_own_replace(&n->own, CAND_PREDICTED, NULL, 0, now);
     for (size_t i = 0; i < n->peer_count; i++) {
         pathset_probe_all(&n->peers[i].paths, now);
         cand_peer_restart(&n->peers[i].candidates, now);
+        n->peers[i].birthday_ns = n->peers[i].birthday_wait_ns = 0;
         node_wake(&n->peers[i]);
     }
     for (size_t i = 0; i < n->relay_count; i++) {
@@ -35,6 +40,11 @@ void node_local_addresses(struct node *n, const struct addr *addrs, size_t count
     bool known = n->has_addresses;
     n->has_addresses = true;
     if (cand_own_replace(&n->own, CAND_HOST, addrs, count, now)) {
+        netcheck_reset(&n->netcheck);
+        netcheck_set_port_mapped(&n->netcheck, n->portmap.state == PORTMAP_MAPPED);
+        for (size_t i = 0; i < count; i++) {
+            netcheck_add_host(&n->netcheck, &addrs[i]);
+        }
         tell_peers(n);
         if (known) {
             moved(n, now);
@@ -78,6 +88,7 @@ static void take_portmap_events(struct node *n, uint64_t now)
         bool mapped = ev.type == PORTMAP_EV_MAPPED;
         LOG_AT(n->log, LOG_INFO, "portmap", mapped ? "mapped" : "lost", "address=%s",
                mapped ? addr_format(&ev.external, text) : "none");
+        netcheck_set_port_mapped(&n->netcheck, mapped && !ev.behind_another_nat);
         if (cand_own_replace(&n->own, CAND_MAPPED, &ev.external, mapped, now)) {
             tell_peers(n);
         }
@@ -128,6 +139,48 @@ static void keep_newest_mapping(struct node *n, uint64_t now)
     }
 }
 
+/* --- what kind of NAT --- */
+
+static void observe(struct node *n, const struct stunclient_event *ev, uint64_t now)
+{
+    struct netcheck_sample sample = {.server = stunclient_get(&n->stun, ev->server)->addr,
+                                     .mapped = ev->addr,
+                                     .since_ns = ev->since_ns,
+                                     .order = ev->order,
+                                     .heard_ns = now};
+    netcheck_observe(&n->netcheck, &sample);
+}
+
+/* A NAT that gives out its ports in sequence: a peer finds our next mappings where they will be. */
+static void predict(struct node *n, uint64_t now)
+{
+    struct addr addrs[2 * PREDICTED_MAX];
+    size_t count = netcheck_predict(&n->netcheck, ADDR_IPV4, addrs, PREDICTED_MAX);
+    count += netcheck_predict(&n->netcheck, ADDR_IPV6, addrs + count, PREDICTED_MAX);
+    if (cand_own_replace(&n->own, CAND_PREDICTED, addrs, count, now)) {
+        tell_peers(n);
+    }
+}
+
+void node_nat_stats(const struct node *n, struct adit_nat_stats *out)
+{
+    struct netcheck_report r;
+    netcheck_report(&n->netcheck, &r);
+    *out = (struct adit_nat_stats){.ipv4.mapping = netcheck_mapping_text(r.ipv4.mapping),
+                                   .ipv6.mapping = netcheck_mapping_text(r.ipv6.mapping)};
+    if (r.ipv4.public_count > 0) {
+        out->ipv4.address = r.ipv4.publics[0];
+    }
+    if (r.ipv6.public_count > 0) {
+        out->ipv6.address = r.ipv6.publics[0];
+    }
+    if (n->portmap.state == PORTMAP_MAPPED) {
+        out->portmap = n->portmap.natpmp ? ADIT_PORTMAP_NATPMP : ADIT_PORTMAP_PCP;
+    }
+}
+
+/* --- STUN --- */
+
 static void take_events(struct node *n, uint64_t now)
 {
     struct stunclient_event ev;
@@ -135,6 +188,8 @@ static void take_events(struct node *n, uint64_t now)
     while (stunclient_event(&n->stun, &ev)) {
         switch (ev.type) {
         case STUNCLIENT_MAPPED:
+            observe(n, &ev, now);
+            predict(n, now);
             if (cand_own_add(&n->own, CAND_REFLEXIVE, &ev.addr, now)) {
                 LOG_AT(n->log, LOG_INFO, "stun", "mapped", "address=%s rtt_us=%llu",
                        addr_format(&ev.addr, text), (unsigned long long)(ev.rtt_ns / NS_PER_US));
@@ -153,6 +208,9 @@ static void take_events(struct node *n, uint64_t now)
         case STUNCLIENT_TIMEOUT:
             LOG_AT(n->log, LOG_DEBUG, "stun", "timeout", "server=%d error=%u", ev.server,
                    (unsigned)ev.error);
+            if (ev.error == 0) {
+                netcheck_unanswered(&n->netcheck, ev.family, now);
+            }
             break;
         }
     }

@@ -15,6 +15,9 @@ static void deliver(struct peer *p, const struct where *from, const struct packe
 {
     p->heard_ns = now;
     p->sent_ns = 0;
+    if (from->socket != 0) {
+        birthday_heard(&p->node->birthday, from->socket, p->index);
+    }
     struct path *path = peer_path(p, from, false, now);
     if (path) {
         pathset_heard(&p->paths, path, now);
@@ -110,10 +113,14 @@ void node_receive(struct node *n, const struct where *from, const struct public_
     }
 }
 
-void node_input(struct node *n, const struct addr *from, uint8_t *data, size_t len, uint64_t now)
+void node_input(struct node *n, unsigned socket, const struct addr *from, uint8_t *data, size_t len,
+                uint64_t now)
 {
-    struct where where = where_direct(from);
-    if (node_nat_input(n, from, data, len, now)) {
+    struct where where = where_direct_by((uint16_t)socket, from);
+    if (socket != 0 && node_socket_use(n, socket) == NODE_SOCKET_CLOSED) {
+        return; /* the last ones of a socket that is being closed */
+    }
+    if (socket == 0 && node_nat_input(n, from, data, len, now)) {
         n->counters.packets_in++;
         return;
     }

@@ -31,13 +31,14 @@ static bool emit_relay(struct peer *p, size_t relay, const uint8_t *data, size_t
     return true;
 }
 
-static bool emit_direct(struct node *n, const struct addr *to, const uint8_t *data, size_t len)
+static bool emit_direct(struct node *n, const struct where *to, const uint8_t *data, size_t len)
 {
     if (n->outbox_count == NODE_OUTBOX_MAX || len > sizeof(n->outbox[0].data)) {
         return false;
     }
     struct outgoing *o = &n->outbox[(n->outbox_first + n->outbox_count++) % NODE_OUTBOX_MAX];
-    o->to = *to;
+    o->socket = to->socket;
+    o->to = to->addr;
     o->len = len;
     memcpy(o->data, data, len);
     return true;
@@ -48,7 +49,7 @@ void node_emit(struct peer *p, const struct where *to, const uint8_t *data, size
 {
     struct node *n = p->node;
     bool sent = to->kind == WHERE_RELAY ? emit_relay(p, to->relay, data, len, envelope)
-                                        : emit_direct(n, &to->addr, data, len);
+                                        : emit_direct(n, to, data, len);
     n->counters.packets_out += sent;
     n->counters.packets_unsent += !sent;
 }
@@ -62,7 +63,8 @@ static bool take_outbox(struct node *n, struct node_batch *out)
     n->outbox_first = (n->outbox_first + 1) % NODE_OUTBOX_MAX;
     n->outbox_count--;
     memcpy(n->batch, o->data, o->len);
-    *out = (struct node_batch){.to = o->to, .data = n->batch, .len = o->len, .segment = o->len};
+    *out = (struct node_batch){
+        .socket = o->socket, .to = o->to, .data = n->batch, .len = o->len, .segment = o->len};
     return true;
 }
 
@@ -111,7 +113,10 @@ static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *
     struct node *n = p->node;
     struct conn_path_info info;
     CHECK(conn_path_info(p->conn, path->id, &info));
-    *out = (struct node_batch){.to = path->where.addr, .data = n->batch, .segment = info.mtu};
+    *out = (struct node_batch){.socket = path->where.socket,
+                               .to = path->where.addr,
+                               .data = n->batch,
+                               .segment = info.mtu};
     for (size_t i = 0; i < NODE_BATCH_SEGMENTS && out->len + info.mtu <= NODE_BATCH_BYTES; i++) {
         uint8_t *at = n->batch + out->len;
         size_t cap = i == 0 ? PACKET_MTU_MAX : info.mtu;

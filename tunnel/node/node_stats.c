@@ -59,6 +59,9 @@ void node_counters(const struct node *n, struct adit_counters *out)
     for (size_t i = 0; i < n->relay_count; i++) {
         out->relay_dropped += n->relays[i].dropped;
     }
+    out->birthday_runs = n->birthday.stats.runs;
+    out->birthday_won = n->birthday.stats.won;
+    out->birthday_sent = n->birthday.stats.sent;
     for (size_t i = 0; i < n->peer_count; i++) {
         struct conn_stats conn;
         conn_stats(n->peers[i].conn, &conn);

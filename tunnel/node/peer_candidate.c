@@ -15,7 +15,7 @@ static void tell(struct peer *p)
         return;
     }
     struct frame_candidate list[CAND_MAX];
-    size_t count = cand_own_list(own, list);
+    size_t count = node_birthday_tell(p, list, cand_own_list(own, list));
     conn_send_candidates(p->conn, list, count);
     p->told_version = own->version + 1;
 }
@@ -33,20 +33,26 @@ static void send_challenge(struct peer *p, const struct addr *to,
 /* Punching goes on while data could move and no direct path is trusted. */
 static bool is_wanted(const struct peer *p, uint64_t now)
 {
-    const struct path *best = &p->paths.paths[p->paths.best];
-    bool direct = p->paths.best != 0 && best->where.kind == WHERE_DIRECT;
     return p->started && p->paths.pulse == PATHSET_BUSY && keyring_sender(&p->keys, now) != NULL &&
-           !(direct && pathset_is_trusted(best, now));
+           !peer_is_direct(p, now);
+}
+
+static void set_punching(struct peer *p, bool punching, uint64_t now)
+{
+    p->punch_ns = punching && !p->punching ? now : p->punch_ns;
+    p->punching = punching;
 }
 
 void peer_candidates_settle(struct peer *p, uint64_t now)
 {
-    tell(p);
     bool wanted = is_wanted(p, now);
     if (wanted && !p->punching) {
+        stunclient_ask_all(&p->node->stun, now); /* the NAT may have moved us */
         cand_peer_restart(&p->candidates, now);
     }
-    p->punching = wanted;
+    set_punching(p, wanted, now);
+    node_birthday_settle(p, now);
+    tell(p);
     struct addr to;
     uint8_t token[FRAME_CHALLENGE_LEN];
     while (wanted && cand_peer_output(&p->candidates, &to, token, now)) {
@@ -62,7 +68,8 @@ void peer_on_candidates(struct peer *p, const struct frame_candidate *list, size
     }
     LOG_AT(p->node->log, LOG_DEBUG, "peer", "candidates", "peer=%s count=%zu", p->name, count);
     cand_peer_take(&p->candidates, list, count, &p->node->own, now);
-    p->punching = is_wanted(p, now);
+    set_punching(p, is_wanted(p, now), now);
+    node_birthday_list(p, list, count, now);
     node_wake(p);
 }
 
@@ -87,9 +94,13 @@ void peer_candidates_forget(struct peer *p)
     cand_peer_init(&p->candidates, p->node->rng);
     p->told_version = 0;
     p->punching = false;
+    p->hard = false;
 }
 
 uint64_t peer_candidates_next_ns(const struct peer *p)
 {
-    return p->punching ? cand_peer_next_ns(&p->candidates) : TIME_NEVER;
+    if (!p->punching) {
+        return TIME_NEVER;
+    }
+    return time_min(cand_peer_next_ns(&p->candidates), node_birthday_next_ns(p));
 }

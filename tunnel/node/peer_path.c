@@ -20,6 +20,24 @@ struct path *peer_path(struct peer *p, const struct where *where, bool configure
     return path;
 }
 
+bool peer_is_direct(const struct peer *p, uint64_t now)
+{
+    const struct path *best = &p->paths.paths[p->paths.best];
+    return p->paths.best != 0 && best->where.kind == WHERE_DIRECT && pathset_is_trusted(best, now);
+}
+
+void peer_drop_socket(struct peer *p, uint16_t socket, uint64_t now)
+{
+    for (uint8_t id = 1; id < PACKET_PATHS_MAX; id++) {
+        const struct path *path = pathset_get(&p->paths, id);
+        if (path && path->where.kind == WHERE_DIRECT && path->where.socket == socket) {
+            pathset_remove(&p->paths, id);
+            close_path(p, id, now);
+            node_wake(p);
+        }
+    }
+}
+
 bool peer_has_relay(const struct peer *p, size_t relay)
 {
     return p->relays >> relay & 1;
@@ -87,10 +105,12 @@ static void on_challenge(struct peer *p, const struct where *from, const struct 
 }
 
 /* An answer to a challenge of ours proves the way; it is a STUN answer too (RFC 8489). */
-static void on_response(struct peer *p, const struct frame *f, uint64_t now)
+static void on_response(struct peer *p, const struct where *from, const struct frame *f,
+                        uint64_t now)
 {
-    if (pathset_response(&p->paths, f->u.path.token, now) ||
-        peer_on_punched(p, f->u.path.token, now)) {
+    bool proof = pathset_response(&p->paths, f->u.path.token, now) != NULL ||
+                 peer_on_punched(p, f->u.path.token, now);
+    if (proof && from->socket == 0) { /* others' mappings are of no use to other peers */
         node_nat_observed(p->node, &f->u.path.seen, now);
     }
 }
@@ -108,7 +128,7 @@ void peer_on_probe(struct peer *p, const struct where *from, const uint8_t *data
         if (f.type == FRAME_PATH_CHALLENGE) {
             on_challenge(p, from, &f, now);
         } else if (f.type == FRAME_PATH_RESPONSE) {
-            on_response(p, &f, now);
+            on_response(p, from, &f, now);
         } else if (f.type != FRAME_PADDING) {
             p->node->counters.packets_protocol++;
             return;

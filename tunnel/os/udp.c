@@ -76,6 +76,11 @@ static void set_buffers(struct udp_socket *s, const struct udp_options *options)
     s->sndbuf = set_buffer(s->fd, SO_SNDBUF, force_out, out);
 }
 
+void udp_grow(struct udp_socket *s)
+{
+    set_buffers(s, &(struct udp_options){0});
+}
+
 static int open_bound(struct udp_socket *s, const struct addr *bind_to,
                       const struct udp_options *options)
 {

@@ -99,6 +99,8 @@ struct udp_datagram {
 /* 0 or -errno, then nothing is left open. */
 int udp_open(struct udp_socket *s, const struct udp_options *options);
 void udp_close(struct udp_socket *s);
+/* Asks for buffers of UDP_BUFFER_BYTES for a socket that was opened with smaller ones. */
+void udp_grow(struct udp_socket *s);
 /* The bound address; the unspecified one unless the options named one. */
 int udp_local(const struct udp_socket *s, struct addr *out);
 

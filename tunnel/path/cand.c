@@ -39,6 +39,8 @@ static int rank_of(enum cand_source source, const struct addr *a)
         return addr_is_loopback(a) ? 0 : addr_is_private(a) ? 2 : 3;
     case CAND_PREDICTED:
         return 1;
+    case CAND_BIRTHDAY:
+        break;
     }
     return 0; /* a source of a later version */
 }

@@ -40,6 +40,7 @@ enum cand_source {
     CAND_PEER_REFLEXIVE = 4, /* as a peer saw us; where a peer's packet came from */
     CAND_PREDICTED = 5,      /* where the next mapping of a hard NAT will probably be */
     CAND_CONFIGURED = 6,     /* written in the ini */
+    CAND_BIRTHDAY = 7,       /* no candidate, but a sign; see birthday.h and PROTOCOL.md 6 */
 };
 
 enum {

@@ -156,6 +156,9 @@ void cand_peer_take(struct cand_peer *p, const struct frame_candidate *list, siz
 {
     drop_unnamed(p, list, count);
     for (size_t i = 0; i < count && i < CAND_MAX; i++) {
+        if (list[i].source == CAND_BIRTHDAY) {
+            continue;
+        }
         struct cand_remote r = {.addr = addr_normalize(&list[i].addr),
                                 .source = (enum cand_source)list[i].source,
                                 .named = true};

@@ -12,13 +12,18 @@ enum { SEQUENCE_MIN = 3 };
 
 void netcheck_init(struct netcheck *n, struct rng rng)
 {
-    *n = (struct netcheck){.rng = rng};
+    *n = (struct netcheck){.rng = rng, .plan = &stuntx_plan_silence};
+}
+
+void netcheck_set_plan(struct netcheck *n, const struct stuntx_plan *plan)
+{
+    n->plan = plan;
 }
 
 void netcheck_reset(struct netcheck *n)
 {
     struct netcheck_stats stats = n->stats;
-    *n = (struct netcheck){.rng = n->rng, .stats = stats};
+    *n = (struct netcheck){.rng = n->rng, .plan = n->plan, .stats = stats};
 }
 
 static struct netcheck_family *family_of(struct netcheck *n, enum addr_family family)

@@ -12,7 +12,7 @@
  *                 OTHER-ADDRESS): section 4.3 (mapping) on the shared socket, then 4.4 (filtering)
  *                 on a fresh one. The shared socket has talked to both of the server's addresses,
  *                 so its filters are open and would always pass for endpoint-independent. A test
- *                 takes at most 15 s and sends at most 15 datagrams.
+ *                 takes at most 15 s and sends at most 15 datagrams; with a shorter plan less.
  *
  *                 filtering:  plain --answer--> change both --answer--> EIF
  *                                               silence --> change port --answer--> ADF
@@ -129,6 +129,7 @@ struct netcheck {
     size_t host_count;
     struct addr hosts[NETCHECK_HOSTS_MAX];
     bool port_mapped;
+    const struct stuntx_plan *plan; /* of the tests */
     struct rng rng;
     struct netcheck_stats stats;
 };
@@ -143,6 +144,8 @@ struct netcheck_event {
 };
 
 void netcheck_init(struct netcheck *n, struct rng rng);
+/* How long the tests wait for answers; until then stuntx_plan_silence. */
+void netcheck_set_plan(struct netcheck *n, const struct stuntx_plan *plan);
 /* Another network, or a rebind: nothing is known, tests are dropped without an event. */
 void netcheck_reset(struct netcheck *n);
 

@@ -18,7 +18,7 @@ static void enter(struct netcheck *n, struct netcheck_test *t, enum netcheck_ste
         stuntx_close(&t->tx);
         t->tell_done = true;
     } else {
-        stuntx_start(&t->tx, &stuntx_plan_silence, n->rng, now);
+        stuntx_start(&t->tx, n->plan, n->rng, now);
     }
 }
 

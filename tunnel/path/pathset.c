@@ -42,6 +42,13 @@ struct path *pathset_get(struct pathset *s, uint8_t id)
     return id != 0 && s->paths[id].id != 0 ? &s->paths[id] : NULL;
 }
 
+void pathset_remove(struct pathset *s, uint8_t id)
+{
+    CHECK(id != 0 && id < PACKET_PATHS_MAX);
+    s->paths[id] = (struct path){0};
+    s->best = s->best == id ? 0 : s->best;
+}
+
 /* The learned path that was heard of longest ago, if it is not in use and not trusted. */
 static struct path *least_useful(struct pathset *s, uint64_t now)
 {

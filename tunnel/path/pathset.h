@@ -77,6 +77,8 @@ struct path *pathset_add(struct pathset *s, const struct where *where, bool conf
                          uint64_t now, uint8_t *dropped);
 struct path *pathset_find(struct pathset *s, const struct where *where);
 struct path *pathset_get(struct pathset *s, uint8_t id);
+/* The slot is free then. */
+void pathset_remove(struct pathset *s, uint8_t id);
 /* Relay paths: whether the relay is connected and the peer there, as far as is known. */
 void pathset_set_usable(struct pathset *s, struct path *p, bool usable, uint64_t now);
 void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now);

@@ -10,6 +10,8 @@ const struct stuntx_plan stuntx_plan_fast = {
     .rto_ns = 100 * NS_PER_MS, .wait_ns = 1500 * NS_PER_MS, .sends = 5, .fresh_ids = true};
 const struct stuntx_plan stuntx_plan_silence = {
     .rto_ns = 500 * NS_PER_MS, .wait_ns = 1500 * NS_PER_MS, .sends = 3};
+const struct stuntx_plan stuntx_plan_brief = {
+    .rto_ns = 250 * NS_PER_MS, .wait_ns = 750 * NS_PER_MS, .sends = 3};
 
 void stuntx_start(struct stuntx *t, const struct stuntx_plan *plan, struct rng rng, uint64_t now)
 {

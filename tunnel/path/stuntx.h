@@ -28,6 +28,8 @@ extern const struct stuntx_plan stuntx_plan_rfc8489;
 extern const struct stuntx_plan stuntx_plan_fast;
 /* 0, 500, 1500 ms, given up at 3 s: where silence is an answer too. */
 extern const struct stuntx_plan stuntx_plan_silence;
+/* 0, 250, 750 ms, given up at 1.5 s: the same for somebody who watches. */
+extern const struct stuntx_plan stuntx_plan_brief;
 
 enum { STUNTX_SENDS_MAX = 7 };
 

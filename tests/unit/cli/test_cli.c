@@ -3,12 +3,15 @@
 #include "cli/cli.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -130,7 +133,8 @@ static int remove_folder(void **state)
 static void help_lists_every_command(void **state)
 {
     (void)state;
-    static const char *const names[] = {"init", "run", "status", "check", "key", "relay", "demo"};
+    static const char *const names[] = {"init",  "run", "status", "netcheck",
+                                        "check", "key", "relay",  "demo"};
     assert_int_equal(adit("adit --help"), EX_OK);
     char all[TEXT_MAX];
     memcpy(all, out, sizeof(all));
@@ -292,6 +296,63 @@ static void check_looks_at_the_keys_too(void **state)
     assert_says(err, "[server]");
 }
 
+/* A child that answers every connection with a redirection. */
+static pid_t serve_redirects(uint16_t *port)
+{
+    static const char answer[] = "HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n";
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    *port = ntohs(at.sin_port);
+    pid_t child = fork();
+    while (child == 0) {
+        char request[1024];
+        int fd = accept(listener, NULL, NULL);
+        if (read(fd, request, sizeof(request)) > 0) {
+            (void)!write(fd, answer, sizeof(answer) - 1);
+        }
+        (void)close(fd);
+    }
+    (void)close(listener);
+    return child;
+}
+
+static void netcheck_reads_an_ini_without_a_key(void **state)
+{
+    (void)state;
+    write_file("adit.ini", "[node]\nkey = none.key\nportmap = no\n", 0600);
+    assert_int_equal(adit("adit netcheck -c @/adit.ini"), EX_UNAVAILABLE);
+    assert_says(err, "nobody to ask");
+    assert_says(out, "UDP           not tried");
+    assert_says(out, "port mapping  not tried");
+    assert_int_equal(adit("adit netcheck --json -c @/adit.ini"), EX_UNAVAILABLE);
+    assert_int_equal(out[0], '{');
+    assert_says(out, "\"service\":\t\"none\"");
+    write_file("bad.ini", "[node]\nstun = nowhere\n", 0600);
+    assert_int_equal(adit("adit netcheck -c @/bad.ini"), EX_CONFIG);
+    assert_says(err, "bad.ini:2:");
+    assert_int_equal(adit("adit netcheck -c @/absent.ini"), EX_NOINPUT);
+}
+
+/* A page at the port of a relay, as a captive portal has it, is no relay. */
+static void netcheck_tells_a_relay_from_a_web_page(void **state)
+{
+    (void)state;
+    char ini[128];
+    uint16_t port;
+    pid_t server = serve_redirects(&port);
+    (void)snprintf(ini, sizeof(ini), "[node]\nportmap = no\n[relay r]\nurl = http://127.0.0.1:%u\n",
+                   (unsigned)port);
+    write_file("adit.ini", ini, 0600);
+    assert_int_equal(adit("adit netcheck -c @/adit.ini"), EX_OK);
+    assert_says(out, "relay         r: no answer (HTTP status 302: a captive portal?)");
+    assert_int_equal(kill(server, SIGKILL), 0);
+    assert_int_equal(waitpid(server, NULL, 0), server);
+}
+
 static void status_without_a_node_says_so(void **state)
 {
     (void)state;
@@ -365,6 +426,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(errors_of_the_ini_name_file_and_line, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(check_looks_at_the_keys_too, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(netcheck_reads_an_ini_without_a_key, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(netcheck_tells_a_relay_from_a_web_page, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(status_without_a_node_says_so, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(demo_fetches_its_page_and_leaves_nothing, make_folder,
                                         remove_folder),

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
@@ -43,6 +44,9 @@ static char *status_of(const struct control_peer *peers, size_t count)
         .listen = "0.0.0.0:41741",
         .front = front,
         .front_count = 1,
+        .nat = {.ipv4 = {"endpoint-independent", "203.0.113.9"},
+                .ipv6 = {"unknown", NULL},
+                .portmap = "pcp"},
         .peers = peers,
         .peer_count = count,
         .relays = &relay,
@@ -80,12 +84,22 @@ static void status_has_the_promised_shape(void **state)
     static const struct {
         const char *path, *value;
     } texts[] = {
-        {"node.name", "laptop"},          {"node.key", "OWN"},
-        {"node.listen", "0.0.0.0:41741"}, {"peers.0.name", "home"},
-        {"peers.0.key", "KEY"},           {"peers.0.state", "connected"},
-        {"peers.0.path.kind", "direct"},  {"peers.0.path.address", "203.0.113.7:41741"},
-        {"relays.0.name", "main"},        {"relays.0.url", "http://r:3340"},
-        {"relays.0.state", "connecting"}, {"node.front.0", "127.0.0.1:1080"},
+        {"node.name", "laptop"},
+        {"node.key", "OWN"},
+        {"node.listen", "0.0.0.0:41741"},
+        {"peers.0.name", "home"},
+        {"peers.0.key", "KEY"},
+        {"peers.0.state", "connected"},
+        {"peers.0.path.kind", "direct"},
+        {"peers.0.path.address", "203.0.113.7:41741"},
+        {"relays.0.name", "main"},
+        {"relays.0.url", "http://r:3340"},
+        {"relays.0.state", "connecting"},
+        {"node.front.0", "127.0.0.1:1080"},
+        {"node.nat.ipv4.mapping", "endpoint-independent"},
+        {"node.nat.ipv4.address", "203.0.113.9"},
+        {"node.nat.ipv6.mapping", "unknown"},
+        {"node.nat.portmap", "pcp"},
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         assert_string_equal(cJSON_GetStringValue(at(root, texts[i].path)), texts[i].value);
@@ -112,6 +126,7 @@ static void status_has_the_promised_shape(void **state)
     }
     assert_true(cJSON_IsNull(at(root, "peers.0.path.relay")));
     assert_true(cJSON_IsNull(at(root, "relays.0.rtt_us")));
+    assert_true(cJSON_IsNull(at(root, "node.nat.ipv6.address")));
     cJSON_Delete(root);
     control_free(text);
 }
@@ -169,6 +184,33 @@ static void people_get_one_line_for_each_peer(void **state)
     control_free(json);
 }
 
+static void people_read_how_the_world_sees_the_node(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *nat, *line;
+    } cases[] = {
+        {"{\"ipv4\":{\"mapping\":\"none\",\"address\":\"192.0.2.1\"},\"portmap\":\"none\"}",
+         "      seen as  IPv4 192.0.2.1 without NAT\n"},
+        {"{\"ipv4\":{\"mapping\":\"endpoint-dependent\",\"address\":\"192.0.2.1\"},"
+         "\"ipv6\":{\"mapping\":\"none\",\"address\":\"2001:db8::1\"},\"portmap\":\"natpmp\"}",
+         "      seen as  IPv4 192.0.2.1 by a NAT of endpoint-dependent mapping"
+         "  IPv6 2001:db8::1 without NAT  port mapped by natpmp\n"},
+        {"{\"ipv4\":{\"mapping\":\"unknown\",\"address\":null},\"portmap\":\"none\"}", ""},
+        {"null", ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char json[512];
+        (void)snprintf(json, sizeof(json),
+                       "{\"node\":{\"name\":\"home\",\"nat\":%s},\"peers\":[],\"relays\":[]}",
+                       cases[i].nat);
+        char *text = control_describe(json, strlen(json));
+        assert_non_null(text);
+        assert_string_equal(strchr(text, '\n') + 1, cases[i].line);
+        mem_free(text);
+    }
+}
+
 static void what_is_not_a_status_is_refused(void **state)
 {
     (void)state;
@@ -190,6 +232,7 @@ int main(void)
         cmocka_unit_test(without_a_path_there_are_nulls),
         cmocka_unit_test(a_name_cannot_break_out_of_the_json),
         cmocka_unit_test(people_get_one_line_for_each_peer),
+        cmocka_unit_test(people_read_how_the_world_sees_the_node),
         cmocka_unit_test(what_is_not_a_status_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -381,6 +381,9 @@ static void reports_the_buffers_granted(void **state)
     assert_int_equal(udp_open(&s, &options), 0);
     assert_int_equal(s.rcvbuf, 65536);
     assert_int_equal(s.sndbuf, 32768);
+    udp_grow(&s); /* as much as one that asked for nothing */
+    assert_in_range(s.rcvbuf, 65536 + 1, UDP_BUFFER_BYTES);
+    assert_in_range(s.sndbuf, 32768 + 1, UDP_BUFFER_BYTES);
     udp_close(&s);
 }
 

@@ -1,0 +1,199 @@
+/* The fleet's network when there are NATs: nodes behind natboxes, STUN servers, and datagrams that
+ * carry their addresses along. No loss, no queues: what is looked at is who gets through. */
+#include "sim/fleet.h"
+
+#include <base/check.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SHARED_PORT = 41741, TEMPORARY_PORTS = 50000, STUN_PORT = 3478 };
+
+struct fleet_flight {
+    struct world_event event;
+    struct fleet *fleet;
+    LIST_ENTRY(fleet_flight) link;
+    struct addr from, to;
+    size_t len;
+    uint8_t data[];
+};
+
+static struct addr stun_addr(size_t i)
+{
+    return addr_ipv4(198, 51, 100, (uint8_t)(200 + i), STUN_PORT);
+}
+
+static struct addr inside_addr(const struct fleet_node *n, unsigned socket)
+{
+    struct addr a = n->addr;
+    if (n->nat.config.mapping != NATBOX_NONE) {
+        a = addr_ipv4(10, 0, (uint8_t)n->index, 2, 0);
+    }
+    a.port = (uint16_t)(socket == 0 ? SHARED_PORT : TEMPORARY_PORTS + socket);
+    return a;
+}
+
+void fleet_nat_init(struct fleet_node *n)
+{
+    struct fleet *f = n->fleet;
+    struct addr outside = addr_ipv4(203, 0, 113, (uint8_t)(1 + n->index), 0);
+    natbox_init(&n->nat, &f->config.nat[n->index], &outside, f->world.rng);
+}
+
+void fleet_nat_deinit(struct fleet *f)
+{
+    struct fleet_flight *p;
+    while ((p = LIST_FIRST(&f->flights)) != NULL) {
+        LIST_REMOVE(p, link);
+        heap_remove(&f->world.heap, &p->event.node);
+        free(p);
+    }
+    for (size_t i = 0; i < f->config.nodes; i++) {
+        natbox_deinit(&f->nodes[i].nat);
+    }
+}
+
+void fleet_nat_start(struct fleet_node *n)
+{
+    struct addr addr = inside_addr(n, 0);
+    uint64_t now = n->fleet->world.now;
+    node_local_addresses(n->node, &addr, 1, now);
+    size_t servers = n->fleet->config.stun_servers;
+    for (size_t i = 0; i < servers && !n->one_stun_server; i++) {
+        addr = stun_addr(i);
+        node_stun_server(n->node, &addr, false, now);
+    }
+    if (n->one_stun_server) {
+        addr = stun_addr(0);
+        node_stun_server(n->node, &addr, false, now);
+    }
+}
+
+void fleet_nat_sockets(struct fleet_node *n)
+{
+    n->sockets = 0;
+    for (unsigned i = 1; i <= NODE_SOCKETS_MAX; i++) {
+        n->sockets += node_socket_use(n->node, i) != NODE_SOCKET_CLOSED;
+    }
+    n->sockets_peak = n->sockets > n->sockets_peak ? n->sockets : n->sockets_peak;
+}
+
+/* --- on the way --- */
+
+static void arrive(struct world_event *event);
+
+static void fly(struct fleet *f, const struct addr *from, const struct addr *to,
+                const uint8_t *data, size_t len)
+{
+    struct fleet_flight *p = malloc(sizeof(*p) + len);
+    CHECK(p);
+    *p = (struct fleet_flight){
+        .event.fire = arrive, .fleet = f, .from = *from, .to = *to, .len = len};
+    memcpy(p->data, data, len);
+    LIST_INSERT_HEAD(&f->flights, p, link);
+    world_at(&f->world, &p->event, f->world.now + f->config.udp.delay_ns);
+}
+
+static bool is_outside(const struct fleet_node *n, const struct addr *to)
+{
+    bool behind = n->nat.config.mapping != NATBOX_NONE;
+    return addr_equal_ip(to, behind ? &n->nat.outside : &n->addr);
+}
+
+static void reach_node(struct fleet_node *n, const struct fleet_flight *p)
+{
+    struct addr inside = p->to;
+    if (n->nat.config.mapping != NATBOX_NONE &&
+        !natbox_in(&n->nat, p->to.port, &p->from, &inside, n->fleet->world.now)) {
+        return;
+    }
+    unsigned socket = 0;
+    if (inside.port != SHARED_PORT) {
+        socket = (unsigned)inside.port - TEMPORARY_PORTS;
+    }
+    bool open = n->node && socket <= NODE_SOCKETS_MAX &&
+                (socket == 0 || node_socket_use(n->node, socket) != NODE_SOCKET_CLOSED);
+    if (open) {
+        fleet_inject_by(n->fleet, n->index, socket, &p->from, p->data, p->len);
+    }
+}
+
+static void reach_stun(const struct fleet_flight *p)
+{
+    uint8_t reply[STUN_SERVER_REPLY_MAX];
+    struct fleet *f = p->fleet;
+    size_t len = stun_server_input(&f->stun, &p->from, p->data, p->len, reply, f->world.now);
+    if (len > 0) {
+        fly(f, &p->to, &p->from, reply, len);
+    }
+}
+
+static void arrive(struct world_event *event)
+{
+    struct fleet_flight *p = container_of(event, struct fleet_flight, event);
+    struct fleet *f = p->fleet;
+    LIST_REMOVE(p, link);
+    for (size_t i = 0; i < f->config.stun_servers; i++) {
+        struct addr stun = stun_addr(i);
+        if (addr_equal(&stun, &p->to)) {
+            reach_stun(p);
+        }
+    }
+    for (size_t i = 0; i < f->config.nodes; i++) {
+        if (is_outside(&f->nodes[i], &p->to)) {
+            reach_node(&f->nodes[i], p);
+        }
+    }
+    free(p);
+}
+
+/* --- leaving --- */
+
+/* Whether the address is a server's, or may be one of the others' candidates. */
+static bool is_known(const struct fleet_node *n, const struct addr *to)
+{
+    const struct fleet *f = n->fleet;
+    bool known = false;
+    for (size_t i = 0; i < f->config.stun_servers; i++) {
+        struct addr stun = stun_addr(i);
+        known |= addr_equal(&stun, to);
+    }
+    for (size_t i = 0; i < f->config.nodes; i++) {
+        const struct fleet_node *other = &f->nodes[i];
+        struct addr inside = inside_addr(other, 0);
+        known |= other != n && (is_outside(other, to) || addr_equal(&inside, to));
+    }
+    return known;
+}
+
+static void count(struct fleet_node *n, const struct addr *to)
+{
+    uint64_t second = n->fleet->world.now / NS_PER_S;
+    if (second != n->second) {
+        n->second = second;
+        n->second_count = 0;
+    }
+    n->second_count++;
+    n->second_peak = n->second_count > n->second_peak ? n->second_count : n->second_peak;
+    n->strays += !is_known(n, to);
+}
+
+void fleet_nat_send(struct fleet_node *n, const struct node_batch *b, const uint8_t *data,
+                    size_t len)
+{
+    struct addr from = inside_addr(n, b->socket);
+    count(n, &b->to);
+    if (b->socket != 0 && node_socket_use(n->node, b->socket) == NODE_SOCKET_CLOSED) {
+        return;
+    }
+    if (addr_is_private(&b->to) ||
+        (n->nat.config.mapping != NATBOX_NONE &&
+         !natbox_out(&n->nat, &from, &b->to, &from, n->fleet->world.now))) {
+        return;
+    }
+    fly(n->fleet, &from, &b->to, data, len);
+}

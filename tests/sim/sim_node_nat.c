@@ -1,0 +1,260 @@
+/* Nodes behind NATs of all kinds, with a relay: which way they come to use, and what it takes. */
+#include "sim/fleet.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define MS(n) ((uint64_t)(n)*NS_PER_MS)
+#define S(n) ((uint64_t)(n)*NS_PER_S)
+#define RTT MS(40)
+
+/* Punching sends this much without birthday probing; with it, so much more (birthday.h). */
+enum { RATE_CALM = 100, RATE_OPENING = 500, RATE_PROBING = 170 };
+
+static const struct natbox_config edm_random = {
+    .mapping = NATBOX_APDM, .filtering = NATBOX_APDF, .ports = NATBOX_RANDOM};
+static const struct natbox_config edm_sequential = {
+    .mapping = NATBOX_APDM, .filtering = NATBOX_APDF, .ports = NATBOX_SEQUENTIAL};
+static const struct natbox_config eim_apdf = {
+    .mapping = NATBOX_EIM, .filtering = NATBOX_APDF, .ports = NATBOX_RANDOM};
+
+static struct fleet_config nats(const struct natbox_config *a, const struct natbox_config *b,
+                                uint64_t seed)
+{
+    struct fleet_config config = fleet_config_default("sim_node_nat", seed);
+    config.blind = true;
+    config.nats = true;
+    config.nat[0] = *a;
+    config.nat[1] = *b;
+    config.stun_servers = 2;
+    config.birthday_sockets = 256;
+    return config;
+}
+
+/* A stream that is written to twice a second. */
+static void talk(struct fleet *f, uint64_t ns)
+{
+    uint64_t until = f->world.now + ns;
+    uint64_t id = fleet_open(f, 0, 1, (struct fleet_plan){.up = 100, .endless = true});
+    while (f->world.now < until) {
+        fleet_run(f, MS(500));
+        fleet_app_more(&f->nodes[0].app, id, 100);
+    }
+}
+
+static uint64_t open_until_direct(struct fleet *f, uint64_t ns)
+{
+    uint64_t start = f->world.now;
+    fleet_open(f, 0, 1, (struct fleet_plan){.up = 100, .endless = true});
+    fleet_until_path(f, 0, 1, ADIT_PATH_DIRECT, ns);
+    fleet_until_path(f, 1, 0, ADIT_PATH_DIRECT, S(1));
+    return f->world.now - start;
+}
+
+static void assert_bounds(const struct fleet *f)
+{
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(f->nodes[i].strays, 0);
+        assert_true(f->nodes[i].second_peak <= RATE_CALM + RATE_OPENING);
+        struct adit_counters c = fleet_counters(f, i);
+        assert_true(c.birthday_sent <= 1750 * c.birthday_runs);
+    }
+}
+
+static void easy_and_easy_is_direct_whatever_the_filters(void **state)
+{
+    (void)state;
+    for (enum natbox_filtering i = NATBOX_EIF; i <= NATBOX_APDF; i++) {
+        for (enum natbox_filtering k = NATBOX_EIF; k <= NATBOX_APDF; k++) {
+            struct natbox_config a = {.mapping = NATBOX_EIM, .filtering = i};
+            struct natbox_config b = {.mapping = NATBOX_EIM, .filtering = k};
+            struct fleet_config config = nats(&a, &b, 1 + i * 3 + k);
+            struct fleet *f = fleet_new(&config);
+            fleet_start_all(f);
+            uint64_t took = open_until_direct(f, S(2));
+            assert_true(took < 10 * RTT);
+            assert_int_equal(fleet_counters(f, 0).birthday_runs, 0);
+            assert_true(f->nodes[0].second_peak <= RATE_CALM);
+            assert_bounds(f);
+            fleet_free(f);
+        }
+    }
+}
+
+/* 95 of 100 take less than 10 s, from the first packet of the session on. */
+static void hard_and_easy_is_direct_within_10_s(void **state)
+{
+    (void)state;
+    enum { RUNS = 100 };
+    unsigned direct = 0;
+    uint64_t probes = 0;
+    for (uint64_t seed = 100; seed < 100 + RUNS; seed++) {
+        struct fleet_config config = nats(&edm_random, &eim_apdf, seed);
+        struct fleet *f = fleet_new(&config);
+        fleet_start_all(f);
+        fleet_open(f, 0, 1, (struct fleet_plan){.up = 100, .endless = true});
+        uint64_t until = f->world.now + S(10);
+        while (fleet_stats(f, 0, 1).path.kind != ADIT_PATH_DIRECT && world_step(&f->world, until)) {
+        }
+        direct += fleet_stats(f, 0, 1).path.kind == ADIT_PATH_DIRECT;
+        probes += fleet_counters(f, 1).birthday_sent;
+        assert_bounds(f);
+        fleet_free(f);
+    }
+    print_message("             %u of %d direct within 10 s, %" PRIu64 " probes on average\n",
+                  direct, RUNS, probes / RUNS);
+    assert_true(direct >= 95);
+}
+
+/* The temporary socket carries the path, and goes on to. */
+static void birthday(const struct natbox_config *hard, size_t hard_side, uint64_t seed)
+{
+    size_t easy_side = 1 - hard_side;
+    struct fleet_config config =
+        nats(hard_side == 0 ? hard : &eim_apdf, hard_side == 0 ? &eim_apdf : hard, seed);
+    struct fleet *f = fleet_new(&config);
+    fleet_start_all(f);
+    uint64_t took = open_until_direct(f, S(10));
+    print_message("             direct after %.3f s, %" PRIu64 " probes\n", (double)took / 1e9,
+                  fleet_counters(f, easy_side).birthday_sent);
+    assert_int_equal(fleet_counters(f, 0).birthday_runs, 1);
+    assert_int_equal(fleet_counters(f, 1).birthday_runs, 1);
+    assert_int_equal(f->nodes[hard_side].sockets_peak, 256);
+    assert_int_equal(f->nodes[easy_side].sockets_peak, 0);
+    assert_true(f->nodes[easy_side].second_peak <= RATE_CALM + RATE_PROBING);
+    talk(f, S(60));
+    fleet_assert_path(f, 0, 1, ADIT_PATH_DIRECT);
+    fleet_assert_path(f, 1, 0, ADIT_PATH_DIRECT);
+    assert_int_equal(fleet_counters(f, 0).birthday_won, 1);
+    assert_int_equal(fleet_counters(f, 1).birthday_won, 1);
+    assert_in_range(f->nodes[hard_side].sockets, 1, 8);
+    assert_bounds(f);
+    fleet_free(f);
+}
+
+static void hard_and_easy_use_the_socket_that_won(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 23; seed < 27; seed++) {
+        birthday(&edm_random, seed % 2, seed);
+    }
+}
+
+static void sequential_ports_are_found_sooner(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 30; seed < 34; seed++) {
+        birthday(&edm_sequential, seed % 2, seed);
+    }
+}
+
+static void stays_on_the_relay(const struct fleet_config *config, bool one_server)
+{
+    struct fleet *f = fleet_new(config);
+    f->nodes[0].one_stun_server = f->nodes[1].one_stun_server = one_server;
+    fleet_start_all(f);
+    talk(f, S(60));
+    for (size_t i = 0; i < 2; i++) {
+        fleet_assert_path(f, i, 1 - i, ADIT_PATH_RELAY);
+        assert_int_equal(fleet_counters(f, i).birthday_runs, 0);
+        assert_int_equal(f->nodes[i].sockets_peak, 0);
+        assert_true(f->nodes[i].second_peak <= RATE_CALM);
+    }
+    assert_bounds(f);
+    fleet_free(f);
+}
+
+static void hard_and_hard_stays_on_the_relay_and_tries_nothing(void **state)
+{
+    (void)state;
+    struct fleet_config config = nats(&edm_random, &edm_random, 40);
+    stays_on_the_relay(&config, false);
+}
+
+static void who_knows_one_stun_server_tries_nothing(void **state)
+{
+    (void)state;
+    struct fleet_config config = nats(&edm_random, &eim_apdf, 41);
+    stays_on_the_relay(&config, true);
+}
+
+static void switched_off_it_tries_nothing(void **state)
+{
+    (void)state;
+    struct fleet_config config = nats(&edm_random, &eim_apdf, 42);
+    config.birthday_sockets = 0;
+    stays_on_the_relay(&config, false);
+}
+
+/* A router that gives out 4 mappings in all, two of them to servers: runs fail, and come ever more
+ * seldom. */
+static void failing_runs_are_few_and_bounded(void **state)
+{
+    (void)state;
+    struct natbox_config stingy = edm_random;
+    stingy.mappings_max = 4;
+    struct fleet_config config = nats(&stingy, &eim_apdf, 43);
+    struct fleet *f = fleet_new(&config);
+    fleet_start_all(f);
+    talk(f, S(600));
+    uint64_t runs = fleet_counters(f, 1).birthday_runs;
+    assert_in_range(runs, 2, 6);
+    fleet_assert_path(f, 0, 1, ADIT_PATH_RELAY);
+    fleet_assert_path(f, 1, 0, ADIT_PATH_RELAY);
+    assert_int_equal(f->nodes[0].sockets, 0);
+    assert_bounds(f);
+    fleet_free(f);
+}
+
+/* The router forgets all: the path dies, and another run makes a new one. */
+static void a_flushed_nat_is_overcome(void **state)
+{
+    (void)state;
+    struct fleet_config config = nats(&edm_random, &eim_apdf, 44);
+    struct fleet *f = fleet_new(&config);
+    fleet_start_all(f);
+    (void)open_until_direct(f, S(10));
+    talk(f, S(30));
+    natbox_flush(&f->nodes[0].nat);
+    talk(f, S(60));
+    fleet_assert_path(f, 0, 1, ADIT_PATH_DIRECT);
+    fleet_assert_path(f, 1, 0, ADIT_PATH_DIRECT);
+    assert_int_equal(fleet_counters(f, 0).birthday_won, 2);
+    assert_bounds(f);
+    fleet_free(f);
+}
+
+/* Streams end, nothing is heard any more: the socket is closed. */
+static void a_socket_without_a_living_path_is_closed(void **state)
+{
+    (void)state;
+    struct fleet_config config = nats(&edm_random, &eim_apdf, 45);
+    struct fleet *f = fleet_new(&config);
+    fleet_start_all(f);
+    (void)open_until_direct(f, S(10));
+    assert_true(f->nodes[0].sockets > 0);
+    fleet_kill(f, 1);
+    fleet_run(f, S(600));
+    assert_int_equal(f->nodes[0].sockets, 0);
+    fleet_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(easy_and_easy_is_direct_whatever_the_filters),
+        cmocka_unit_test(hard_and_easy_is_direct_within_10_s),
+        cmocka_unit_test(hard_and_easy_use_the_socket_that_won),
+        cmocka_unit_test(sequential_ports_are_found_sooner),
+        cmocka_unit_test(hard_and_hard_stays_on_the_relay_and_tries_nothing),
+        cmocka_unit_test(who_knows_one_stun_server_tries_nothing),
+        cmocka_unit_test(switched_off_it_tries_nothing),
+        cmocka_unit_test(failing_runs_are_few_and_bounded),
+        cmocka_unit_test(a_flushed_nat_is_overcome),
+        cmocka_unit_test(a_socket_without_a_living_path_is_closed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

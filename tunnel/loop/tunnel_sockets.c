@@ -1,0 +1,144 @@
+/* The UDP sockets: the shared one, and the temporary ones of birthday probing (path/birthday.h). */
+#include "loop/tunnel_internal.h"
+
+#include <base/err.h>
+
+#include "os/sysclock.h"
+
+enum { TRIED_BUFFER_BYTES = 64 * 1024 };
+
+/* --- in --- */
+
+static void on_batch(void *user, struct udp_batch *batch, uint64_t now)
+{
+    const struct tunnel_socket *s = user;
+    struct adit *a = s->adit;
+    struct udp_datagram d;
+    while (udp_batch_next(batch, &d)) {
+        node_input(a->node, s->number, &d.from, d.data, d.len, now);
+    }
+    tunnel_pump(a);
+}
+
+static void on_writable(void *user, uint64_t now)
+{
+    const struct tunnel_socket *s = user;
+    (void)now;
+    if (s->adit->blocked.socket == s->number) {
+        tunnel_unblock(s->adit);
+    }
+}
+
+static void on_udp_error(void *user, int err, uint64_t now)
+{
+    const struct tunnel_socket *s = user;
+    (void)now;
+    LOG_AT(s->adit->log, LOG_ERROR, "udp", "socket_lost", "socket=%u why=\"%s\"", s->number,
+           strerror(-err));
+}
+
+/* --- opening and closing --- */
+
+static const struct udp_uv_callbacks callbacks = {
+    .on_batch = on_batch, .on_writable = on_writable, .on_error = on_udp_error};
+
+static int open_socket(struct adit *a, unsigned number, const struct udp_options *options)
+{
+    struct tunnel_socket *s = &a->sockets[number];
+    s->adit = a;
+    s->number = number;
+    return udp_uv_open(a->loop, options, &a->batch, &callbacks, s, &s->udp);
+}
+
+int tunnel_open_socket(struct adit *a, const struct adit_config *c)
+{
+    struct udp_options options = {.bind = &c->listen, .offload = c->offload};
+    a->listen = c->listen;
+    a->offload = c->offload;
+    int err = udp_batch_init(&a->batch);
+    if (err == 0) {
+        err = open_socket(a, 0, &options);
+    }
+    char text[ADDR_TEXT_MAX];
+    if (err != 0) {
+        LOG_AT(a->log, LOG_ERROR, "udp", "not_bound", "listen=%s why=\"%s\"",
+               addr_format(&c->listen, text), uv_strerror(err));
+        return err;
+    }
+    const struct udp_socket *s = udp_uv_socket(a->sockets[0].udp);
+    LOG_AT(a->log, LOG_INFO, "udp", "bound", "rcvbuf=%d sndbuf=%d offload=%d", s->rcvbuf, s->sndbuf,
+           s->offload);
+    if (s->rcvbuf < UDP_BUFFER_BYTES) {
+        LOG_AT(a->log, LOG_INFO, "udp", "small_buffers",
+               "hint=\"raise net.core.rmem_max and wmem_max to %d for full speed\"",
+               UDP_BUFFER_BYTES);
+    }
+    return 0;
+}
+
+/* What waits for this socket is lost with it. */
+static void close_socket(struct adit *a, unsigned number)
+{
+    struct tunnel_socket *s = &a->sockets[number];
+    if (s->udp) {
+        udp_uv_close(s->udp);
+        s->udp = NULL;
+        s->grown = false;
+        if (a->blocked.socket == number) {
+            a->blocked.len = 0;
+        }
+    }
+}
+
+static int open_temporary(struct adit *a, unsigned number)
+{
+    struct addr bind = a->listen;
+    bind.port = 0;
+    struct udp_options options = {.bind = &bind,
+                                  .rcvbuf = TRIED_BUFFER_BYTES,
+                                  .sndbuf = TRIED_BUFFER_BYTES,
+                                  .offload = a->offload};
+    return open_socket(a, number, &options);
+}
+
+void tunnel_adapt_sockets(struct adit *a)
+{
+    unsigned failed = 0;
+    int err = 0;
+    for (unsigned i = 1; i <= NODE_SOCKETS_MAX; i++) {
+        struct tunnel_socket *s = &a->sockets[i];
+        enum node_socket use = node_socket_use(a->node, i);
+        if (use == NODE_SOCKET_CLOSED) {
+            close_socket(a, i);
+        } else if (!s->udp) {
+            int rc = open_temporary(a, i);
+            failed += rc != 0;
+            err = rc != 0 ? rc : err;
+        }
+        if (use == NODE_SOCKET_KEPT && s->udp && !s->grown) {
+            udp_uv_grow(s->udp); /* it carries streams from now on */
+            s->grown = true;
+        }
+    }
+    if (failed > 0) {
+        LOG_AT(a->log, LOG_WARN, "udp", "sockets_not_opened", "count=%u why=\"%s\"", failed,
+               uv_strerror(err));
+    }
+}
+
+void tunnel_catch_up(struct adit *a, uint64_t now)
+{
+    for (unsigned i = 0; i <= NODE_SOCKETS_MAX; i++) {
+        const struct tunnel_socket *s = &a->sockets[i];
+        if (s->udp && (i == 0 || s->grown)) {
+            udp_uv_catch_up(s->udp, now); /* may close others */
+        }
+    }
+}
+
+void tunnel_close_sockets(struct adit *a)
+{
+    for (unsigned i = 0; i <= NODE_SOCKETS_MAX; i++) {
+        close_socket(a, i);
+    }
+}
