@@ -126,8 +126,6 @@ void tunnel_unblock(struct adit *a);
 int tunnel_open_socket(struct adit *a, const struct adit_config *c);
 /* Opens and closes temporary ones as the node wants them. */
 void tunnel_adapt_sockets(struct adit *a);
-/* Reads what has arrived by now: timers run before sockets are looked at. */
-void tunnel_catch_up(struct adit *a, uint64_t now);
 void tunnel_close_sockets(struct adit *a);
 /* Reads what has arrived on those that carry paths (udp_uv_catch_up). */
 void tunnel_catch_up(struct adit *a, uint64_t now);

@@ -122,16 +122,16 @@ void node_nat_observed(struct node *n, const struct addr *seen, uint64_t now)
     }
 }
 
-/* The NAT maps us elsewhere now: what was seen before is of no use to peers. */
-static void keep_newest_mapping(struct node *n, uint64_t now)
+/* The NAT maps us elsewhere now: of what was seen before, only what the servers say last is of use
+ * to peers. All of them count: that they differ tells a peer what our NAT is like. */
+static void keep_newest_mappings(struct node *n, uint64_t now)
 {
-    const struct stunclient_server *best[] = {stunclient_best(&n->stun, ADDR_IPV4),
-                                              stunclient_best(&n->stun, ADDR_IPV6)};
-    struct addr addrs[2];
+    struct addr addrs[STUNCLIENT_SERVERS_MAX];
     size_t count = 0;
-    for (size_t i = 0; i < 2; i++) {
-        if (best[i]) {
-            addrs[count++] = best[i]->mapped;
+    for (int i = 0; i < STUNCLIENT_SERVERS_MAX; i++) {
+        const struct stunclient_server *server = stunclient_get(&n->stun, i);
+        if (server && server->mapped.family != ADDR_NONE) {
+            addrs[count++] = server->mapped;
         }
     }
     if (cand_own_replace(&n->own, CAND_REFLEXIVE, addrs, count, now)) {
@@ -198,7 +198,7 @@ static void take_events(struct node *n, uint64_t now)
             break;
         case STUNCLIENT_CHANGED:
             LOG_AT(n->log, LOG_INFO, "stun", "changed", "family=%d", (int)ev.family);
-            keep_newest_mapping(n, now);
+            keep_newest_mappings(n, now);
             portmap_check(&n->portmap, now);
             for (size_t i = 0; i < n->peer_count; i++) {
                 pathset_probe_all(&n->peers[i].paths, now);

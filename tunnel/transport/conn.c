@@ -12,7 +12,7 @@ struct conn_limits conn_limits_default(void)
                                 .session_window_max = UINT64_C(64) << 20,
                                 .stream_window = UINT64_C(4) << 20,
                                 .stream_window_max = UINT64_C(32) << 20,
-                                .send_buffer_max = UINT64_C(32) << 20,
+                                .send_buffer_max = UINT64_C(4) << 20,
                                 .streams_max = 4096,
                                 .max_ack_delay_ns = 25 * NS_PER_MS};
 }

@@ -39,8 +39,7 @@ struct conn_limits {
     uint64_t session_window_max; /* it grows up to this while the application keeps up */
     uint64_t stream_window;      /* the same for one stream */
     uint64_t stream_window_max;
-    uint64_t send_buffer_max; /* bytes one stream may hold unacknowledged; of those not yet sent it
-                               * holds no more than the path takes in a round trip */
+    uint64_t send_buffer_max; /* bytes one stream may hold unacknowledged */
     uint32_t streams_max;     /* streams that the peer may have open at once; as many as we may */
     uint64_t max_ack_delay_ns;
 };

@@ -114,8 +114,6 @@ void conn_unlink(struct conn *c, struct stream *s);
 void conn_check_over(struct conn *c, struct stream *s);
 /* Both directions end: our side is reset, what still comes is thrown away. */
 void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause);
-/* Sets how much the stream's send buffer may hold by now. Before asking for its room. */
-void conn_fit_buffer(const struct conn *c, struct stream *s);
 /* The application, or nobody, has taken `len` bytes: session credit. */
 void conn_consume_session(struct conn *c, uint64_t len, uint64_t now);
 /* Peers' streams come and go: raises what they may open. */

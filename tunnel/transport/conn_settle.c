@@ -19,7 +19,6 @@ static void tell_writable(struct conn *c, struct stream *s)
     if (enough > WRITABLE_ROOM) {
         enough = WRITABLE_ROOM;
     }
-    conn_fit_buffer(c, s);
     if (s->wants_room && stream_is_writable(s) && sendbuf_room(&s->out) >= enough) {
         s->wants_room = false;
         conn_raise(c, s, STREAM_EVENT_WRITABLE);

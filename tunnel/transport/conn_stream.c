@@ -6,8 +6,6 @@
 
 #include "transport/conn_internal.h"
 
-enum { UNSENT_LEAST = 128 * 1024 }; /* two reads of an application's socket */
-
 struct stream *conn_add_stream(struct conn *c, uint64_t id, bool local)
 {
     const struct stream_config config = {.send_buffer_max = (size_t)c->limits.send_buffer_max,
@@ -101,25 +99,12 @@ static struct stream *find_writable(struct conn *c, uint64_t id)
     return s;
 }
 
-/* What is in flight, and as much again as the path takes in a round trip, shared by the streams
- * that wait: then there always is something to send. More would only wait here, where it costs
- * memory and cache and delays those who write later; the sender's own TCP is the place for it. */
-void conn_fit_buffer(const struct conn *c, struct stream *s)
-{
-    size_t waiting = c->sched.count > 0 ? c->sched.count : 1;
-    uint64_t share = c->used != 0 ? c->paths[c->used].cc.cwnd / waiting : 0;
-    uint64_t unsent = share > UNSENT_LEAST ? share : UNSENT_LEAST;
-    uint64_t max = s->out.sent - s->out.base + unsent;
-    s->out.max = (size_t)(max < c->limits.send_buffer_max ? max : c->limits.send_buffer_max);
-}
-
 size_t conn_stream_space(struct conn *c, uint64_t id, size_t want, uint8_t **at)
 {
     struct stream *s = find_writable(c, id);
     if (!s) {
         return 0;
     }
-    conn_fit_buffer(c, s);
     size_t room = sendbuf_space(&s->out, want, at);
     if (room == 0 && want > 0) {
         s->wants_room = true;
@@ -144,7 +129,6 @@ size_t conn_stream_write(struct conn *c, uint64_t id, const void *data, size_t l
     if (!s) {
         return 0;
     }
-    conn_fit_buffer(c, s);
     size_t taken = sendbuf_write(&s->out, data, len);
     if (taken < len) {
         s->wants_room = true;

@@ -72,7 +72,6 @@ static void tell_starved(struct conn *c)
     struct stream *s;
     c->starved = false;
     while ((s = table_next(&c->streams, &at)) != NULL) {
-        conn_fit_buffer(c, s);
         if (s->wants_room && stream_is_writable(s) && sendbuf_room(&s->out) > 0) {
             s->wants_room = false;
             conn_raise(c, s, STREAM_EVENT_WRITABLE);

@@ -5,7 +5,6 @@ void sched_init(struct sched *s)
     TAILQ_INIT(&s->fresh);
     TAILQ_INIT(&s->bulk);
     TAILQ_INIT(&s->blocked);
-    s->count = 0;
 }
 
 static struct stream_list *list_of(struct sched *s, const struct stream *st)
@@ -28,12 +27,10 @@ static void move(struct sched *s, struct stream *st, enum stream_queue to)
     struct stream_list *from = list_of(s, st);
     if (from) {
         TAILQ_REMOVE(from, st, sched_link);
-        s->count--;
     }
     st->queue = (uint8_t)to;
     if (to != STREAM_QUEUE_NONE) {
         TAILQ_INSERT_TAIL(list_of(s, st), st, sched_link);
-        s->count++;
     }
 }
 

@@ -15,7 +15,6 @@ struct sched {
     struct stream_list fresh;
     struct stream_list bulk;
     struct stream_list blocked; /* for want of session credit */
-    size_t count;               /* streams in all three */
 };
 
 void sched_init(struct sched *s);

@@ -43,38 +43,6 @@ static void abort_ends_both_sides(void **state)
     }
 }
 
-static size_t write_all_it_takes(struct conn_pair *p, uint64_t id)
-{
-    static const uint8_t block[16384];
-    size_t taken = 0;
-    size_t n;
-    while ((n = conn_stream_write(p->side[0], id, block, sizeof(block))) > 0) {
-        taken += n;
-    }
-    return taken;
-}
-
-/* What cannot leave soon does not wait here, whatever the buffer's ceiling. */
-static void unsent_bytes_are_held_for_one_round_trip(void **state)
-{
-    (void)state;
-    struct conn_pair p;
-    struct conn_limits limits = conn_limits_default();
-    conn_pair_init_with(&p, &limits);
-    uint64_t ids[2];
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(conn_stream_open(p.side[0], "t", 1, &ids[i]), 0);
-        assert_int_equal(write_all_it_takes(&p, ids[i]), 128 * 1024);
-    }
-    uint64_t more = 0;
-    for (int i = 0; i < 3000; i++) {
-        conn_pair_step(&p);
-        more += write_all_it_takes(&p, ids[0]);
-    }
-    assert_true(more >= 500000); /* it takes more as the path does */
-    conn_pair_free(&p);
-}
-
 static void abort_before_anything_was_sent(void **state)
 {
     (void)state;
@@ -273,7 +241,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(abort_ends_both_sides),
-        cmocka_unit_test(unsent_bytes_are_held_for_one_round_trip),
         cmocka_unit_test(abort_before_anything_was_sent),
         cmocka_unit_test(an_abort_takes_its_pending_events_back),
         cmocka_unit_test(unread_bytes_of_an_aborted_stream_are_given_back),
