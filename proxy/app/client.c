@@ -72,10 +72,16 @@ static void count_fault(struct client *c)
            c->front.why ? c->front.why : "malformed");
 }
 
+/* `c` may be gone afterwards. */
 static void finish_when_sent(struct client *c)
 {
-    if (c->closing && !tcp_busy(c->tcp)) {
-        c->closing = false;
+    if (!c->closing || tcp_busy(c->tcp)) {
+        return;
+    }
+    c->closing = false;
+    if (c->ended) {
+        client_drop(c); /* both directions are over */
+    } else {
         (void)tcp_finish(c->tcp); /* if it is broken, the linger time ends it */
     }
 }
@@ -142,7 +148,9 @@ void client_step(struct client *c)
         count_fault(c);
         c->closing = true;
         c->in_len = 0;
-        tcp_resume(c->tcp);
+        if (!c->ended) {
+            tcp_resume(c->tcp);
+        }
         finish_when_sent(c);
         break;
     case FRONT_EVENT_DROP:
@@ -160,8 +168,19 @@ static size_t on_room(void *user, uint8_t **at)
     return sizeof(c->in) - c->in_len;
 }
 
+/* While the last answer is still going out nothing of the next request is looked at: what comes of
+ * it could be put before, or in the middle of, that answer. */
+static bool is_sending_answer(const struct client *c)
+{
+    return front_state(&c->front) == FRONT_NEGOTIATING && c->front.resting && tcp_busy(c->tcp);
+}
+
 void client_feed(struct client *c)
 {
+    if (is_sending_answer(c)) {
+        client_step(c);
+        return;
+    }
     size_t taken = front_input(&c->front, c->in, c->in_len, client_now(c));
     c->in_len -= taken;
     memmove(c->in, c->in + taken, c->in_len);
@@ -171,7 +190,7 @@ void client_feed(struct client *c)
 static void on_read(void *user, ssize_t n)
 {
     struct client *c = user;
-    if (n == 0 && front_state(&c->front) == FRONT_CONNECTING) {
+    if (n == 0 && (front_state(&c->front) == FRONT_CONNECTING || c->closing)) {
         c->ended = true; /* it may still want the answer */
         return;
     }
@@ -191,6 +210,13 @@ static void on_sent(void *user, int status)
         return;
     }
     client_send_output(c);
+    if (front_state(&c->front) == FRONT_NEGOTIATING && !tcp_busy(c->tcp) && c->in_len > 0) {
+        if (!c->ended) {
+            tcp_resume(c->tcp);
+        }
+        client_feed(c);
+        return;
+    }
     finish_when_sent(c);
 }
 
