@@ -194,11 +194,10 @@ void netcheck_tcp_start(struct adit_netcheck *c)
     for (size_t i = 0; i < c->config.relay_count && i < ADIT_NETCHECK_RELAYS_MAX; i++) {
         struct check_relay *r = &c->relays[i];
         const struct adit_relay_config *config = &c->config.relays[i];
-        c->relay_results[i] =
-            (struct adit_netcheck_relay){.config = config, .error = UV_ETIMEDOUT};
+        c->relay_results[i] = (struct adit_netcheck_relay){.config = config, .error = UV_ETIMEDOUT};
         *r = (struct check_relay){.check = c, .result = &c->relay_results[i]};
-        int err = resolve_uv_start(c->loop, config->host, config->port, on_resolved, r,
-                                   &r->resolve);
+        int err =
+            resolve_uv_start(c->loop, config->host, config->port, on_resolved, r, &r->resolve);
         if (err != 0) {
             r->over = true;
             r->result->error = err;

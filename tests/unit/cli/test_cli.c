@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-enum { TEXT_MAX = 16384 };
+enum { TEXT_MAX = 16384, SERVER_S = 20 };
 
 static char folder[32];
 static char out[TEXT_MAX], err[TEXT_MAX];
@@ -308,6 +308,9 @@ static pid_t serve_redirects(uint16_t *port)
     assert_int_equal(listen(listener, 4), 0);
     *port = ntohs(at.sin_port);
     pid_t child = fork();
+    if (child == 0) {
+        (void)alarm(SERVER_S); /* a test that fails leaves nobody behind */
+    }
     while (child == 0) {
         char request[1024];
         int fd = accept(listener, NULL, NULL);
