@@ -24,18 +24,19 @@ static bool read_authority(struct target *t, const struct httpmsg_text *a)
 
 static const char *read_absolute(struct httpreq *r, const struct httpmsg_text *url)
 {
-    const char *end = url->at + url->len;
-    const char *from = url->at + SCHEME_LEN;
-    const char *to = from;
-    while (to < end && !strchr("/?#", *to)) {
-        if (*to == '@') {
+    size_t from = SCHEME_LEN;
+    size_t to = from;
+    for (; to < url->len && !strchr("/?#", url->at[to]); to++) {
+        if (url->at[to] == '@') {
             from = to + 1; /* a user name is nobody's business but the target's */
         }
-        to++;
     }
-    const char *fragment = memchr(to, '#', (size_t)(end - to));
-    r->authority = (struct httpmsg_text){from, (size_t)(to - from)};
-    r->path = (struct httpmsg_text){to, (size_t)((fragment ? fragment : end) - to)};
+    size_t end = to;
+    while (end < url->len && url->at[end] != '#') {
+        end++; /* a fragment is not sent on */
+    }
+    r->authority = (struct httpmsg_text){url->at + from, to - from};
+    r->path = (struct httpmsg_text){url->at + to, end - to};
     return read_authority(&r->target, &r->authority) ? NULL : "malformed host in the URL";
 }
 
