@@ -33,6 +33,8 @@ struct adit_peer_stats {
         const char *relay;   /* relay: its name; else NULL */
         uint64_t rtt_ns;     /* 0 = not measured yet */
         size_t mtu;
+        uint64_t cwnd, in_flight; /* bytes */
+        uint32_t probe_timeouts;  /* since the last acknowledgement */
     } path;
     size_t streams;
     uint64_t bytes_in, bytes_out; /* stream bytes since the node started */

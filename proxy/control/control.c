@@ -40,6 +40,9 @@ static void put_peer(struct builder *b, cJSON *peers, const struct control_peer 
     put_text(b, path, "relay", p->path.relay);
     put_number(b, path, "rtt_us", p->path.rtt_us);
     put_number(b, path, "mtu", p->path.mtu);
+    put_number(b, path, "cwnd", p->path.cwnd);
+    put_number(b, path, "in_flight", p->path.in_flight);
+    put_number(b, path, "probe_timeouts", p->path.probe_timeouts);
     put_number(b, peer, "streams", p->streams);
     put_number(b, peer, "bytes_in", p->bytes_in);
     put_number(b, peer, "bytes_out", p->bytes_out);

@@ -5,7 +5,8 @@
  *   {"node":{"name","key","listen",
  *            "nat":{"ipv4":{"mapping","address"},"ipv6":{...},"portmap":"none|pcp|natpmp"}},
  *    "peers":[{"name","key","state":"idle|connecting|connected|lost",
- *              "path":{"kind":"direct|relay|none","address","relay","rtt_us","mtu"},
+ *              "path":{"kind":"direct|relay|none","address","relay","rtt_us","mtu",
+ *                      "cwnd","in_flight","probe_timeouts"},
  *              "streams","bytes_in","bytes_out","last_handshake_s","last_heard_s"}],
  *    "relays":[{"name","url","state":"idle|connecting|connected","rtt_us"}],
  *    "counters":{...}}
@@ -24,7 +25,7 @@ struct control_peer {
     const char *name, *key, *state;
     struct {
         const char *kind, *address, *relay;
-        uint64_t rtt_us, mtu;
+        uint64_t rtt_us, mtu, cwnd, in_flight, probe_timeouts;
     } path;
     uint64_t streams, bytes_in, bytes_out;
     uint64_t last_handshake_s, last_heard_s;

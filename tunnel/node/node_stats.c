@@ -31,6 +31,9 @@ void node_peer_stats(const struct node *n, size_t peer, struct adit_peer_stats *
     bool open = conn_path_info(p->conn, path->id, &info);
     out->path.rtt_ns = open && info.srtt_ns != 0 ? info.srtt_ns : path->rtt_ns;
     out->path.mtu = open ? info.mtu : 0;
+    out->path.cwnd = open ? info.cwnd : 0;
+    out->path.in_flight = open ? info.in_flight : 0;
+    out->path.probe_timeouts = open ? info.pto_count : 0;
     out->path.kind = path->where.kind == WHERE_DIRECT ? ADIT_PATH_DIRECT : ADIT_PATH_RELAY;
     if (path->where.kind == WHERE_DIRECT) {
         out->path.address = path->where.addr;
