@@ -60,12 +60,12 @@ struct adit_config {
     /* Temporary sockets of one run of birthday probing, at most 256, when our NAT maps each
      * destination to another port and the peer's does not, or the reverse. 0 = it is not done. */
     unsigned birthday_sockets;
-    bool punch;                 /* look for direct paths: tell peers our addresses, probe theirs */
-    bool offload;               /* use UDP_SEGMENT and UDP_GRO where the system has them */
-    const char *state_dir;      /* the handshake timestamp is kept here; NULL = not kept */
-    uint64_t resume_timeout_ns; /* how long streams wait for a silent peer */
-    uint64_t session_window_max, stream_window_max; /* bytes; 0 = default */
-    uint32_t streams_max;                           /* per peer; 0 = default */
+    bool punch;                  /* look for direct paths: tell peers our addresses, probe theirs */
+    bool offload;                /* use UDP_SEGMENT and UDP_GRO where the system has them */
+    const char *state_dir;       /* the handshake timestamp is kept here; NULL = not kept */
+    uint64_t resume_timeout_ns;  /* how long streams wait for a silent peer */
+    uint64_t session_window_max; /* bytes a session may hold one way; 0 = default */
+    uint32_t streams_max;        /* per peer; 0 = default */
     const struct adit_stun_config *stun;
     size_t stun_count;
     const struct adit_relay_config *relays;

@@ -141,7 +141,7 @@ const struct config_key config_keys_table[] = {
     {S("limits"), .name = "peers_max", .type = CONFIG_NUMBER, .initial = "256", .least = 1,
      .most = CONFIG_PEERS_MAX, .accepted = "a number from 1 to 4k",
      .help = "Peers this node has room for.", LIMITS(peers_max)},
-    {S("limits"), .name = "window", .type = CONFIG_NUMBER, .initial = "16M", .least = 64 << 10,
+    {S("limits"), .name = "window", .type = CONFIG_NUMBER, .initial = "64M", .least = 64 << 10,
      .most = 1 << 30, .accepted = "bytes from 64k to 1G",
      .help = "Bytes that a session holds for one direction.", LIMITS(window)},
     {.name = NULL},

@@ -125,18 +125,8 @@ static void load_timestamp(struct adit *a, const struct adit_config *c)
 
 static struct conn_limits limits_of(const struct adit_config *c)
 {
-    struct conn_limits limits = conn_limits_default();
-    if (c->session_window_max != 0) {
-        limits.session_window_max = c->session_window_max;
-        limits.session_window = limits.session_window < c->session_window_max
-                                    ? limits.session_window
-                                    : c->session_window_max;
-    }
-    if (c->stream_window_max != 0) {
-        limits.stream_window_max = c->stream_window_max;
-        limits.stream_window = limits.stream_window < c->stream_window_max ? limits.stream_window
-                                                                           : c->stream_window_max;
-    }
+    struct conn_limits limits =
+        c->session_window_max != 0 ? conn_limits_of(c->session_window_max) : conn_limits_default();
     limits.streams_max = c->streams_max != 0 ? c->streams_max : limits.streams_max;
     return limits;
 }

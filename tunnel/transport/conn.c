@@ -6,15 +6,24 @@
 
 #include "transport/conn_internal.h"
 
-struct conn_limits conn_limits_default(void)
+#define STREAM_WINDOW_LEAST (UINT64_C(64) << 10)
+
+struct conn_limits conn_limits_of(uint64_t window)
 {
-    return (struct conn_limits){.session_window = UINT64_C(16) << 20,
-                                .session_window_max = UINT64_C(64) << 20,
-                                .stream_window = UINT64_C(4) << 20,
-                                .stream_window_max = UINT64_C(32) << 20,
+    uint64_t stream = window / 16 > STREAM_WINDOW_LEAST ? window / 16 : STREAM_WINDOW_LEAST;
+    stream = stream < window ? stream : window;
+    return (struct conn_limits){.session_window = window,
+                                .session_window_max = window,
+                                .stream_window = stream,
+                                .stream_window_max = stream,
                                 .send_buffer_max = UINT64_C(4) << 20,
                                 .streams_max = 4096,
                                 .max_ack_delay_ns = 25 * NS_PER_MS};
+}
+
+struct conn_limits conn_limits_default(void)
+{
+    return conn_limits_of(UINT64_C(64) << 20);
 }
 
 struct conn *conn_new(const struct conn_config *config)

@@ -44,7 +44,12 @@ struct conn_limits {
     uint64_t max_ack_delay_ns;
 };
 
-/* Sensible values for a desktop: 16 MiB session, 4 MiB a stream, 4096 streams, 25 ms. */
+/* Limits for a session that may hold `window` bytes. One stream gets a sixteenth at most: what a
+ * slow reader leaves lying counts against the session, and must not starve the streams beside it.
+ */
+struct conn_limits conn_limits_of(uint64_t window);
+
+/* Sensible values for a desktop: 64 MiB a session, 4 MiB a stream, 4096 streams, 25 ms. */
 struct conn_limits conn_limits_default(void);
 
 /* What the peer announced in its handshake (wire/params.h). */

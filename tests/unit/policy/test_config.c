@@ -41,7 +41,7 @@ static void empty_text_gives_the_defaults(void **state)
     assert_false(c->server.open);
     assert_addr(&c->server.listen.items[0], "127.0.0.1:3340");
     assert_string_equal(c->server.key.path, "/etc/adit/relay.key");
-    assert_int_equal(c->limits.window, 16 << 20);
+    assert_int_equal(c->limits.window, 64 << 20);
     config_free(c);
 }
 

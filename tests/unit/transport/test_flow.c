@@ -1,5 +1,6 @@
 #include <base/clock.h>
 
+#include "transport/conn.h"
 #include "transport/flow.h"
 #include "wire/varint.h"
 
@@ -68,9 +69,26 @@ static void never_passes_what_a_varint_holds(void **state)
     assert_false(flow_consume(&f, 100, NS_PER_MS, NS_PER_S));
 }
 
+/* One reader that stops must leave room for the others, whatever the ini says. */
+static void no_stream_gets_the_whole_session(void **state)
+{
+    (void)state;
+    static const uint64_t windows[] = {64 << 10, 1 << 20, 16 << 20, 64 << 20, UINT64_C(1) << 30};
+    for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
+        struct conn_limits l = conn_limits_of(windows[i]);
+        assert_int_equal(l.session_window_max, windows[i]);
+        assert_true(l.stream_window <= l.stream_window_max);
+        assert_true(l.stream_window_max <= windows[i]);
+        if (windows[i] >= 1 << 20) {
+            assert_true(16 * l.stream_window_max <= windows[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_stream_gets_the_whole_session),
         cmocka_unit_test(announces_at_half_the_window),
         cmocka_unit_test(grows_while_half_a_window_takes_no_longer_than_a_round_trip),
         cmocka_unit_test(widens_within_the_ceiling_and_never_narrows),
