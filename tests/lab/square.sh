@@ -196,7 +196,7 @@ while read -r row column expected; do
     guessed=$((guessed + 1))
     echo "$row $column $expected" >>"$square_out/again"
 done <"$square_out/cells"
-if [ "$guessed" -gt 0 ] && [ "$guessed" -le 4 ]; then
+if [ "$guessed" -gt 0 ] && [ "$guessed" -le 8 ]; then
     sed 's/^/missed, once more: /' "$square_out/again"
     xargs -P "$jobs" -L 1 bash -c 'square_one "$@"' square <"$square_out/again"
 fi
