@@ -57,6 +57,17 @@ static void read_ack(struct reader *r, struct frame_ack *ack)
     }
 }
 
+static void read_open(struct reader *r, struct frame *f, bool bound)
+{
+    f->u.open.stream = varint_read(r);
+    uint64_t lane = bound ? varint_read(r) : FRAME_LANE_ANY;
+    if (bound && lane != FRAME_LANE_DIRECT && lane != FRAME_LANE_RELAY) {
+        r->failed = true;
+    }
+    f->u.open.lane = r->failed ? FRAME_LANE_ANY : (enum frame_lane)lane;
+    f->u.open.data = read_block(r, FRAME_TARGET_MAX, &f->u.open.len);
+}
+
 static void read_stream(struct reader *r, struct frame *f, uint8_t flags)
 {
     f->u.stream.stream = varint_read(r);
@@ -119,8 +130,7 @@ static int read_body(struct reader *r, struct frame *f)
         f->u.stop.cause = varint_read(r);
         break;
     case FRAME_OPEN:
-        f->u.open.stream = varint_read(r);
-        f->u.open.data = read_block(r, FRAME_TARGET_MAX, &f->u.open.len);
+        read_open(r, f, false);
         break;
     case FRAME_ACCEPT:
         f->u.accept.stream = varint_read(r);
@@ -153,6 +163,7 @@ static int read_body(struct reader *r, struct frame *f)
         f->u.datagram.data = read_block(r, reader_left(r), &f->u.datagram.len);
         break;
     case FRAME_STREAM: /* dealt with by the caller, because of its flags */
+    case FRAME_OPEN_BOUND:
     default:
         return ERR_PROTOCOL;
     }
@@ -165,6 +176,11 @@ int frame_read(struct frame *out, struct reader *r)
     if (type >= FRAME_STREAM && type <= (FRAME_STREAM | FRAME_STREAM_FIN | FRAME_STREAM_LEN)) {
         out->type = FRAME_STREAM;
         read_stream(r, out, type & (FRAME_STREAM_FIN | FRAME_STREAM_LEN));
+        return r->failed ? ERR_MALFORMED : 0;
+    }
+    if (type == FRAME_OPEN_BOUND) {
+        out->type = FRAME_OPEN;
+        read_open(r, out, true);
         return r->failed ? ERR_MALFORMED : 0;
     }
     out->type = (enum frame_type)type;
@@ -252,8 +268,17 @@ void frame_write_stop(struct writer *w, uint64_t stream, uint64_t cause)
 
 void frame_write_open(struct writer *w, uint64_t stream, const uint8_t *target, size_t len)
 {
-    write_u8(w, FRAME_OPEN);
+    frame_write_open_bound(w, stream, FRAME_LANE_ANY, target, len);
+}
+
+void frame_write_open_bound(struct writer *w, uint64_t stream, enum frame_lane lane,
+                            const uint8_t *target, size_t len)
+{
+    write_u8(w, lane == FRAME_LANE_ANY ? FRAME_OPEN : FRAME_OPEN_BOUND);
     varint_write(w, stream);
+    if (lane != FRAME_LANE_ANY) {
+        varint_write(w, lane);
+    }
     write_block(w, target, len);
 }
 
