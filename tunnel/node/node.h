@@ -138,6 +138,7 @@ enum node_event_type {
     NODE_EVENT_STREAM_WRITABLE,
     NODE_EVENT_STREAM_RESET,
     NODE_EVENT_STREAM_GONE,
+    NODE_EVENT_PONG,          /* `pong` of `peer` */
     NODE_EVENT_PEER,          /* state or path changed */
     NODE_EVENT_RELAY_CONNECT, /* open a connection to `relay`, then node_relay_connected */
     NODE_EVENT_RELAY_CLOSE,   /* close the connection to `relay`, if there still is one */
@@ -155,6 +156,7 @@ struct node_event {
     enum cause cause;
     uint8_t data[FRAME_TARGET_MAX]; /* opened: target; accepted: info */
     size_t len;
+    struct adit_pong pong;
 };
 
 bool node_event(struct node *n, struct node_event *ev, uint64_t now);
@@ -184,6 +186,9 @@ int node_stream_abort(struct node *n, uint64_t stream, enum cause cause);
 size_t node_stream_peer(uint64_t stream);
 
 /* --- looking --- */
+
+/* As adit_ping. */
+int node_ping(struct node *n, size_t peer, uint64_t *id, uint64_t now);
 
 /* name is left to the caller. */
 void node_peer_stats(const struct node *n, size_t peer, struct adit_peer_stats *out, uint64_t now);
