@@ -23,6 +23,7 @@
 #include <adit/stats.h>
 
 struct adit;
+struct adit_why;
 struct uv_loop_s;
 
 #define ADIT_TARGET_MAX 320 /* bytes of a stream's target, and of the info of its acceptance */
@@ -158,6 +159,8 @@ int adit_ping(struct adit *a, size_t peer, uint64_t *id);
 /* Index of the peer with this name (case-insensitive), or -1. */
 long adit_find_peer(const struct adit *a, const char *name);
 bool adit_peer_stats(const struct adit *a, size_t peer, struct adit_peer_stats *out);
+/* False past the last peer. */
+bool adit_why(const struct adit *a, size_t peer, struct adit_why *out);
 bool adit_relay_stats(const struct adit *a, size_t relay, struct adit_relay_stats *out);
 void adit_nat_stats(const struct adit *a, struct adit_nat_stats *out);
 void adit_counters(const struct adit *a, struct adit_counters *out);

@@ -346,6 +346,15 @@ bool adit_peer_stats(const struct adit *a, size_t peer, struct adit_peer_stats *
     return true;
 }
 
+bool adit_why(const struct adit *a, size_t peer, struct adit_why *out)
+{
+    if (peer >= a->peer_count) {
+        return false;
+    }
+    node_why(a->node, peer, out, sys_now_ns());
+    return true;
+}
+
 bool adit_relay_stats(const struct adit *a, size_t relay, struct adit_relay_stats *out)
 {
     if (relay >= a->relay_count) {

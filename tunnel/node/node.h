@@ -21,6 +21,7 @@
 #include "transport/conn.h"
 
 struct node;
+struct adit_why;
 
 enum {
     NODE_PEERS_MAX = 4096,
@@ -193,6 +194,8 @@ int node_ping(struct node *n, size_t peer, uint64_t *id, uint64_t now);
 /* name is left to the caller. */
 void node_peer_stats(const struct node *n, size_t peer, struct adit_peer_stats *out, uint64_t now);
 void node_relay_stats(const struct node *n, size_t relay, struct adit_relay_stats *out);
+/* See adit/why.h. */
+void node_why(const struct node *n, size_t peer, struct adit_why *out, uint64_t now);
 void node_nat_stats(const struct node *n, struct adit_nat_stats *out);
 void node_counters(const struct node *n, struct adit_counters *out);
 

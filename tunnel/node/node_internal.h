@@ -2,7 +2,8 @@
  *
  * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
  * node_relay.c relays, node_nat.c how the world sees us, node_birthday.c birthday probing,
- * node_stream.c streams, node_ping.c round trips, node_stats.c looking; peer.c the session of one
+ * node_stream.c streams, node_ping.c round trips, node_stats.c
+ * and node_why.c looking; peer.c the session of one
  * peer, peer_handshake.c how it gets keys, peer_path.c which way its packets go, peer_candidate.c
  * hole punching.
  */
