@@ -26,6 +26,7 @@ static inline unsigned tunnel_stream_hash(const void *stream)
 #include <uthash.h>
 #include <uv.h>
 
+#include "loop/netmon_uv.h"
 #include "loop/relay_link_uv.h"
 #include "loop/resolve_uv.h"
 #include "loop/udp_uv.h"
@@ -104,8 +105,12 @@ struct adit {
     struct endpoint_lookup *lookups; /* NODE_ENDPOINTS_MAX for each peer */
     struct stun_lookup *stun;
     size_t stun_count;
+    struct netmon_uv *monitor;
     uv_timer_t look; /* at the interfaces, while somebody is being looked for */
     bool looking;
+    uint64_t unsent_ns; /* when the node was last told that the system refused to send */
+    uv_timer_t rebind;  /* the shared socket was lost: the next try to have another */
+    unsigned rebinds;   /* tries that failed */
     bool portmap;
 
     char state_file[TUNNEL_FILE_MAX]; /* empty = none */
@@ -127,6 +132,9 @@ int tunnel_open_socket(struct adit *a, const struct adit_config *c);
 /* Opens and closes temporary ones as the node wants them. */
 void tunnel_adapt_sockets(struct adit *a);
 void tunnel_close_sockets(struct adit *a);
+/* The system took the shared one away: opens another one on the same port, in the loop's next round
+ * or as soon as it can be had. */
+void tunnel_rebind(struct adit *a);
 /* Reads what has arrived on those that carry paths (udp_uv_catch_up). */
 void tunnel_catch_up(struct adit *a, uint64_t now);
 
@@ -144,8 +152,13 @@ void tunnel_store_timestamp(struct adit *a);
 
 /* Tells the node this machine's addresses. */
 void tunnel_look(struct adit *a);
-/* Looks again from time to time, as long as the node is lively. */
+/* Looks again from time to time, as long as the node is lively: often where the system does not
+ * tell of changes. */
 void tunnel_keep_looking(struct adit *a);
+/* netmon_uv's: the network may be another one. */
+void tunnel_on_change(void *user, unsigned what);
+/* The system refused to send to this address (-errno). */
+void tunnel_on_refusal(struct adit *a, unsigned socket, const struct addr *to, int err);
 void tunnel_resolve_stun(struct adit *a);
 void tunnel_stop_net(struct adit *a);
 

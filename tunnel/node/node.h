@@ -116,6 +116,11 @@ void node_stun_server(struct node *n, const struct addr *addr, bool derper, uint
  * It is asked to map the port (PCP, NAT-PMP) once somebody is looked for. */
 void node_gateway(struct node *n, const struct addr *gateway, const struct addr *client,
                   uint64_t now);
+/* Another network, or a long time unseen: what was learned does not count, everything is probed. */
+void node_moved(struct node *n, uint64_t now);
+/* The system refused to send to `to`. True if a proven path goes there: it is doubted, and all ways
+ * to its peer are challenged. False: one of many guesses. */
+bool node_unsent(struct node *n, unsigned socket, const struct addr *to, uint64_t now);
 /* Peers are being looked for or data moves: then it is worth looking at the interfaces. */
 bool node_is_lively(const struct node *n);
 

@@ -16,8 +16,7 @@ static void tell_peers(struct node *n)
     }
 }
 
-/* Another network: nothing that was learned holds. */
-static void moved(struct node *n, uint64_t now)
+void node_moved(struct node *n, uint64_t now)
 {
     LOG_AT(n->log, LOG_INFO, "node", "moved", "addresses=%zu", n->own.count);
     stunclient_forget(&n->stun, now);
@@ -47,9 +46,26 @@ void node_local_addresses(struct node *n, const struct addr *addrs, size_t count
         }
         tell_peers(n);
         if (known) {
-            moved(n, now);
+            node_moved(n, now);
         }
     }
+}
+
+bool node_unsent(struct node *n, unsigned socket, const struct addr *to, uint64_t now)
+{
+    struct where where = where_direct_by((uint16_t)socket, to);
+    bool known = false;
+    for (size_t i = 0; i < n->peer_count; i++) {
+        struct peer *p = &n->peers[i];
+        struct path *path = pathset_find(&p->paths, &where);
+        if (path && path->proven && !path->doubted) {
+            pathset_suspect(&p->paths, path, now);
+            pathset_probe_all(&p->paths, now);
+            node_wake(p);
+            known = true;
+        }
+    }
+    return known;
 }
 
 void node_stun_server(struct node *n, const struct addr *addr, bool derper, uint64_t now)
