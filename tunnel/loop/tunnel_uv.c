@@ -61,6 +61,7 @@ static void dispatch(struct adit *a, const struct node_event *ev)
         tunnel_stream_event(a, ev, ADIT_EVENT_GONE);
         break;
     case NODE_EVENT_PEER:
+        tunnel_watch_path(a, ev->peer);
         a->handler(a->user, &(struct adit_event){.type = ADIT_EVENT_PEER, .peer = ev->peer});
         break;
     case NODE_EVENT_RELAY_CONNECT:
@@ -179,10 +180,13 @@ void tunnel_pump(struct adit *a)
     }
     tunnel_store_timestamp(a);
     send_output(a, now);
-    for (size_t i = 0; i < a->relay_count; i++) {
-        relay_link_flush(a->relays[i].link);
+    if (!a->stopped_links) {
+        for (size_t i = 0; i < a->relay_count; i++) {
+            relay_link_flush(a->relays[i].link);
+        }
+        tunnel_keep_looking(a);
+        tunnel_settle_router(a);
     }
-    tunnel_keep_looking(a);
     set_timer(a, now);
     a->pumping = false;
 }
@@ -254,6 +258,12 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
     if (err == 0) {
         err = netmon_uv_open(loop, tunnel_on_change, a, &a->monitor);
     }
+    if (err == 0) {
+        err = tunnel_open_router(a);
+        if (err != 0) {
+            netmon_uv_close(a->monitor);
+        }
+    }
     if (err != 0) {
         tunnel_close_sockets(a);
         for (size_t i = 0; i < a->relay_count; i++) {
@@ -309,6 +319,12 @@ void adit_stop(struct adit *a, void (*stopped)(void *user), void *user)
         }
     }
     tunnel_stop_net(a);
+    a->stopped_links = true;
+    tunnel_release_router(a);
+}
+
+void tunnel_finish_stop(struct adit *a)
+{
     tunnel_close_sockets(a);
     uv_close((uv_handle_t *)&a->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&a->timer, on_handle_closed);
