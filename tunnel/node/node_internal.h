@@ -50,6 +50,7 @@ enum {
 #define NODE_BIRTHDAY_AFTER_NS (2 * NS_PER_S)      /* punching without success before it */
 #define NODE_BIRTHDAY_WAIT_MAX_NS (600 * NS_PER_S) /* between runs with a peer that fail */
 #define NODE_SOCKET_KEEP_NS (180 * NS_PER_S) /* a temporary socket on which nothing is heard */
+#define NODE_SUSPECT_NS (10 * NS_PER_S)      /* between suspicions that the router has restarted */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
 
 _Static_assert((int)NODE_SOCKETS_MAX == (int)BIRTHDAY_NUMBERS_MAX, "node.h tells of all sockets");
@@ -189,12 +190,15 @@ struct node {
     struct netcheck netcheck;
     struct cand_own own;
     struct portmap portmap;
-    struct birthday birthday;    /* `who` is a peer's index */
-    uint64_t release_ns;         /* when kept sockets are looked at next */
-    struct addr gateway, client; /* family ADDR_NONE: no router known */
-    bool has_addresses;          /* node_local_addresses was called */
-    bool want_stun_names;        /* the servers' names are to be looked up */
-    size_t lively;               /* peers that are looked for or move data */
+    struct birthday birthday;     /* `who` is a peer's index */
+    uint64_t release_ns;          /* when kept sockets are looked at next */
+    struct addr gateway, client;  /* family ADDR_NONE: no router known */
+    struct addr mapped;           /* what portmap got of it; ADDR_NONE = nothing */
+    struct addr mapped_otherwise; /* and what the shell got */
+    uint64_t suspected_ns;        /* when it was last asked whether it still knows us */
+    bool has_addresses;           /* node_local_addresses was called */
+    bool want_stun_names;         /* the servers' names are to be looked up */
+    size_t lively;                /* peers that are looked for or move data */
 
     struct cookie_checker checker;
     uint64_t load_from_ns; /* the second in which initiations are counted */
