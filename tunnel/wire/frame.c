@@ -84,22 +84,25 @@ static void read_stream(struct reader *r, struct frame *f, uint8_t flags)
     }
 }
 
-static void read_candidates(struct reader *r, struct frame *f)
+size_t frame_read_list(struct reader *r, struct frame_candidate *list, size_t max)
 {
     uint64_t count = varint_read(r);
-    if (count > FRAME_CANDIDATES_MAX) {
+    if (count > max) {
         r->failed = true;
-        return;
     }
-    f->u.candidates.count = (size_t)count;
     for (size_t i = 0; i < count && !r->failed; i++) {
-        struct frame_candidate *c = &f->u.candidates.list[i];
-        c->source = read_u8(r);
-        read_addr(r, &c->addr);
-        if (c->addr.family == ADDR_NONE) {
+        list[i].source = read_u8(r);
+        read_addr(r, &list[i].addr);
+        if (list[i].addr.family == ADDR_NONE) {
             r->failed = true;
         }
     }
+    return r->failed ? 0 : (size_t)count;
+}
+
+static void read_candidates(struct reader *r, struct frame *f)
+{
+    f->u.candidates.count = frame_read_list(r, f->u.candidates.list, FRAME_CANDIDATES_MAX);
 }
 
 static void skip_padding(struct reader *r)
@@ -334,15 +337,20 @@ void frame_write_close(struct writer *w, uint64_t cause, const char *text)
     write_block(w, text, len < FRAME_CLOSE_TEXT_MAX ? len : FRAME_CLOSE_TEXT_MAX);
 }
 
-void frame_write_candidates(struct writer *w, const struct frame_candidate *list, size_t count)
+void frame_write_list(struct writer *w, const struct frame_candidate *list, size_t count)
 {
-    CHECK(count <= FRAME_CANDIDATES_MAX);
-    write_u8(w, FRAME_CANDIDATES);
     varint_write(w, count);
     for (size_t i = 0; i < count; i++) {
         write_u8(w, list[i].source);
         write_addr(w, &list[i].addr);
     }
+}
+
+void frame_write_candidates(struct writer *w, const struct frame_candidate *list, size_t count)
+{
+    CHECK(count <= FRAME_CANDIDATES_MAX);
+    write_u8(w, FRAME_CANDIDATES);
+    frame_write_list(w, list, count);
 }
 
 void frame_write_datagram(struct writer *w, uint64_t flow, const uint8_t *data, size_t len)

@@ -162,6 +162,9 @@ void frame_write_response(struct writer *w, const uint8_t token[FRAME_CHALLENGE_
                           const struct addr *seen);
 void frame_write_close(struct writer *w, uint64_t cause, const char *text);
 void frame_write_candidates(struct writer *w, const struct frame_candidate *list, size_t count);
+/* The list alone, as a handshake carries it. Reading fails with the reader past `max`. */
+void frame_write_list(struct writer *w, const struct frame_candidate *list, size_t count);
+size_t frame_read_list(struct reader *r, struct frame_candidate *list, size_t max);
 void frame_write_datagram(struct writer *w, uint64_t flow, const uint8_t *data, size_t len);
 
 #endif
