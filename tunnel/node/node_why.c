@@ -119,12 +119,25 @@ static const char *silence_reason(const struct view *v, const struct cand_remote
     return "the peer's NAT or firewall does not let us in, or its own packets do not get out";
 }
 
+/* It did answer: to a probe, or because the peer's own packets made a path of it. */
+static bool has_answered(const struct view *v, const struct cand_remote *c)
+{
+    for (uint8_t id = 1; id < PACKET_PATHS_MAX; id++) {
+        const struct path *path = &v->p->paths.paths[id];
+        if (path->id != 0 && path->where.kind == WHERE_DIRECT && path->proven &&
+            addr_equal(&path->where.addr, &c->addr)) {
+            return true;
+        }
+    }
+    return c->answered;
+}
+
 static const char *candidate_reason(const struct view *v, const struct cand_remote *c)
 {
     if (is_used(v, &c->addr)) {
         return "in use";
     }
-    if (c->answered) {
+    if (has_answered(v, c)) {
         return v->direct ? "answered; the path in use is as good or better"
                          : "answered, but has lost its trust since";
     }
@@ -145,7 +158,7 @@ static void tell_candidates(const struct view *v, struct adit_why *out)
             (struct adit_why_candidate){.kind = kind_text(c->source),
                                         .address = c->addr,
                                         .learned = !c->named,
-                                        .answered = c->answered,
+                                        .answered = has_answered(v, c),
                                         .probes = c->sent,
                                         .age_ns = age(last, v->now),
                                         .rtt_ns = c->answered ? c->rtt_ns : 0,
