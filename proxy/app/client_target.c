@@ -1,11 +1,10 @@
 /* Where a client's request goes: a stream to a peer, a connection from here, or an answer. */
 #include "app/client_internal.h"
 
-#include "policy/route.h"
+#include "policy/explain.h"
 
 #include <base/err.h>
 
-#include <stdio.h>
 #include <string.h>
 
 void client_give_up_dialling(struct client *c, enum cause cause)
@@ -103,15 +102,10 @@ static void go_direct(struct client *c, const struct target *t)
     }
 }
 
-/* NAME.peer means the peer's own machine: there it is called localhost. */
 static void go_to_peer(struct client *c, const struct target *t, const struct route *route)
 {
     char text[TARGET_TEXT_MAX];
-    if (route->self) {
-        (void)snprintf(text, sizeof(text), "localhost:%u", (unsigned)t->port);
-    } else {
-        (void)target_format(t, text);
-    }
+    explain_exit_target(route, t, text);
     c->peer = route->peer;
     int err = endpoint_open(c->ctx->node, route->peer, text, &opening, c, &c->end);
     if (err != 0) {

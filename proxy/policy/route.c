@@ -21,7 +21,8 @@ static struct route route_to_peer_machine(const struct config *config, const cha
     peer[len] = '\0';
     const struct config_peer *found = config_find_peer(config, peer);
     if (found) {
-        r = (struct route){ROUTE_PEER, (size_t)(found - config->peers), true};
+        r = (struct route){
+            .kind = ROUTE_PEER, .peer = (size_t)(found - config->peers), .self = true};
     }
     return r;
 }
@@ -55,7 +56,7 @@ struct route route_decide(const struct config *config, const char *name, const s
         size_t fits = fit(route, name, addr ? &plain : NULL);
         if (fits > best_fit) {
             best_fit = fits;
-            best = (struct route){.kind = route->kind, .peer = route->peer};
+            best = (struct route){.kind = route->kind, .peer = route->peer, .rule = route};
         }
     }
     return best;

@@ -20,6 +20,7 @@ struct route {
     enum config_route_kind kind;
     size_t peer; /* ROUTE_PEER: index into config->peers */
     bool self;   /* ROUTE_PEER by NAME.peer: the peer's own machine is meant ("localhost" there) */
+    const struct config_route *rule; /* the line that says so; NULL: NAME.peer, or none does */
 };
 
 /* `name` in lower case without a trailing dot (as struct target keeps it), or NULL for an address;
