@@ -21,9 +21,9 @@ is_said_to_be_mapped() {
     [ "$(lab_status home 2>/dev/null | jq -r .node.nat.portmap)" = "$1" ]
 }
 
-# Both ends are direct, and the laptop's packets go to the mapped port: nothing else lets them in.
+# Both ends are direct while something moves, and the laptop's packets go to the mapped port: nothing else lets them in.
 is_direct_by_mapping() {
-    nat_is_direct && [ "$(lab_peer laptop home .path.address)" = 11.0.113.2:41000 ]
+    lab_page_arrives && nat_is_direct && [ "$(lab_peer laptop home .path.address)" = 11.0.113.2:41000 ]
 }
 
 download() {
