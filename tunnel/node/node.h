@@ -190,6 +190,8 @@ uint64_t node_timestamp(const struct node *n);
 
 int node_stream_open(struct node *n, size_t peer, const void *target, size_t len, uint64_t *stream,
                      uint64_t now);
+/* As conn_stream_bind: direct paths only, or relay paths only. */
+int node_stream_bind(struct node *n, uint64_t stream, enum frame_lane lane);
 int node_stream_accept(struct node *n, uint64_t stream, const void *info, size_t len);
 size_t node_stream_space(struct node *n, uint64_t stream, size_t want, uint8_t **at);
 void node_stream_wrote(struct node *n, uint64_t stream, size_t len);

@@ -37,7 +37,8 @@ enum {
     NODE_RELAY_BACKLOG = 128 * 1024, /* above this a relay path is blocked */
     NODE_HANDSHAKES_PER_S = 64,      /* above this initiations need a cookie */
     NODE_PEER_RELAYS_MAX = 4,        /* of the ways to one peer: the rest is for addresses */
-    NODE_REPLIES_MAX = 8,            /* to one initiation: it comes by several ways */
+    NODE_REPLIES_MAX = 12,           /* to one initiation: it comes by several ways */
+    NODE_REPLIES_KEPT = 4,           /* of these: not for ways by which it did not come */
     NODE_REPLY_MAX = HANDSHAKE_RESPONSE_LEN + PARAMS_LEN_MAX,
 };
 
@@ -258,6 +259,8 @@ uint64_t peer_next_ns(const struct peer *p, uint64_t now);
 /* One sealed data packet in the probe space, to any address. */
 void peer_send_probe(struct peer *p, const struct where *to, struct writer *frames, uint64_t now);
 bool peer_has_relay(const struct peer *p, size_t relay);
+/* The peer began a handshake just now. */
+bool peer_is_called(const struct peer *p, uint64_t now);
 
 /* --- peer_handshake.c --- */
 
@@ -293,6 +296,11 @@ void peer_on_candidates(struct peer *p, const struct frame_candidate *list, size
 /* A response to one of these challenges makes a path; false if it is none of them. */
 bool peer_on_punched(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now);
 void peer_candidates_forget(struct peer *p);
+/* A handshake carries the first of our list, and brings the first of the peer's. */
+void peer_candidates_put(const struct peer *p, struct params *params);
+void peer_candidates_hint(struct peer *p, uint64_t now);
+/* The next of the peer's candidates that wants a packet before there are keys; false if none. */
+bool peer_candidates_early(struct peer *p, struct addr *to, uint64_t now);
 uint64_t peer_candidates_next_ns(const struct peer *p);
 
 /* --- node_birthday.c --- */

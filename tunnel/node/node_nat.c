@@ -170,7 +170,8 @@ bool node_is_lively(const struct node *n)
 void node_nat_lively(struct peer *p, uint64_t now)
 {
     struct node *n = p->node;
-    bool lively = p->hs_reason != HS_NONE || p->paths.pulse == PATHSET_BUSY;
+    bool lively =
+        p->hs_reason != HS_NONE || p->paths.pulse == PATHSET_BUSY || peer_is_called(p, now);
     if (lively == p->lively) {
         return;
     }

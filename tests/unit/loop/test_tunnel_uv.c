@@ -3,6 +3,7 @@
 #include <adit/relay.h>
 
 #include <base/clock.h>
+#include <base/err.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -340,6 +341,27 @@ static void relay_first_then_punched(void **state)
     end_world(&w);
 }
 
+/* Bound to direct paths, of which there is none at first. Others are not held up. */
+static void a_bound_stream_waits_for_its_path(void **state)
+{
+    (void)state;
+    struct world w;
+    uint64_t bound;
+    init_world(&w);
+    start_relay(&w);
+    start_end(&w.b, &w.a, NULL, true);
+    start_end(&w.a, &w.b, NULL, true);
+    assert_int_equal(adit_open(w.a.adit, 0, "secret", 6, NULL, &bound), 0);
+    assert_int_equal(adit_bind(w.a.adit, bound, ADIT_LANE_DIRECT), 0);
+    transfer(&w, 100000, 100000);
+    assert_int_equal(path_of(&w.a), ADIT_PATH_RELAY);
+    assert_int_equal(adit_bind(w.a.adit, w.a.stream, ADIT_LANE_RELAY), ERR_NOT_FOUND);
+    assert_int_equal(adit_bind(w.a.adit, bound, ADIT_LANE_RELAY), 0); /* it has still not left */
+    UNTIL(&w, strcmp(w.b.target, "secret") == 0);
+    assert_int_equal(adit_bind(w.a.adit, bound, ADIT_LANE_ANY), ERR_STATE);
+    end_world(&w);
+}
+
 static void a_peer_that_stops_resets_streams(void **state)
 {
     (void)state;
@@ -414,6 +436,7 @@ int main(void)
         cmocka_unit_test(over_the_relay),
         cmocka_unit_test(relay_first_then_direct),
         cmocka_unit_test(relay_first_then_punched),
+        cmocka_unit_test(a_bound_stream_waits_for_its_path),
         cmocka_unit_test(a_peer_that_stops_resets_streams),
         cmocka_unit_test(a_lost_socket_is_opened_again_on_its_port),
     };
