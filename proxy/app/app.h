@@ -24,7 +24,9 @@ struct app_secrets {
     uint8_t node[ADIT_KEY_LEN];
     /* One for each peer of the configuration, zeros = none; NULL: none has one. */
     const uint8_t (*psks)[ADIT_KEY_LEN];
-    const struct auth *users; /* NULL: the front asks for no password; else it outlives the node */
+    /* One for each [front] of the configuration, empty = it asks for no password; NULL: none does.
+     * They outlive the node. */
+    const struct auth *users;
 };
 
 /* `config` and `log` live as long as the node; the secrets are copied. 0, or a negative error

@@ -252,7 +252,7 @@ static void on_connection(uv_stream_t *server, int status)
 
 static int bind_and_listen(struct control_server *s, const char *path)
 {
-    int status = unixsocket_bind(&s->pipe, path);
+    int status = unixsocket_bind(&s->pipe, path, false);
     return status == 0 ? uv_listen((uv_stream_t *)&s->pipe, BACKLOG, on_connection) : status;
 }
 

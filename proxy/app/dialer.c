@@ -134,6 +134,10 @@ static void add(struct dialer *d, struct addr a)
 {
     a.port = d->target.port;
     const char *name = d->target.kind == TARGET_NAME ? d->target.name : NULL;
+    if (d->acl && own_has(&d->ctx->own, &a) && !acl_names(d->acl, &a, a.port)) {
+        dial_forbid(&d->core);
+        return;
+    }
     dial_add(&d->core, d->acl, name, &a);
 }
 

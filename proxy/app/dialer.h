@@ -1,7 +1,8 @@
 /* Reaches a target from this machine: resolves, asks policy, races addresses (session/dial.h).
  *
  * Names are resolved on libuv's thread pool, so the loop never waits. "localhost" and names below
- * it mean the loopback addresses without asking anybody (RFC 6761 section 6.3).
+ * it mean the loopback addresses without asking anybody (RFC 6761 section 6.3). This node's own
+ * listeners (app/own.h) are dialled only if the list has just that address and port.
  */
 #ifndef APP_DIALER_H
 #define APP_DIALER_H

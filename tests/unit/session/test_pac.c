@@ -25,7 +25,7 @@ static struct config *parse(const char *text)
 static char *pac_of(const char *ini)
 {
     struct config *config = parse(ini);
-    char *text = pac_text(config, "127.0.0.1:1080");
+    char *text = pac_text(config, NULL, "127.0.0.1:1080");
     assert_non_null(text);
     config_free(config);
     return text;
@@ -131,7 +131,7 @@ static void only_our_own_names_get_it(void **state)
         }
     }
     mem_fail_after(1);
-    assert_null(pac_text(config, "x:1"));
+    assert_null(pac_text(config, NULL, "x:1"));
     mem_fail_after(0);
     config_free(config);
 }
