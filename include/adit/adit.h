@@ -75,6 +75,13 @@ struct adit_config {
     const struct log *log; /* lives as long as the node */
 };
 
+/* Which paths a stream may take. */
+enum adit_lane {
+    ADIT_LANE_ANY,
+    ADIT_LANE_DIRECT,
+    ADIT_LANE_RELAY,
+};
+
 enum adit_event_type {
     ADIT_EVENT_OPENED,   /* a peer opened a stream: accept or abort it; data = target */
     ADIT_EVENT_ACCEPTED, /* our stream's target is connected; data = info */
@@ -115,6 +122,10 @@ void adit_local(const struct adit *a, struct addr *out);
  * waited long enough. 0, ERR_NOT_FOUND (no such peer), ERR_NO_ROOM, ERR_NO_MEMORY. */
 int adit_open(struct adit *a, size_t peer, const void *target, size_t len, void *user,
               uint64_t *stream);
+/* Binds a stream, right after adit_open, to one kind of path: neither its target nor its bytes
+ * travel on the other, from either end. While there is no such path they wait; the caller aborts
+ * when it has waited long enough. 0, ERR_NOT_FOUND, ERR_STATE (the target has left already). */
+int adit_bind(struct adit *a, uint64_t stream, enum adit_lane lane);
 int adit_accept(struct adit *a, uint64_t stream, const void *info, size_t len);
 void adit_set_user(struct adit *a, uint64_t stream, void *user);
 
