@@ -212,6 +212,12 @@ const char *app_forward(struct app *app, const char *listen, const char *target,
     return status == 0 ? NULL : uv_strerror(status);
 }
 
+const char *app_serve(struct app *app, const char *name, const char *value,
+                      struct exit_service **out)
+{
+    return exits_serve(&app->exits, name, value, out);
+}
+
 bool app_peer_stats(const struct app *app, size_t peer, struct adit_peer_stats *out)
 {
     return adit_peer_stats(app->ctx.node, peer, out);

@@ -22,6 +22,10 @@ struct dialer;
 struct dialer *dialer_start(struct context *ctx, const struct target *target, const struct acl *acl,
                             void (*done)(void *user, struct tcp *tcp, enum cause cause),
                             void *user);
+/* The same for a unix socket of this machine; nobody is asked whether it may be. */
+struct dialer *dialer_start_unix(struct context *ctx, const char *path,
+                                 void (*done)(void *user, struct tcp *tcp, enum cause cause),
+                                 void *user);
 /* No call of `done` any more. */
 void dialer_cancel(struct dialer *d);
 
