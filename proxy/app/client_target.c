@@ -150,6 +150,21 @@ void client_send_early(struct client *c)
     }
 }
 
+/* Which paths it may take: the user's word, else the listener's. */
+static enum adit_lane lane_of(const struct client *c)
+{
+    enum config_path path = c->policy ? c->policy->path : PATH_ANY;
+    switch (c->wish.path_given ? c->wish.path : path) {
+    case PATH_DIRECT_ONLY:
+        return ADIT_LANE_DIRECT;
+    case PATH_RELAY_ONLY:
+        return ADIT_LANE_RELAY;
+    case PATH_ANY:
+        break;
+    }
+    return ADIT_LANE_ANY;
+}
+
 static int open_stream(struct client *c)
 {
     const struct target *t = front_target(&c->front);
@@ -158,9 +173,14 @@ static int open_stream(struct client *c)
     c->early = 0;
     int err = endpoint_open(c->ctx->node, c->route.peer, text, &opening, c, &c->end);
     if (err == 0) {
-        client_send_early(c);
+        err = adit_bind(c->ctx->node, endpoint_stream(c->end), lane_of(c));
     }
-    return err;
+    if (err != 0) {
+        client_give_up_dialling(c, CAUSE_CANCELLED);
+        return err;
+    }
+    client_send_early(c);
+    return 0;
 }
 
 static void go_to_peer(struct client *c)
@@ -214,15 +234,22 @@ void client_go(struct client *c)
     }
 }
 
-/* Without a session there is no path; with one it is the target that does not answer. */
+/* Without a session there is no path, nor is there where only the other kind is in use; with one it
+ * is the target that does not answer. */
+static bool has_path(const struct client *c)
+{
+    struct adit_peer_stats peer;
+    if (!adit_peer_stats(c->ctx->node, c->route.peer, &peer) || peer.state != ADIT_PEER_CONNECTED) {
+        return false;
+    }
+    enum adit_lane lane = lane_of(c);
+    return lane == ADIT_LANE_ANY ||
+           peer.path.kind == (lane == ADIT_LANE_RELAY ? ADIT_PATH_RELAY : ADIT_PATH_DIRECT);
+}
+
 void client_expire(struct client *c)
 {
-    enum cause cause = CAUSE_TIMED_OUT;
-    struct adit_peer_stats peer;
-    if (c->end && (!adit_peer_stats(c->ctx->node, c->route.peer, &peer) ||
-                   peer.state != ADIT_PEER_CONNECTED)) {
-        cause = CAUSE_PEER_UNREACHABLE;
-    }
+    enum cause cause = c->end && !has_path(c) ? CAUSE_PEER_UNREACHABLE : CAUSE_TIMED_OUT;
     client_give_up_dialling(c, CAUSE_TIMED_OUT);
     client_refuse(c, cause);
 }

@@ -173,32 +173,168 @@ static void the_user_name_chooses_the_exit(void **state)
     pair_free(t);
 }
 
-/* The bytes behind the request are at the target before the client hears of the connection. */
+/* A listener whose queue is full: connecting to it takes until somebody makes room. */
+enum { FILLERS = 4, EARLY = 1500 };
+
+struct jam {
+    int listener, fillers[FILLERS];
+    struct addr at;
+};
+
+static void jam_open(struct jam *j)
+{
+    j->listener = world_bind(&j->at);
+    assert_int_equal(listen(j->listener, 0), 0);
+    for (size_t i = 0; i < FILLERS; i++) {
+        j->fillers[i] = world_connect(&j->at);
+    }
+}
+
+/* The next connection that brings a byte. */
+static int jam_accept(struct jam *j, struct pair_world *t, void *first)
+{
+    for (size_t i = 0; i < FILLERS; i++) {
+        (void)close(j->fillers[i]);
+    }
+    for (;;) {
+        int fd = world_accept(&t->w, j->listener);
+        if (world_get(&t->w, fd, first, 1) == 1) {
+            return fd;
+        }
+        (void)close(fd);
+    }
+}
+
+static void fill(uint8_t data[EARLY])
+{
+    for (size_t i = 0; i < EARLY; i++) {
+        data[i] = (uint8_t)(i * 7 + 1);
+    }
+}
+
+/* Request and bytes behind it, until home dials a target that does not answer yet. */
+static int ask_early(struct pair_world *t, const struct jam *j, const uint8_t data[EARLY])
+{
+    struct adit_peer_stats s;
+    int client = world_ask(&t->w, &t->socks, "home.peer", j->at.port);
+    world_put(&t->w, client, data, EARLY);
+    WORLD_UNTIL(&t->w, t->home.app->exits.dialling == 1 && app_peer_stats(t->home.app, 0, &s) &&
+                           s.bytes_in >= EARLY);
+    return client;
+}
+
+static void check_arrived(struct pair_world *t, struct jam *j, int client, const uint8_t *data)
+{
+    uint8_t in[EARLY];
+    int server = jam_accept(j, t, in);
+    assert_int_equal(world_get(&t->w, server, in + 1, EARLY - 1), EARLY - 1);
+    assert_memory_equal(in, data, EARLY);
+    assert_int_equal(world_rep(&t->w, client), 0);
+    assert_int_equal(shutdown(client, SHUT_WR), 0);
+    assert_int_equal(world_end(&t->w, server), 0); /* each byte came once */
+    world_put(&t->w, server, "pong", 4);
+    (void)close(server);
+    assert_int_equal(world_get(&t->w, client, in, EARLY), 4);
+    (void)close(client);
+    (void)close(j->listener);
+}
+
+/* What the client sends behind its request is at the exit before there is a connection. */
 static void early_data_goes_along(void **state)
 {
     (void)state;
-    enum { LEN = 1500 };
+    struct jam j;
+    uint8_t data[EARLY];
+    char home[64];
+    fill(data);
+    jam_open(&j);
+    (void)snprintf(home, sizeof(home), "allow = 127.0.0.1:%u\n" NO_FRONT, (unsigned)j.at.port);
+    struct pair_world *t = pair_new(home, FRONT);
+    int client = ask_early(t, &j, data);
+    check_arrived(t, &j, client, data);
+    assert_int_equal(t->laptop.app->ctx.counters.front.reopened, 0);
+    pair_free(t);
+}
+
+/* A home with the same key turns up and knows nothing of the session: what is not accepted yet is
+ * asked for once more, with the bytes that went along. */
+static void a_restart_of_the_peer_is_not_the_clients_business(void **state)
+{
+    (void)state;
+    struct jam j;
+    uint8_t data[EARLY];
+    char home[128], endpoint[ADDR_TEXT_MAX];
+    fill(data);
+    jam_open(&j);
+    (void)snprintf(home, sizeof(home), "allow = 127.0.0.1:%u\n" NO_FRONT, (unsigned)j.at.port);
+    struct pair_world *t = pair_new(home, FRONT);
+    int client = ask_early(t, &j, data);
+    struct pair_node before = t->home;
+    struct addr laptop = app_local(t->laptop.app);
+    (void)snprintf(home, sizeof(home), "endpoint = %s\nallow = 127.0.0.1:%u\n" NO_FRONT,
+                   addr_format(&laptop, endpoint), (unsigned)j.at.port);
+    pair_start(t, &t->home, "home2", 0, home);
+    WORLD_UNTIL(&t->w, t->laptop.app->ctx.counters.front.reopened == 1);
+    pair_stop(t, &before);
+    config_free(before.config);
+    check_arrived(t, &j, client, data);
+    const uint64_t *failures = t->laptop.app->ctx.counters.front.failures;
+    assert_int_equal(failures[CAUSE_PEER_RESTARTED], 0);
+    pair_free(t);
+}
+
+/* relay-only without a relay: it waits, and the cause is told. */
+static void a_wish_for_a_path_is_kept(void **state)
+{
+    (void)state;
     struct addr at;
     char home[64];
-    uint8_t data[LEN], in[LEN];
     int listener = world_listen(&at);
     (void)snprintf(home, sizeof(home), "allow = 127.0.0.1:%u\n" NO_FRONT, (unsigned)at.port);
     struct pair_world *t = pair_new(home, FRONT);
-    for (size_t i = 0; i < LEN; i++) {
-        data[i] = (uint8_t)(i * 7);
-    }
-    int client = world_ask(&t->w, &t->socks, "home.peer", at.port);
-    world_put(&t->w, client, data, LEN);
-    assert_int_equal(shutdown(client, SHUT_WR), 0);
-    int server = world_accept(&t->w, listener);
-    assert_int_equal(world_get(&t->w, server, in, LEN), LEN);
-    assert_memory_equal(in, data, LEN);
-    assert_int_equal(world_end(&t->w, server), 0);
-    assert_int_equal(world_rep(&t->w, client), 0);
-    world_put(&t->w, server, "pong", 4);
-    (void)close(server);
-    assert_int_equal(world_get(&t->w, client, in, LEN), 4);
-    (void)close(client);
+    assert_int_equal(pair_rep(t, "home.peer", at.port), 0);
+    t->laptop.app->ctx.times.connect = 200 * NS_PER_MS;
+    assert_int_equal(-pair_ask_as(t, "+relay-only", "home.peer", at.port), SOCKS5_REP_FAILURE);
+    assert_int_equal(t->home.app->ctx.counters.exit.requests, 1);
+    assert_int_equal(t->laptop.app->ctx.counters.front.failures[CAUSE_PEER_UNREACHABLE], 1);
+    int fd = pair_ask_as(t, "+direct-only", "home.peer", at.port);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    (void)close(listener);
+    pair_free(t);
+}
+
+static void each_front_has_its_own_way(void **state)
+{
+    (void)state;
+    struct addr at, other;
+    char home[64];
+    int listener = world_listen(&at);
+    (void)snprintf(home, sizeof(home), "allow = 127.0.0.1:%u\n" NO_FRONT, (unsigned)at.port);
+    struct pair_world *t =
+        pair_new(home, FRONT "commands = bind\n"
+                             "[front guests]\nlisten = 127.0.0.1:0\nexit = peer home\nchoose = no\n"
+                             "[front relayed]\nlisten = 127.0.0.1:0\npath = relay-only\n"
+                             "[peer office]\nkey = AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\n"
+                             "[route]\n127.0.0.2 = refuse\n");
+    assert_int_equal(pair_rep(t, "home.peer", at.port), SOCKS5_REP_NOT_ALLOWED); /* commands */
+    assert_true(app_front_address(t->laptop.app, 1, &t->socks));
+    assert_int_equal(pair_rep(t, "127.0.0.1", at.port), 0);
+    assert_int_equal(pair_rep(t, "127.0.0.2", at.port), SOCKS5_REP_NOT_ALLOWED);
+    /* Here a user name says nothing, and so is not even asked for. */
+    int fd = world_connect(&t->socks);
+    char in[2];
+    world_put(&t->w, fd, "\x05\x02\x00\x02", 4);
+    assert_int_equal(world_get(&t->w, fd, in, 2), 2);
+    assert_memory_equal(in, "\x05\x00", 2);
+    (void)close(fd);
+    assert_true(app_front_address(t->laptop.app, 2, &other));
+    t->socks = other;
+    t->laptop.app->ctx.times.connect = 200 * NS_PER_MS;
+    assert_int_equal(pair_rep(t, "home.peer", at.port), SOCKS5_REP_FAILURE);
+    fd = pair_ask_as(t, "+any", "home.peer", at.port); /* the user's word counts */
+    assert_true(fd >= 0);
+    (void)close(fd);
     (void)close(listener);
     pair_free(t);
 }
@@ -213,6 +349,9 @@ int main(void)
         cmocka_unit_test(a_peer_does_not_come_in_at_our_front),
         cmocka_unit_test(the_user_name_chooses_the_exit),
         cmocka_unit_test(early_data_goes_along),
+        cmocka_unit_test(a_restart_of_the_peer_is_not_the_clients_business),
+        cmocka_unit_test(a_wish_for_a_path_is_kept),
+        cmocka_unit_test(each_front_has_its_own_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
