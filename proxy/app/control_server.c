@@ -1,6 +1,7 @@
 #include "app/control_server.h"
 
 #include "app/app.h"
+#include "app/exit.h"
 #include "app/listener.h"
 #include "app/tcp.h"
 #include "app/unixsocket.h"
@@ -44,7 +45,9 @@ struct asker {
     char text[ANSWER_TEXT_MAX];
     struct app_ping *ping; /* NULL, or what is waited for */
     char peer[CONFIG_NAME_MAX + 1];
-    struct listener *forward; /* NULL, or what is open as long as the asker is there */
+    /* NULL, or what there is as long as the asker is. */
+    struct listener *forward;
+    struct exit_service *service;
     struct {
         const char *at;
         size_t len;
@@ -65,6 +68,9 @@ static void forget(struct asker *a)
     control_free(a->body);
     if (a->forward) {
         listener_stop(a->forward);
+    }
+    if (a->service) {
+        exits_unserve(a->service);
     }
     if (a->ping) {
         app_ping_cancel(a->ping);
@@ -95,7 +101,7 @@ static void send_rest(struct asker *a)
             a->rest[i].len -= (size_t)n;
         }
     }
-    if (!a->finished && !a->forward) {
+    if (!a->finished && !a->forward && !a->service) {
         a->finished = true;
         (void)tcp_finish(a->tcp);
     }
@@ -117,6 +123,26 @@ static unsigned handle_forward(struct asker *a, char *both)
     }
     (void)uv_timer_stop(&a->timer);
     (void)snprintf(a->text, sizeof(a->text), "%s", listener_text(a->forward, address));
+    return 200;
+}
+
+/* "NAME=TARGET" and peers behind it, parted by commas. */
+static unsigned handle_serve(struct asker *a, char *both)
+{
+    char *split = strchr(both, '=');
+    if (!split) {
+        return 400;
+    }
+    *split = '\0';
+    const char *why = app_serve(a->server->app, both, split + 1, &a->service);
+    if (why) {
+        (void)snprintf(a->text, sizeof(a->text), "%s", why);
+        return 400;
+    }
+    (void)uv_timer_stop(&a->timer);
+    const struct config_serve *s = &a->service->serve;
+    (void)snprintf(a->text, sizeof(a->text), "%.63s.%.63s.peer:%u", s->name,
+                   a->server->ctx->config->node.name, (unsigned)s->port);
     return 200;
 }
 
@@ -152,7 +178,7 @@ static unsigned no_such_peer(struct asker *a, const char *name)
     return 404;
 }
 
-static unsigned handle_ping(struct asker *a, const char *name)
+static unsigned handle_ping(struct asker *a, char *name)
 {
     const struct config_peer *peer = config_find_peer(a->server->ctx->config, name);
     if (!peer) {
@@ -164,7 +190,7 @@ static unsigned handle_ping(struct asker *a, const char *name)
     return a->ping ? LATER : 500;
 }
 
-static unsigned handle_why(struct asker *a, const char *name)
+static unsigned handle_why(struct asker *a, char *name)
 {
     if (!config_find_peer(a->server->ctx->config, name)) {
         return no_such_peer(a, name);
@@ -173,7 +199,7 @@ static unsigned handle_why(struct asker *a, const char *name)
     return a->body ? 200 : 500;
 }
 
-static unsigned handle_route(struct asker *a, const char *text)
+static unsigned handle_route(struct asker *a, char *text)
 {
     struct target t;
     if (target_parse(&t, text, strlen(text)) != 0) {
@@ -184,7 +210,7 @@ static unsigned handle_route(struct asker *a, const char *text)
     return a->body ? 200 : 500;
 }
 
-static unsigned handle_status(struct asker *a, const char *rest)
+static unsigned handle_status(struct asker *a, char *rest)
 {
     (void)rest;
     a->body = app_status(a->server->app);
@@ -195,25 +221,22 @@ static unsigned handle_status(struct asker *a, const char *rest)
 
 static const struct question {
     const char *path; /* one that ends with '/' has something behind it */
-    unsigned (*handle)(struct asker *a, const char *rest);
+    bool get;         /* else POST */
+    unsigned (*handle)(struct asker *a, char *rest);
 } questions[] = {
-    {"/status", handle_status},
-    {"/ping/", handle_ping},
-    {"/why/", handle_why},
-    {"/route/", handle_route},
+    {"/status", true, handle_status},     {"/ping/", true, handle_ping},
+    {"/why/", true, handle_why},          {"/route/", true, handle_route},
+    {"/forward/", false, handle_forward}, {"/serve/", false, handle_serve},
 };
 
 static unsigned handle(struct asker *a, struct control_request *r)
 {
-    static const char forward[] = "/forward/";
-    if (strncmp(r->path, forward, sizeof(forward) - 1) == 0) {
-        return r->get ? 405 : handle_forward(a, r->path + sizeof(forward) - 1);
-    }
     for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
-        size_t len = strlen(questions[i].path);
-        bool open = questions[i].path[len - 1] == '/';
-        if (strncmp(r->path, questions[i].path, len) == 0 && (open || r->path[len] == '\0')) {
-            return r->get ? questions[i].handle(a, r->path + len) : 405;
+        const struct question *q = &questions[i];
+        size_t len = strlen(q->path);
+        bool open = q->path[len - 1] == '/';
+        if (strncmp(r->path, q->path, len) == 0 && (open || r->path[len] == '\0')) {
+            return r->get == q->get ? q->handle(a, r->path + len) : 405;
         }
     }
     return 404;
@@ -345,7 +368,7 @@ static void on_connection(uv_stream_t *server, int status)
 
 static int bind_and_listen(struct control_server *s, const char *path)
 {
-    int status = unixsocket_bind(&s->pipe, path);
+    int status = unixsocket_bind(&s->pipe, path, false);
     return status == 0 ? uv_listen((uv_stream_t *)&s->pipe, BACKLOG, on_connection) : status;
 }
 

@@ -19,8 +19,5 @@ struct explanation {
 };
 
 void explain_route(const struct config *config, const struct target *t, struct explanation *out);
-/* What a peer is asked for: NAME.peer means its own machine, which is localhost there. */
-void explain_exit_target(const struct route *route, const struct target *t,
-                         char out[TARGET_TEXT_MAX]);
 
 #endif

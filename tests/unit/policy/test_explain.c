@@ -13,7 +13,9 @@ static const char ini[] = "[peer home]\nkey = " KEY_A "\n"
                           "[route]\n"
                           "corp.example = peer home\n"
                           "10.0.0.0/8 = direct\n"
-                          "bad.example = refuse\n";
+                          "bad.example = refuse\n"
+                          ":25 = refuse\n"
+                          "corp.example:8000-8090 = direct\n";
 
 static int setup(void **state)
 {
@@ -66,6 +68,12 @@ static void the_line_that_decides_is_named(void **state)
     assert_string_equal(e.goes, "refuse");
     assert_string_equal(e.rule, "bad.example = refuse (line 6)");
     assert_string_equal(e.text, "refused");
+    e = explain(*state, "mail.example:25");
+    assert_string_equal(e.rule, ":25 = refuse (line 7)");
+    e = explain(*state, "corp.example:8080");
+    assert_string_equal(e.rule, "corp.example:8000-8090 = direct (line 8)");
+    e = explain(*state, "wiki.home.peer:80");
+    assert_string_equal(e.exit_target, "wiki.peer:80");
 }
 
 static void a_refusal_says_what_is_missing(void **state)
