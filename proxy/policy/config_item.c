@@ -245,6 +245,12 @@ void config_take_item(struct config_parser *p, void *field, const char *item)
     case CONFIG_PREFIXES:
         add_prefix(p, field, item);
         break;
+    case CONFIG_COMMANDS:
+        config_take_command(p, field, item);
+        break;
+    case CONFIG_UIDS:
+        config_take_uid(p, field, item);
+        break;
     default:
         NEVER();
     }

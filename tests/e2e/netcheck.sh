@@ -87,6 +87,7 @@ says '.stun_answered' 2
 says '[.relays[] | select(.answered and .answer_us > 0 and .connect_us > 0) | .name] | join(" ")' "one two"
 says '.verdict | startswith("direct connections will work with everything that lets UDP through")' true
 says '.portmap.service' none
+says .captive_portal false
 lab_say "masquerade: $(jq -r .verdict "$LAB/report")"
 masquerade random
 check 0
@@ -163,6 +164,54 @@ grep -qE '^map [0-9]+ for [1-9][0-9]* s$' "$LAB/router.log" || lab_fail "no port
 tail -n 1 "$LAB/router.log" | grep -qE '^map [0-9]+ for 0 s$' || lab_fail "the port was not given back"
 lab_say "NAT-PMP: $(jq -r .verdict "$LAB/report")"
 
+lab_kill router
+nat_remove home
+
+# The real thing: miniupnpd speaks all three, and nothing is left in it.
+if nat_has_portmapper; then
+    nat_site home edm_portmap
+    ini yes 203.0.113.10:3478 >"$LAB/home.ini"
+    check 0
+    says '.portmap | "\(.service) \(.upnp) \(.gateway) \(.address | split(":")[0])"' \
+        "pcp true 192.168.1.1 11.0.113.2"
+    says '.verdict | startswith("direct connections will work with everything")' true
+    [ -z "$(nat_mapped gw_home)" ] || lab_fail "left in the router: $(nat_mapped gw_home)"
+    lab_say "miniupnpd: $(jq -r .verdict "$LAB/report")"
+    lab_kill portmapper_gw_home
+    nat_remove home
+else
+    absent="no miniupnpd here ($NAT_MINIUPNPD), so UPnP was not looked at; the rest is right"
+fi
+
+# A captive portal shows a page, or sends the browser to one, whatever was asked for.
+nat_site home udp_blocked
+ini no >"$LAB/home.ini"
+portal() {
+    lab_exec gw_home nft "add table ip portal; add chain ip portal pre { type nat hook prerouting priority -101; };
+        add rule ip portal pre tcp dport 80 redirect to :8088"
+    lab_spawn portal gw_home perl -e '
+        use IO::Socket::INET;
+        my $s = IO::Socket::INET->new(LocalPort => 8088, Listen => 8, ReuseAddr => 1) or die $!;
+        while (my $c = $s->accept) {
+            <$c>;
+            print $c $ARGV[0], "\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi";
+            close $c;
+        }' "$1"
+    lab_wait_until 10 lab_listens portal gw_home 8088
+}
+for answer in "HTTP/1.1 302 Found" "HTTP/1.1 200 OK"; do
+    portal "$answer"
+    check 0
+    says .captive_portal true
+    says '[.relays[] | select(.answered)] | length' 0
+    says '.verdict | contains("captive portal")' true
+    lab_kill portal
+    lab_exec gw_home nft delete table ip portal
+done
+lab_say "portal: $(jq -r .verdict "$LAB/report")"
+nat_remove home
+nat_site home edm_random
+
 # A resolver that is silent does not hold anybody up, and relays count although no name is known.
 echo 'nameserver 203.0.113.77' >"$LAB/resolv.conf"
 mount --bind "$LAB/resolv.conf" /etc/resolv.conf
@@ -182,3 +231,4 @@ check "$EX_UNAVAILABLE"
 says '[.relays[] | select(.answered)] | length' 0
 says '.verdict | startswith("nothing answers")' true
 lab_say "dead: $(jq -r .verdict "$LAB/report")"
+[ -z "${absent:-}" ] || lab_skip "$absent"
