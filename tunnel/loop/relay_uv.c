@@ -14,7 +14,8 @@
 #include <sys/queue.h>
 
 enum {
-    READ_BYTES = 16 << 10, /* a queue holds that many, unless they are very small packets */
+    READ_BYTES = 64 << 10,
+    CHUNK_BYTES = 16 << 10, /* of what was read: forwarded before more fills the queues */
     SPANS_MAX = 64,
     PIECE_BYTES = 16 << 10,
     BACKLOG = 512,
@@ -229,8 +230,11 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
     if (n < 0) {
         drop_client(c, now);
-    } else if (n > 0) {
-        relay_server_input(r->server, c->id, buf->base, (size_t)n, now);
+    }
+    for (ssize_t at = 0; at < n; at += CHUNK_BYTES) {
+        size_t len = n - at < CHUNK_BYTES ? (size_t)(n - at) : CHUNK_BYTES;
+        relay_server_input(r->server, c->id, buf->base + at, len, now);
+        run_events(r, now);
     }
     run_events(r, now);
 }
