@@ -45,9 +45,8 @@ static bool translate(struct peer *p, uint8_t generation, const struct conn_even
         out->type = NODE_EVENT_STREAM_GONE;
         return true;
     case CONN_EVENT_PATH_SUSPECT:
-        if (current && pathset_get(&p->paths, in->path)) {
-            pathset_suspect(&p->paths, pathset_get(&p->paths, in->path), now);
-            node_wake(p);
+        if (current) {
+            peer_suspect(p, in->path, now);
         }
         return false;
     case CONN_EVENT_PEER_CLOSED:

@@ -305,6 +305,8 @@ void peer_paths_settle(struct peer *p, uint64_t now);
 bool peer_is_direct(const struct peer *p, uint64_t now);
 /* Drops the paths that are bound to this temporary socket. */
 void peer_drop_socket(struct peer *p, uint16_t socket, uint64_t now);
+/* The transport doubts the path. */
+void peer_suspect(struct peer *p, uint8_t id, uint64_t now);
 void peer_relay_changed(struct peer *p, size_t relay, bool up, uint64_t now);
 void peer_on_probe(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
                    uint64_t now);

@@ -175,6 +175,16 @@ static bool worthwhile(const struct peer *p, uint64_t now)
     return false;
 }
 
+/* No answer by any way: do the relays hear us at all? */
+static void hurry_relays(struct peer *p, uint64_t now)
+{
+    for (size_t i = 0; i < p->node->relay_count; i++) {
+        if (peer_has_relay(p, i)) {
+            relay_client_hurry(p->node->relays[i].client, now);
+        }
+    }
+}
+
 void peer_handshake_tick(struct peer *p, uint64_t now)
 {
     if (p->hs_reason == HS_NONE || p->hs_retry_ns > now || p->node->stopping) {
@@ -190,6 +200,9 @@ void peer_handshake_tick(struct peer *p, uint64_t now)
     size_t count = collect_ways(p, ways);
     if (p->hs_attempts > 0) {
         ask_resolver(p); /* the network or the peer may have moved */
+    }
+    if (p->hs_attempts == 1) {
+        hurry_relays(p, now);
     }
     if (count > 0) {
         send_initiation(p, ways, count, now);

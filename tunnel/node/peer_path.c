@@ -38,6 +38,20 @@ void peer_drop_socket(struct peer *p, uint16_t socket, uint64_t now)
     }
 }
 
+/* A relay's connection may have died without a word: it is asked, and made anew if need be. */
+void peer_suspect(struct peer *p, uint8_t id, uint64_t now)
+{
+    struct path *path = pathset_get(&p->paths, id);
+    if (!path) {
+        return;
+    }
+    pathset_suspect(&p->paths, path, now);
+    if (path->where.kind == WHERE_RELAY) {
+        relay_client_hurry(p->node->relays[path->where.relay].client, now);
+    }
+    node_wake(p);
+}
+
 bool peer_has_relay(const struct peer *p, size_t relay)
 {
     return p->relays >> relay & 1;
