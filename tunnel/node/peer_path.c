@@ -116,6 +116,10 @@ static void on_challenge(struct peer *p, const struct where *from, const struct 
     struct writer w = writer_of(buf, sizeof(buf));
     frame_write_response(&w, f->u.path.token, from->kind == WHERE_DIRECT ? &from->addr : NULL);
     peer_send_probe(p, from, &w, now);
+    struct path *path = pathset_find(&p->paths, from);
+    if (path) {
+        pathset_answered(&p->paths, path, now);
+    }
 }
 
 /* An answer to a challenge of ours proves the way; it is a STUN answer too (RFC 8489). */

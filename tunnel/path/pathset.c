@@ -23,7 +23,7 @@ static struct path *end(struct pathset *s)
 
 void pathset_init(struct pathset *s, struct rng rng)
 {
-    *s = (struct pathset){.rng = rng, .pulse = PATHSET_ASLEEP};
+    *s = (struct pathset){.rng = rng, .pulse = PATHSET_ASLEEP, .keep_ns = PATHSET_KEEPALIVE_NS};
 }
 
 struct path *pathset_find(struct pathset *s, const struct where *where)
@@ -151,17 +151,28 @@ void pathset_probe_all(struct pathset *s, uint64_t now)
     }
 }
 
-/* How long a path without outstanding doubts is left alone. */
-static uint64_t calm_interval(const struct pathset *s)
+void pathset_set_keep(struct pathset *s, uint64_t keep_ns)
 {
-    return s->pulse == PATHSET_BUSY ? PATHSET_HEARTBEAT_NS : PATHSET_KEEPALIVE_NS;
+    s->keep_ns = keep_ns;
+}
+
+/* How long a path without outstanding doubts is left alone. A relay's connection looks after itself,
+ * and a path that is not used may fade in quiet times. */
+static uint64_t calm_interval(const struct pathset *s, const struct path *p)
+{
+    bool relay = p->where.kind == WHERE_RELAY;
+    if (s->pulse == PATHSET_BUSY) {
+        return relay && p->id != s->best ? PATHSET_KEEPALIVE_NS : PATHSET_HEARTBEAT_NS;
+    }
+    bool other = p->id != s->best && s->paths[s->best].where.kind == WHERE_DIRECT;
+    return relay || other ? PATHSET_RARE_NS : s->keep_ns;
 }
 
 /* How long a proof is worth something. While nothing is sent trust costs nothing, and spans the
  * time to the next keep-alive, or the choice would go to and fro with each of them. */
 static uint64_t trust_time(const struct pathset *s)
 {
-    return PATHSET_TRUST_NS + (s->pulse == PATHSET_BUSY ? 0 : PATHSET_KEEPALIVE_NS);
+    return PATHSET_TRUST_NS + (s->pulse == PATHSET_BUSY ? 0 : s->keep_ns);
 }
 
 void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now)
@@ -179,7 +190,7 @@ void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now
         if (before == PATHSET_ASLEEP || !pathset_is_trusted(p, now)) {
             probe_now(p, now);
         } else {
-            p->probe_ns = time_min(p->probe_ns, now + calm_interval(s));
+            p->probe_ns = time_min(p->probe_ns, now + calm_interval(s, p));
         }
     }
 }
@@ -210,7 +221,18 @@ static void prove(struct pathset *s, struct path *p, uint64_t now)
     p->trusted_ns = now + trust_time(s);
     p->heard_ns = now;
     p->interval_ns = first_interval(p);
-    p->probe_ns = now + calm_interval(s);
+    p->probe_ns = now + calm_interval(s, p);
+}
+
+/* The peer asks because nothing was sent for long: our answer has done for both, and whether it
+ * arrived shows by how soon it asks again. */
+void pathset_answered(struct pathset *s, struct path *p, uint64_t now)
+{
+    if (s->pulse == PATHSET_QUIET && p->where.kind == WHERE_DIRECT && has_proof(p, now)) {
+        uint64_t wait = s->keep_ns + PATHSET_KEEPALIVE_JITTER_NS / 2;
+        p->probe_ns = now + wait + rng_below(s->rng, PATHSET_KEEPALIVE_JITTER_NS);
+        p->trusted_ns = now + trust_time(s);
+    }
 }
 
 void pathset_acked(struct pathset *s, struct path *p, uint64_t at)
@@ -328,11 +350,11 @@ uint8_t pathset_choose_of(struct pathset *s, enum where_kind kind, uint64_t now)
 static uint64_t next_interval(const struct pathset *s, struct path *p)
 {
     if (p->where.kind == WHERE_RELAY && p->proven && !p->doubted) {
-        return p->id == s->best ? calm_interval(s) : PATHSET_KEEPALIVE_NS;
+        return calm_interval(s, p);
     }
     uint64_t interval = p->interval_ns;
     bool urgent = s->pulse == PATHSET_BUSY || p->id == s->best;
-    p->interval_ns = time_min(2 * interval, urgent ? PATHSET_PROBE_LAST_NS : PATHSET_KEEPALIVE_NS);
+    p->interval_ns = time_min(2 * interval, urgent ? PATHSET_PROBE_LAST_NS : PATHSET_RARE_NS);
     return interval;
 }
 

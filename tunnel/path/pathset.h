@@ -10,6 +10,11 @@
  *
  *     unproven --answer--> proven --trust ends or suspect--> doubted --answer--> proven
  *
+ * Keep-alives hold NATs' mappings open on both sides, so one of both that asks is enough: who has
+ * answered waits a little longer than who asked before it asks by itself. The interval is the
+ * default, less than the shortest time that NATs are known to forget in, until the driver has
+ * measured better (lifetime.h). Nothing holds mappings of paths that are not in use.
+ *
  * Choice: a trusted direct path before a relay, a relay before a direct path that is not trusted.
  * Among direct paths the shorter round trip wins, by a clear margin.
  *
@@ -30,7 +35,9 @@
 
 #define PATHSET_TRUST_NS (6500 * NS_PER_MS)      /* a direct path is used alone this long */
 #define PATHSET_HEARTBEAT_NS (3 * NS_PER_S)      /* challenge to a path in use, while data moves */
-#define PATHSET_KEEPALIVE_NS (20 * NS_PER_S)     /* the same while streams are open but silent */
+#define PATHSET_KEEPALIVE_NS (17 * NS_PER_S)     /* the same while streams are open but silent */
+#define PATHSET_KEEPALIVE_JITTER_NS (1 * NS_PER_S)
+#define PATHSET_RARE_NS (300 * NS_PER_S)         /* in quiet times, what nothing depends on */
 #define PATHSET_PROBE_FIRST_NS (100 * NS_PER_MS) /* a path without proof: doubling from here */
 #define PATHSET_PROBE_LAST_NS (5 * NS_PER_S)     /* ... to here; to KEEPALIVE in quiet times */
 #define PATHSET_FORGET_NS (45 * NS_PER_S)        /* a learned address never heard of again */
@@ -65,7 +72,8 @@ struct path {
 struct pathset {
     struct path paths[PACKET_PATHS_MAX]; /* [0] stays free */
     enum pathset_pulse pulse;
-    uint8_t best; /* the present choice, 0 = none */
+    uint8_t best;     /* the present choice, 0 = none */
+    uint64_t keep_ns; /* between keep-alives: what the NATs on the way allow */
     uint8_t best_of[WHERE_KINDS];
     struct rng rng;
 };
@@ -85,6 +93,7 @@ void pathset_set_usable(struct pathset *s, struct path *p, bool usable, uint64_t
 void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now);
 /* The peer has begun a new life: where it was reached before proves nothing. */
 void pathset_forget_proofs(struct pathset *s);
+void pathset_set_keep(struct pathset *s, uint64_t keep_ns);
 /* Challenges every path at once. */
 void pathset_probe_all(struct pathset *s, uint64_t now);
 
@@ -95,6 +104,8 @@ void pathset_acked(struct pathset *s, struct path *p, uint64_t at);
 /* A response; its token names the path, whatever way it came. NULL if none waits for it. */
 struct path *pathset_response(struct pathset *s, const uint8_t token[FRAME_CHALLENGE_LEN],
                               uint64_t now);
+/* We answered a challenge of the peer's there. */
+void pathset_answered(struct pathset *s, struct path *p, uint64_t now);
 /* The transport got no answer to two probes in a row. */
 void pathset_suspect(struct pathset *s, struct path *p, uint64_t now);
 

@@ -365,7 +365,7 @@ static void probes_of_a_dead_path_are_rarer_in_quiet_times(void **state)
         count += challenges(&b, p);
         b.now = pathset_next_ns(&b.set, b.now);
     }
-    assert_true(count < 10 + 600 * NS_PER_S / PATHSET_KEEPALIVE_NS);
+    assert_true(count < 16);
     pathset_set_pulse(&b.set, PATHSET_BUSY, b.now);
     assert_int_equal(challenges(&b, p), 1);
 }
@@ -411,6 +411,66 @@ static void a_quiet_session_stays_on_its_path(void **state)
     (void)pass(&b, 2 * NS_PER_S, p, 20 * MS);
     assert_int_equal(b.set.best, p->id);
     assert_int_equal(pass(&b, 600 * NS_PER_S, p, 20 * MS), 0);
+}
+
+/* One side's keep-alive is the other's too: only one of both asks. */
+static void of_two_quiet_sides_one_asks(void **state)
+{
+    (void)state;
+    BENCH(a, PATHSET_QUIET);
+    BENCH(b, PATHSET_QUIET);
+    struct path *p = add_direct(&a, 1);
+    struct path *q = add_direct(&b, 2);
+    prove(&a, p, 10 * MS);
+    b.now = a.now;
+    prove(&b, q, 10 * MS);
+    a.now = b.now;
+    unsigned asked[2] = {0};
+    uint64_t end = a.now + 600 * NS_PER_S;
+    uint64_t last = a.now;
+    while (a.now < end) {
+        (void)choose(&a);
+        (void)choose(&b);
+        if (challenges(&a, p) > 0) {
+            asked[0]++;
+            pathset_answered(&b.set, q, b.now);
+            answer(&a, p);
+            last = a.now;
+        }
+        if (challenges(&b, q) > 0) {
+            asked[1]++;
+            pathset_answered(&a.set, p, a.now);
+            answer(&b, q);
+            last = a.now;
+        }
+        assert_int_equal(a.set.best, p->id);
+        assert_int_equal(b.set.best, q->id);
+        assert_true(a.now - last <= PATHSET_KEEPALIVE_NS + 2 * PATHSET_KEEPALIVE_JITTER_NS);
+        a.now = b.now =
+            time_min(pathset_next_ns(&a.set, a.now), pathset_next_ns(&b.set, b.now));
+    }
+    assert_true(asked[0] + asked[1] <= 600 * NS_PER_S / PATHSET_KEEPALIVE_NS + 3);
+    assert_true(asked[0] < 3 || asked[1] < 3);
+}
+
+static void a_measured_lifetime_sets_the_pace_of_keep_alives(void **state)
+{
+    (void)state;
+    BENCH(b, PATHSET_QUIET);
+    struct path *p = add_direct(&b, 1);
+    pathset_set_keep(&b.set, 115 * NS_PER_S);
+    prove(&b, p, 10 * MS);
+    (void)choose(&b);
+    unsigned count = 0;
+    uint64_t end = b.now + 3600 * NS_PER_S;
+    while ((b.now = pathset_next_ns(&b.set, b.now)) < end) {
+        assert_int_equal(choose(&b), p->id);
+        if (challenges(&b, p) > 0) {
+            answer(&b, p);
+            count++;
+        }
+    }
+    assert_in_range(count, 3600 / 115 - 1, 3600 / 115 + 1);
 }
 
 static void data_after_a_quiet_time_asks_for_a_fresh_proof(void **state)
@@ -555,6 +615,8 @@ int main(void)
         cmocka_unit_test(a_far_path_keeps_its_trust),
         cmocka_unit_test(a_lost_heartbeat_does_not_end_trust),
         cmocka_unit_test(a_quiet_session_stays_on_its_path),
+        cmocka_unit_test(of_two_quiet_sides_one_asks),
+        cmocka_unit_test(a_measured_lifetime_sets_the_pace_of_keep_alives),
         cmocka_unit_test(data_after_a_quiet_time_asks_for_a_fresh_proof),
         cmocka_unit_test(nothing_is_sent_while_asleep),
         cmocka_unit_test(everything_is_challenged_at_once_when_asked_for),
