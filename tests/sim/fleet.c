@@ -271,6 +271,7 @@ static void send_batch(struct fleet_node *n, const struct node_batch *b)
     for (size_t at = 0; at < b->len; at += b->segment) {
         size_t len = b->len - at < b->segment ? b->len - at : b->segment;
         n->datagrams_out++;
+        n->bytes_out += len;
         if (f->config.nats) {
             fleet_nat_send(n, b, b->data + at, len);
         }
@@ -366,6 +367,8 @@ void fleet_inject_by(struct fleet *f, size_t to, unsigned socket, const struct a
     uint8_t *copy = malloc(len > 0 ? len : 1);
     CHECK(copy);
     memcpy(copy, data, len);
+    n->datagrams_in++;
+    n->bytes_in += len;
     node_input(n->node, socket, from, copy, len, f->world.now);
     free(copy);
     fleet_drive(f, to);
@@ -472,6 +475,22 @@ struct adit_counters fleet_counters(const struct fleet *f, size_t node)
     struct adit_counters counters;
     node_counters(f->nodes[node].node, &counters);
     return counters;
+}
+
+/* IPv4; a TLS record; a TCP segment with timestamps, and its acknowledgement. */
+enum { UDP_COST = 28, TLS_COST = 22, TCP_COST = 2 * 52 };
+
+uint64_t fleet_traffic(const struct fleet *f, size_t node)
+{
+    const struct fleet_node *n = &f->nodes[node];
+    uint64_t bytes =
+        n->bytes_out + n->datagrams_out * UDP_COST + n->bytes_in + n->datagrams_in * UDP_COST;
+    for (size_t i = 0; i < f->config.relays; i++) {
+        const struct fleet_conn *c = &n->conns[i];
+        bytes += c->up.bytes + c->down.bytes;
+        bytes += (c->up.count + c->down.count) * (TLS_COST + TCP_COST);
+    }
+    return bytes;
 }
 
 void fleet_assert_path(const struct fleet *f, size_t node, size_t other, enum adit_path_kind kind)

@@ -58,7 +58,8 @@ struct fleet_pipe {
     STAILQ_HEAD(, fleet_segment) segments;
     uint64_t delay_ns, rate_bps, free_ns;
     size_t flying;
-    bool held; /* nothing arrives: cut, or its reader pauses */
+    uint64_t bytes, count; /* taken, in so many segments */
+    bool held;             /* nothing arrives: cut, or its reader pauses */
     void (*deliver)(struct fleet_pipe *pipe, const uint8_t *data, size_t len);
 };
 
@@ -103,7 +104,7 @@ struct fleet_node {
     bool forgetful;              /* keeps no timestamp */
     uint64_t stored_timestamp;
     uint64_t peer_events;
-    uint64_t datagrams_out, resolves;
+    uint64_t datagrams_out, bytes_out, datagrams_in, bytes_in, resolves;
     struct natbox nat;
     uint64_t strays;                /* with NATs: sent to neither a server nor a peer's address */
     uint64_t second, second_count;  /* with NATs: datagrams in this second ... */
@@ -182,6 +183,9 @@ uint64_t fleet_until_path(struct fleet *f, size_t node, size_t other, enum adit_
 uint64_t fleet_open(struct fleet *f, size_t node, size_t other, struct fleet_plan plan);
 struct adit_peer_stats fleet_stats(const struct fleet *f, size_t node, size_t other);
 struct adit_counters fleet_counters(const struct fleet *f, size_t node);
+/* What the node has sent and received by now as its provider counts it: with the headers of UDP and
+ * IP; to relays with those of TCP and TLS, and an acknowledgement for each segment. */
+uint64_t fleet_traffic(const struct fleet *f, size_t node);
 void fleet_assert_path(const struct fleet *f, size_t node, size_t other, enum adit_path_kind kind);
 
 /* --- fleet_nat.c, for fleet.c --- */

@@ -55,6 +55,8 @@ enum {
 #define NODE_BIRTHDAY_WAIT_MAX_NS (600 * NS_PER_S) /* between runs with a peer that fail */
 #define NODE_SOCKET_KEEP_NS (180 * NS_PER_S) /* a temporary socket on which nothing is heard */
 #define NODE_SUSPECT_NS (10 * NS_PER_S)      /* between suspicions that the router has restarted */
+#define NODE_REKEY_WAIT_NS (20 * NS_PER_S)   /* one side's, for the other to make new keys */
+#define NODE_ASKED_NS (5 * NS_PER_S)         /* in which STUN servers answer, if they do */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
 
 _Static_assert((int)NODE_SOCKETS_MAX == (int)BIRTHDAY_NUMBERS_MAX, "node.h tells of all sockets");
@@ -223,6 +225,7 @@ struct node {
     bool want_stun_names;         /* the servers' names are to be looked up */
     uint64_t ping_id;             /* of the last one */
     size_t lively;                /* peers that are looked for or move data */
+    uint64_t lively_ns;           /* since when there are any */
 
     struct cookie_checker checker;
     uint64_t load_from_ns; /* the second in which initiations are counted */

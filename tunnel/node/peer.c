@@ -183,7 +183,9 @@ bool peer_establish(struct peer *p, struct keyset *keys, const struct where *fro
         }
     }
     peer_settle(p, now);
-    pathset_probe_all(&p->paths, now);
+    if (!peer_is_direct(p, now)) { /* else it is only the keys that are new */
+        pathset_probe_all(&p->paths, now);
+    }
     p->changed = true;
     node_wake(p);
     return true;
@@ -234,6 +236,15 @@ static void set_state(struct peer *p, enum adit_peer_state state)
     }
 }
 
+/* When both ends made the present keys at the same moment, both would make the next ones: one of
+ * them waits for the other. */
+static bool wants_rekey(const struct peer *p, uint64_t now)
+{
+    bool late = memcmp(p->node->self.public.bytes, p->key.bytes, KEY_LEN) > 0;
+    return keyring_wants_rekey(&p->keys,
+                               late && now > NODE_REKEY_WAIT_NS ? now - NODE_REKEY_WAIT_NS : now);
+}
+
 void peer_settle(struct peer *p, uint64_t now)
 {
     pathset_set_pulse(&p->paths, pulse_of(p, now), now);
@@ -244,7 +255,7 @@ void peer_settle(struct peer *p, uint64_t now)
     bool stranded = !keyring_sender(&p->keys, now) || p->paths.best == 0;
     if (conn_stream_wanted(p->conn) > 0 && stranded) {
         peer_handshake_want(p, HS_DATA, now); /* its messages also go where no path is known */
-    } else if (p->started && keyring_wants_rekey(&p->keys, now) && conn_is_active(p->conn)) {
+    } else if (p->started && wants_rekey(p, now) && conn_is_active(p->conn)) {
         peer_handshake_want(p, HS_REKEY, now);
     }
     set_state(p, state_of(p, now));

@@ -156,16 +156,18 @@ void pathset_set_keep(struct pathset *s, uint64_t keep_ns)
     s->keep_ns = keep_ns;
 }
 
-/* How long a path without outstanding doubts is left alone. A relay's connection looks after itself,
- * and a path that is not used may fade in quiet times. */
-static uint64_t calm_interval(const struct pathset *s, const struct path *p)
+/* How long a path without outstanding doubts is left alone. A relay's connection looks after
+ * itself, and a path that is not used may fade in quiet times. */
+static uint64_t calm_interval(struct pathset *s, const struct path *p)
 {
     bool relay = p->where.kind == WHERE_RELAY;
     if (s->pulse == PATHSET_BUSY) {
         return relay && p->id != s->best ? PATHSET_KEEPALIVE_NS : PATHSET_HEARTBEAT_NS;
     }
     bool other = p->id != s->best && s->paths[s->best].where.kind == WHERE_DIRECT;
-    return relay || other ? PATHSET_RARE_NS : s->keep_ns;
+    uint64_t jitter =
+        rng_below(s->rng, PATHSET_KEEPALIVE_JITTER_NS); /* both shall not ask at once */
+    return relay || other ? PATHSET_RARE_NS : s->keep_ns + jitter;
 }
 
 /* How long a proof is worth something. While nothing is sent trust costs nothing, and spans the
@@ -229,7 +231,7 @@ static void prove(struct pathset *s, struct path *p, uint64_t now)
 void pathset_answered(struct pathset *s, struct path *p, uint64_t now)
 {
     if (s->pulse == PATHSET_QUIET && p->where.kind == WHERE_DIRECT && has_proof(p, now)) {
-        uint64_t wait = s->keep_ns + PATHSET_KEEPALIVE_JITTER_NS / 2;
+        uint64_t wait = s->keep_ns + 3 * PATHSET_KEEPALIVE_JITTER_NS / 2;
         p->probe_ns = now + wait + rng_below(s->rng, PATHSET_KEEPALIVE_JITTER_NS);
         p->trusted_ns = now + trust_time(s);
     }
@@ -347,7 +349,7 @@ uint8_t pathset_choose_of(struct pathset *s, enum where_kind kind, uint64_t now)
 /* --- challenges --- */
 
 /* A relay path needs no proof to be used, so it is only measured, and slowly. */
-static uint64_t next_interval(const struct pathset *s, struct path *p)
+static uint64_t next_interval(struct pathset *s, struct path *p)
 {
     if (p->where.kind == WHERE_RELAY && p->proven && !p->doubted) {
         return calm_interval(s, p);

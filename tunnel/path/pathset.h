@@ -33,11 +33,11 @@
 #include "wire/frame.h"
 #include "wire/packet.h"
 
-#define PATHSET_TRUST_NS (6500 * NS_PER_MS)      /* a direct path is used alone this long */
-#define PATHSET_HEARTBEAT_NS (3 * NS_PER_S)      /* challenge to a path in use, while data moves */
-#define PATHSET_KEEPALIVE_NS (17 * NS_PER_S)     /* the same while streams are open but silent */
-#define PATHSET_KEEPALIVE_JITTER_NS (1 * NS_PER_S)
-#define PATHSET_RARE_NS (300 * NS_PER_S)         /* in quiet times, what nothing depends on */
+#define PATHSET_TRUST_NS (6500 * NS_PER_MS)  /* a direct path is used alone this long */
+#define PATHSET_HEARTBEAT_NS (3 * NS_PER_S)  /* challenge to a path in use, while data moves */
+#define PATHSET_KEEPALIVE_NS (17 * NS_PER_S) /* the same while streams are open but silent */
+#define PATHSET_KEEPALIVE_JITTER_NS (500 * NS_PER_MS)
+#define PATHSET_RARE_NS (3600 * NS_PER_S)        /* in quiet times, what nothing depends on */
 #define PATHSET_PROBE_FIRST_NS (100 * NS_PER_MS) /* a path without proof: doubling from here */
 #define PATHSET_PROBE_LAST_NS (5 * NS_PER_S)     /* ... to here; to KEEPALIVE in quiet times */
 #define PATHSET_FORGET_NS (45 * NS_PER_S)        /* a learned address never heard of again */
