@@ -158,7 +158,9 @@ struct peer {
 
     /* paths */
     struct pathset paths;
-    uint32_t opened; /* bit set of path ids that the conn knows */
+    uint8_t chosen;           /* the path that the shell was told of */
+    struct pathset_ways ways; /* as the conn was told */
+    uint32_t opened;          /* bit set of path ids that the conn knows */
     uint64_t heard_ns, active_ns;
     uint64_t sent_ns;   /* first stream packet since something was heard; 0 = none */
     uint64_t waited_ns; /* since when streams are open without a break */

@@ -117,6 +117,8 @@ bool peer_drop_session(struct peer *p, enum cause cause, bool ours)
     retire_conn(p, cause, fresh);
     p->started = false;
     p->opened = 0;
+    p->chosen = 0;
+    p->ways = (struct pathset_ways){0};
     p->sent_ns = 0;
     p->probe_number = 0;
     p->remote_epoch = 0;

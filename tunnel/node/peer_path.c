@@ -208,21 +208,44 @@ static void use_path(struct peer *p, enum frame_lane lane, uint8_t id, uint64_t 
     conn_path_use_for(p->conn, lane, id, old && !pathset_is_trusted(old, now), now);
 }
 
+static void log_doubt(const struct peer *p, bool doubt)
+{
+    LOG_AT(p->node->log, LOG_INFO, "path", doubt ? "doubted" : "confirmed", "peer=%s", p->name);
+}
+
+static void use_ways(struct peer *p, uint64_t now)
+{
+    struct pathset_ways ways = pathset_ways(&p->paths, now);
+    bool same = ways.use == p->ways.use && ways.also == p->ways.also && ways.all == p->ways.all;
+    use_path(p, FRAME_LANE_ANY, ways.use, now);
+    if (same && conn_path_copies(p->conn) == ways.also) {
+        return;
+    }
+    if (ways.all != p->ways.all && p->chosen == p->paths.best) {
+        log_doubt(p, ways.all);
+    }
+    bool open = p->opened >> ways.also & 1;
+    conn_path_copy(p->conn, open ? ways.also : 0, ways.all);
+    p->ways = ways;
+}
+
 void peer_paths_settle(struct peer *p, uint64_t now)
 {
     take_proofs(p);
     open_paths(p, now);
-    uint8_t before = conn_path_used(p->conn);
     uint8_t id = pathset_choose(&p->paths, now);
+    uint8_t direct = pathset_choose_of(&p->paths, WHERE_DIRECT, now);
+    uint8_t relay = pathset_choose_of(&p->paths, WHERE_RELAY, now);
     if (!p->started) {
         return;
     }
-    use_path(p, FRAME_LANE_ANY, id, now);
-    use_path(p, FRAME_LANE_DIRECT, pathset_choose_of(&p->paths, WHERE_DIRECT, now), now);
-    use_path(p, FRAME_LANE_RELAY, pathset_choose_of(&p->paths, WHERE_RELAY, now), now);
-    if (id == before) {
+    use_ways(p, now);
+    use_path(p, FRAME_LANE_DIRECT, direct, now);
+    use_path(p, FRAME_LANE_RELAY, relay, now);
+    if (id == p->chosen) {
         return;
     }
+    p->chosen = id;
     p->path_changes++;
     p->changed = true;
     log_choice(p, id);

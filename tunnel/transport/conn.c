@@ -117,6 +117,9 @@ void conn_path_close(struct conn *c, uint8_t path, uint64_t now)
     path_close(&c->paths[path]);
     c->suspects &= ~(UINT32_C(1) << path);
     conn_leave_path(c, path);
+    if (c->copy.path == path) {
+        conn_path_copy(c, 0, false);
+    }
 }
 
 void conn_path_block(struct conn *c, uint8_t path, bool blocked)
@@ -124,9 +127,13 @@ void conn_path_block(struct conn *c, uint8_t path, bool blocked)
     CHECK(path > 0 && path < PACKET_PATHS_MAX);
     struct path *p = &c->paths[path];
     if (p->blocked && !blocked) {
+        p->flight_ns = c->now;
         p->loss.pto_from_ns = c->now; /* what was not sent cannot be overdue */
     }
     p->blocked = p->open && blocked;
+    if (p->blocked) {
+        conn_copy_drop(c, path);
+    }
 }
 
 bool conn_path_info(const struct conn *c, uint8_t path, struct conn_path_info *out)

@@ -90,6 +90,11 @@ uint8_t conn_path_used(const struct conn *c);
 void conn_path_use_for(struct conn *c, enum frame_lane lane, uint8_t path, bool resend,
                        uint64_t now);
 uint8_t conn_path_used_for(const struct conn *c, enum frame_lane lane);
+/* Packets of streams that are not bound go to this path as well, `all` of them or only those after
+ * a probe timeout: a path that may be dead, or one that may have to take over. A copy goes within
+ * that path's window and pace or not at all, and is not repeated. 0 = no copies. */
+void conn_path_copy(struct conn *c, uint8_t path, bool all);
+uint8_t conn_path_copies(const struct conn *c);
 /* While blocked (the socket or the relay's buffer is full), next_path() never names the path. */
 void conn_path_block(struct conn *c, uint8_t path, bool blocked);
 
@@ -209,7 +214,7 @@ bool conn_event(struct conn *c, struct conn_event *ev);
 void conn_send_candidates(struct conn *c, const struct frame_candidate *list, size_t count);
 
 struct conn_stats {
-    uint64_t packets_in, packets_out, packets_lost, packets_duplicate;
+    uint64_t packets_in, packets_out, packets_lost, packets_duplicate, packets_copied;
     uint64_t bytes_in, bytes_out; /* stream bytes, each counted once */
     uint64_t streams_opened, streams_refused;
 };

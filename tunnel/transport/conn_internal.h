@@ -3,6 +3,7 @@
  *   conn.c         life, paths, what it tells about itself
  *   conn_recv.c    payload -> frames -> streams
  *   conn_lane.c    which path the frames of which streams take
+ *   conn_copy.c    packets that go out by a second path as well
  *   conn_settle.c  acknowledgements, and what becomes of frames that arrived or were lost
  *   conn_send.c    what goes into the next packet
  *   conn_timer.c   deadlines
@@ -20,6 +21,8 @@
 #include "transport/sched.h"
 #include "transport/stream.h"
 #include "transport/table.h"
+
+enum { CONN_COPY_MAX = 1472 }; /* payload of a packet that can be copied */
 
 enum conn_state {
     CONN_OPEN,
@@ -76,6 +79,15 @@ struct conn {
         uint64_t version;
         bool pending;
     } candidates;
+
+    struct {
+        uint8_t path; /* 0 = none are made */
+        bool all;
+        size_t len; /* of the one that waits; 0 = none does */
+        size_t record_count;
+        struct sent_record records[SENTMAP_PER_PACKET_MAX];
+        uint8_t payload[CONN_COPY_MAX];
+    } copy;
 
     struct {
         uint64_t cause;
@@ -152,6 +164,19 @@ bool conn_has_data(struct conn *c, uint8_t path);
 uint64_t conn_lane_ns(const struct conn *c, enum frame_lane lane);
 /* The session got credit. */
 void conn_unblock(struct conn *c);
+
+/* --- copies --- */
+
+/* The next packet of the path should be copied, if what it carries may be. */
+bool conn_copy_is_wanted(const struct conn *c, uint8_t path, uint64_t now);
+/* How large its payload may be then. */
+size_t conn_copy_room(const struct conn *c);
+void conn_copy_take(struct conn *c, const struct path *p, const struct sent_packet *packet,
+                    const uint8_t *payload, size_t len);
+/* The copy that waits leaves, as conn_output. */
+size_t conn_copy_put(struct conn *c, uint8_t *buf, size_t cap, uint64_t *number, uint64_t now);
+/* The path cannot take it now. */
+void conn_copy_drop(struct conn *c, uint8_t path);
 
 /* --- packets --- */
 

@@ -76,6 +76,13 @@ void conn_path_use_for(struct conn *c, enum frame_lane lane, uint8_t path, bool 
     }
     c->used[lane] = path;
     settle(c);
+    if (lane == FRAME_LANE_ANY) {
+        conn_path_copy(c, 0, false);
+    }
+    if (c->paths[path].suspect) {
+        conn_move_flight(c, &c->paths[path]); /* copies of when it was in doubt */
+        path_restore(&c->paths[path], now);
+    }
     if (former == 0) {
         return;
     }
