@@ -227,6 +227,28 @@ void fleet_kill(struct fleet *f, size_t node)
     node_free(dead);
 }
 
+void fleet_sleep(struct fleet *f, size_t node)
+{
+    struct fleet_node *n = &f->nodes[node];
+    n->asleep = true;
+    heap_remove(&f->world.heap, &n->tick.node);
+    for (size_t i = 0; i < f->config.relays; i++) {
+        fleet_relay_cut(f, node, i, true);
+    }
+}
+
+void fleet_wake(struct fleet *f, size_t node)
+{
+    struct fleet_node *n = &f->nodes[node];
+    n->asleep = false;
+    for (size_t i = 0; i < f->config.relays; i++) {
+        fleet_relay_cut(f, node, i, false);
+    }
+    node_tick(n->node, f->world.now);
+    node_moved(n->node, f->world.now);
+    fleet_drive(f, node);
+}
+
 void fleet_stop(struct fleet *f, size_t node)
 {
     node_stop(f->nodes[node].node, f->world.now);
@@ -331,7 +353,7 @@ static bool drive_all(struct fleet_node *n)
 
 void fleet_drive(struct fleet *f, size_t node)
 {
-    if (f->nodes[node].node) {
+    if (f->nodes[node].node && !f->nodes[node].asleep) {
         (void)drive_all(&f->nodes[node]);
     }
 }
@@ -361,7 +383,7 @@ void fleet_inject_by(struct fleet *f, size_t to, unsigned socket, const struct a
                      const uint8_t *data, size_t len)
 {
     struct fleet_node *n = &f->nodes[to];
-    if (!n->node) {
+    if (!n->node || n->asleep) {
         return;
     }
     uint8_t *copy = malloc(len > 0 ? len : 1);

@@ -26,6 +26,7 @@
 #include "sim/natbox.h"
 #include "sim/world.h"
 
+enum { FLEET_SEEN_MAX = 4096, FLEET_DEAD_MAX = 31 };
 enum { FLEET_NODES_MAX = 4, FLEET_RELAYS_MAX = 3, FLEET_WAKES_MAX = 250 };
 
 struct fleet;
@@ -47,7 +48,8 @@ struct fleet_config {
     struct natbox_config nat[FLEET_NODES_MAX];
     size_t stun_servers;
     unsigned birthday_sockets;
-    bool all_alike; /* relays: every node has all of them as its home */
+    size_t dead_addresses[FLEET_NODES_MAX]; /* further ones of the node, where nobody listens */
+    bool all_alike;                         /* relays: every node has all of them as its home */
 };
 
 /* One direction of a TCP connection: ordered, and nothing is lost while it lives. */
@@ -106,7 +108,11 @@ struct fleet_node {
     uint64_t peer_events;
     uint64_t datagrams_out, bytes_out, datagrams_in, bytes_in, resolves;
     struct natbox nat;
-    uint64_t strays;                /* with NATs: sent to neither a server nor a peer's address */
+    struct addr *seen; /* with NATs: its candidates, and where its packets came from, ever */
+    size_t seen_count;
+    bool asleep;
+    uint64_t strays;  /* with NATs: sent to neither a server nor such an address of another node */
+    uint64_t guesses; /* of these: birthday probing, to the IP of another node; no strays */
     uint64_t second, second_count;  /* with NATs: datagrams in this second ... */
     uint64_t second_peak;           /* ... and in the fullest one */
     unsigned sockets, sockets_peak; /* temporary ones that are open */
@@ -140,6 +146,10 @@ void fleet_start(struct fleet *f, size_t node);
 void fleet_start_all(struct fleet *f);
 /* As kill -9: the other side hears nothing, only relays see the connection end. */
 void fleet_kill(struct fleet *f, size_t node);
+/* As a lid that closes: the node does nothing, and hears nothing, until it wakes; then its shell
+ * has noticed that the clock jumped. */
+void fleet_sleep(struct fleet *f, size_t node);
+void fleet_wake(struct fleet *f, size_t node);
 /* Says goodbye first. */
 void fleet_stop(struct fleet *f, size_t node);
 /* The node has another address from now on; packets to the former one vanish. */

@@ -138,6 +138,10 @@ static bool relay_event(struct node *n, struct node_event *ev)
 
 bool node_event(struct node *n, struct node_event *ev, uint64_t now)
 {
+    if (n->hurried) {
+        n->hurried = false;
+        node_relay_tick(n, now);
+    }
     if (relay_event(n, ev)) {
         return true;
     }

@@ -208,6 +208,7 @@ struct node {
 
     struct relay_link relays[NODE_RELAYS_MAX];
     size_t relay_count;
+    bool hurried; /* a relay: what it says is to be fetched */
     struct peer *peers;
     size_t peer_count;
     uint32_t index_mask; /* hides which peer an index belongs to */
@@ -377,5 +378,7 @@ uint64_t stream_handle(const struct peer *p, uint8_t generation, uint64_t id);
 /* --- node_relay.c --- */
 
 void node_relay_tick(struct node *n, uint64_t now);
+/* Looks whether the relay is there, or tries to reach it, at once. */
+void node_hurry_relay(struct node *n, size_t relay, uint64_t now);
 
 #endif

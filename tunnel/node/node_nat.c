@@ -30,7 +30,7 @@ void node_moved(struct node *n, uint64_t now)
         node_wake(&n->peers[i]);
     }
     for (size_t i = 0; i < n->relay_count; i++) {
-        relay_client_hurry(n->relays[i].client, now);
+        node_hurry_relay(n, i, now);
     }
 }
 

@@ -187,7 +187,7 @@ static void hurry_relays(struct peer *p, uint64_t now)
 {
     for (size_t i = 0; i < p->node->relay_count; i++) {
         if (peer_has_relay(p, i)) {
-            relay_client_hurry(p->node->relays[i].client, now);
+            node_hurry_relay(p->node, i, now);
         }
     }
 }

@@ -47,7 +47,7 @@ void peer_suspect(struct peer *p, uint8_t id, uint64_t now)
     }
     pathset_suspect(&p->paths, path, now);
     if (path->where.kind == WHERE_RELAY) {
-        relay_client_hurry(p->node->relays[path->where.relay].client, now);
+        node_hurry_relay(p->node, path->where.relay, now);
     }
     node_wake(p);
 }
