@@ -29,13 +29,18 @@ static int copy_relays(struct adit *a, const struct adit_config *c,
                                   .host = mem_text(from->host),
                                   .host_header = host_header(from),
                                   .path = mem_text(from->path ? from->path : "/derp"),
-                                  .port = from->port};
+                                  .port = from->port,
+                                  .tls = from->tls,
+                                  .websocket = from->websocket};
         a->relay_count++;
         if (!r->name || !r->host || !r->host_header || !r->path) {
             return ERR_NO_MEMORY;
         }
-        relays[i] = (struct node_relay_config){
-            .name = r->name, .host_header = r->host_header, .path = r->path, .home = from->home};
+        relays[i] = (struct node_relay_config){.name = r->name,
+                                               .host_header = r->host_header,
+                                               .path = r->path,
+                                               .home = from->home,
+                                               .websocket = from->websocket};
     }
     return 0;
 }

@@ -173,9 +173,15 @@ void relay_client_connected(struct relay_client *c, uint64_t now)
 
 void relay_client_disconnected(struct relay_client *c, int err, uint64_t now)
 {
+    relay_client_failed(c, err, NULL, now);
+}
+
+void relay_client_failed(struct relay_client *c, int err, const char *why, uint64_t now)
+{
     c->now = now;
     bool connecting = c->state == RELAY_CLIENT_CONNECTING;
-    client_fail(c, err ? err : ERR_CLOSED, connecting ? "cannot connect" : "connection closed");
+    const char *text = why ? why : connecting ? "cannot connect" : "connection closed";
+    client_fail(c, err ? err : ERR_CLOSED, text);
 }
 
 void relay_client_hurry(struct relay_client *c, uint64_t now)

@@ -15,7 +15,7 @@ enum {
     CLIENT_CONTROL_ROOM = 256,  /* of each out half, kept free of packets for Pong and Ping */
     CLIENT_HTTP_MAX = 16 << 10, /* of the relay's answer */
     CLIENT_HOST_MAX = 256,
-    CLIENT_TEXT_MAX = 96,
+    CLIENT_TEXT_MAX = 192,
 };
 
 #define CLIENT_CONNECT_NS (10 * NS_PER_S)
