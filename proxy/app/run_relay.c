@@ -43,6 +43,10 @@ static int start(struct relay_daemon *r)
     struct adit_relay_server_config c = {
         .listen = s->listen.items,
         .listen_count = s->listen.count,
+        .listen_tls = s->listen_tls.items,
+        .listen_tls_count = s->listen_tls.count,
+        .cert = s->cert,
+        .cert_key = s->cert_key,
         .stun = s->stun,
         .allow = keys.out,
         .allow_count = s->allow.count,

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LINE_MAX_LEN = 400 };
+enum { LINE_MAX_LEN = 600 };
 
 /* Appends while there is room; what does not fit is cut. */
 struct text {
@@ -137,7 +137,8 @@ static void add_relay(struct text *t, const cJSON *relay, int width)
     add(t, "%-*.63s  relay %.20s  %.200s", width, text_of(relay, "name", "?"),
         text_of(relay, "state", "?"), text_of(relay, "url", "?"));
     add_rtt(t, number_of(relay, "rtt_us", -1));
-    add(t, "\n");
+    const char *why = text_of(relay, "why", "");
+    add(t, why[0] ? "  (%.190s)\n" : "%s\n", why);
 }
 
 static int widest(const cJSON *array, int width)

@@ -9,10 +9,13 @@
 #include "loop/relay_uv.h"
 #include "loop/udp_uv.h"
 #include "os/sysrng.h"
+#include "os/tls.h"
 #include "relay/stun_server.h"
 
 struct adit_relay {
     struct relay_uv *uv;
+    struct tls_context *tls; /* NULL = none */
+    const struct log *log;
     struct udp_uv *stun; /* NULL = none */
     struct stun_server server;
     void (*stopped)(void *user);
@@ -61,6 +64,41 @@ static int start_stun(struct uv_loop_s *loop, const struct adit_relay_server_con
     return err;
 }
 
+/* --- TLS --- */
+
+static void log_certificate(const struct adit_relay *r, const char *event)
+{
+    char text[TLS_WHY_MAX];
+    LOG_AT(r->log, LOG_INFO, "tls", event, "%s", tls_server_describe(r->tls, text));
+}
+
+static int start_tls(const struct adit_relay_server_config *config, struct adit_relay *r)
+{
+    char why[TLS_WHY_MAX];
+    if (config->listen_tls_count == 0) {
+        return 0;
+    }
+    int err = tls_server_new(config->cert, config->cert_key, &r->tls, why);
+    if (err) {
+        LOG_AT(r->log, LOG_ERROR, "tls", "not_usable", "why=\"%s\"", why);
+    } else {
+        log_certificate(r, "certificate");
+    }
+    return err;
+}
+
+int adit_relay_reload_tls(struct adit_relay *r)
+{
+    char why[TLS_WHY_MAX];
+    int err = r->tls ? tls_server_reload(r->tls, why) : 0;
+    if (err) {
+        LOG_AT(r->log, LOG_ERROR, "tls", "not_reloaded", "why=\"%s\"", why);
+    } else if (r->tls) {
+        log_certificate(r, "reloaded");
+    }
+    return err;
+}
+
 /* --- both --- */
 
 static int start_relay(struct uv_loop_s *loop, const struct adit_relay_server_config *config,
@@ -69,6 +107,9 @@ static int start_relay(struct uv_loop_s *loop, const struct adit_relay_server_co
     struct relay_uv_config uv = {
         .listen = config->listen,
         .listen_count = config->listen_count,
+        .listen_tls = config->listen_tls,
+        .listen_tls_count = config->listen_tls_count,
+        .tls = r->tls,
         .server = {.open = config->open,
                    .allowed = config->allow,
                    .allowed_count = config->allow_count,
@@ -92,11 +133,16 @@ int adit_relay_start(struct uv_loop_s *loop, const struct adit_relay_server_conf
     if (!r) {
         return ERR_NO_MEMORY;
     }
-    int err = start_stun(loop, config, r);
+    r->log = config->log;
+    int err = start_tls(config, r);
+    if (err == 0) {
+        err = start_stun(loop, config, r);
+    }
     if (err == 0) {
         err = start_relay(loop, config, r);
     }
     if (err != 0) {
+        tls_context_free(r->tls);
         if (r->stun) {
             udp_uv_close(r->stun);
         }
@@ -123,6 +169,7 @@ static void on_stopped(void *user)
     if (r->stopped) {
         r->stopped(r->user);
     }
+    tls_context_free(r->tls);
     mem_free(r);
 }
 
