@@ -10,6 +10,7 @@
 
 #include "os/sysclock.h"
 #include "os/sysrng.h"
+#include "relay/relay_client.h"
 
 static char *host_header(const struct adit_relay_config *c)
 {
@@ -33,6 +34,11 @@ static int copy_relays(struct adit *a, const struct adit_config *c,
                                   .tls = from->tls,
                                   .websocket = from->websocket};
         a->relay_count++;
+        if (from->websocket && !relay_client_has_websocket()) {
+            LOG_AT(c->log, LOG_ERROR, "relay", "not_usable",
+                   "relay=%s why=\"WebSocket is not built in\"", from->name);
+            return ERR_NOT_FOUND;
+        }
         if (!r->name || !r->host || !r->host_header || !r->path) {
             return ERR_NO_MEMORY;
         }

@@ -60,7 +60,7 @@ struct relay_client *relay_client_new(const struct relay_client_config *config)
     c->backoff_ns = CLIENT_BACKOFF_MIN_NS;
     bool named = copy_text(c->host, config->host) &&
                  copy_text(c->path, config->path ? config->path : "/derp");
-    if (!named || !make_buffers(c)) {
+    if (!named || !make_buffers(c) || (config->websocket && client_ws_open(c) != 0)) {
         relay_client_free(c);
         return NULL;
     }
@@ -73,11 +73,17 @@ void relay_client_free(struct relay_client *c)
     if (!c) {
         return;
     }
+    mem_free(c->ws);
     mem_free(c->in);
     mem_free(c->out[0].data);
     mem_free(c->out[1].data);
     sodium_memzero(c, sizeof(*c));
     mem_free(c);
+}
+
+bool relay_client_has_websocket(void)
+{
+    return ws_is_available();
 }
 
 void client_set_state(struct relay_client *c, enum relay_client_state state)

@@ -87,6 +87,9 @@ struct relay_client_stats {
     uint64_t connects, ups, downs;
 };
 
+/* Whether `websocket` can be asked for; it needs OpenSSL. */
+bool relay_client_has_websocket(void);
+
 /* NULL when out of memory. _free wipes the secret and closes nothing. */
 struct relay_client *relay_client_new(const struct relay_client_config *config);
 void relay_client_free(struct relay_client *c);
