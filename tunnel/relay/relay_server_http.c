@@ -249,11 +249,7 @@ static void answer_derp(struct relay_server *s, struct relay_conn *c)
         return;
     }
     /* "websocket" without our sub-protocol is an ancient client that speaks plain DERP. */
-    if (h->wants_websocket && upgrades) {
-        upgrade(s, c);
-        return;
-    }
-    if (h->wants_derp && (h->parser.flags & F_CONNECTION_UPGRADE)) {
+    if (upgrades && (h->wants_derp || h->wants_websocket)) {
         upgrade(s, c);
         return;
     }

@@ -38,13 +38,16 @@ static size_t header_size(const struct ws_reader *r)
     return 2 + length + (r->masked ? WS_MASK : 0);
 }
 
+/* What the first two bytes say. */
+static bool is_legal_start(const struct ws_reader *r)
+{
+    return !(r->header[0] & RESERVED) && ((r->header[1] & MASKED) != 0) == r->masked;
+}
+
 static bool is_legal(const struct ws_reader *r, uint64_t len)
 {
     unsigned opcode = r->header[0] & OPCODE;
     bool fin = (r->header[0] & FIN) != 0;
-    if (r->header[0] & RESERVED || ((r->header[1] & MASKED) != 0) != r->masked) {
-        return false;
-    }
     switch (opcode) {
     case WS_CONTINUATION:
         return r->in_message && len <= INT64_MAX;
@@ -140,7 +143,11 @@ int ws_read(struct ws_reader *r, const uint8_t **data, const uint8_t *end, uint8
     for (;;) {
         bool whole = r->header_len >= 2 && r->header_len == header_size(r);
         if (!whole) {
-            if (!read_header(r, data, end)) {
+            bool read = read_header(r, data, end);
+            if (r->header_len >= 2 && !is_legal_start(r)) {
+                return ERR_PROTOCOL;
+            }
+            if (!read) {
                 return 0;
             }
             int err = begin_frame(r);
