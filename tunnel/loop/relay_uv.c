@@ -1,5 +1,7 @@
 #include "loop/relay_uv.h"
 
+#include "os/tcp.h"
+
 #include <base/check.h>
 #include <base/clock.h>
 #include <base/err.h>
@@ -14,10 +16,15 @@
 #include "loop/stream_uv.h"
 
 enum {
-    SPANS_MAX = 16,
+    CHUNK_BYTES = 16 << 10, /* of what was read: forwarded before more fills the queues */
+    SPANS_MAX = 64,
     BACKLOG = 512,
     KEEP_ALIVE_S = 60,
+    USER_TIMEOUT_MS = 15000, /* unacknowledged for so long: the client is gone */
 };
+
+/* What clients are told when the relay ends: how long it is worth trying. */
+#define TRY_FOR_NS (60 * NS_PER_S)
 
 struct client {
     struct relay_uv *relay;
@@ -42,9 +49,12 @@ struct relay_uv {
     size_t listeners_count;
     uv_timer_t timer;
     uint64_t timer_at;
+    uv_prepare_t prepare; /* counts the rounds */
+    uv_timer_t drain;
     struct client refused; /* takes, and closes, what finds no memory */
     bool refusing;
     size_t handles; /* not closed yet */
+    bool draining;
     bool stopping;
     void (*done)(void *user);
     void *user;
@@ -124,6 +134,9 @@ static void on_client_closed(struct stream_uv *s)
     struct client *c = container_of(s, struct client, stream);
     struct relay_uv *r = c->relay;
     mem_free(c);
+    if (r->draining && !r->stopping && relay_server_stats(r->server)->connections == 0) {
+        relay_uv_stop(r, r->done, r->user);
+    }
     handle_gone(r);
 }
 
@@ -175,12 +188,23 @@ static void on_sent(struct stream_uv *s, size_t len)
     run_events(c->relay, now);
 }
 
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct relay_uv *r = prepare->data;
+    r->buffers.round++;
+}
+
 static void on_data(struct stream_uv *s, const uint8_t *data, size_t len)
 {
     struct client *c = container_of(s, struct client, stream);
+    struct relay_uv *r = c->relay;
+    uint64_t id = c->id; /* c may go with an event, its id then means nothing */
     uint64_t now = uv_hrtime();
-    relay_server_input(c->relay->server, c->id, data, len, now);
-    run_events(c->relay, now);
+    for (size_t at = 0; at < len; at += CHUNK_BYTES) {
+        size_t part = len - at < CHUNK_BYTES ? len - at : CHUNK_BYTES;
+        relay_server_input(r->server, id, data + at, part, now);
+        run_events(r, now);
+    }
 }
 
 static void on_end(struct stream_uv *s, int err, const char *why)
@@ -272,6 +296,10 @@ static int admit(struct relay_uv *r, struct client *c, bool tls, uint64_t now)
     /* Neither is vital, and a socket that is gone already refuses both. */
     (void)uv_tcp_nodelay(&c->stream.tcp, 1);
     (void)uv_tcp_keepalive(&c->stream.tcp, 1, KEEP_ALIVE_S);
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&c->stream.tcp, &fd) == 0) {
+        tcp_set_user_timeout(fd, USER_TIMEOUT_MS);
+    }
     err = tls ? stream_uv_secure(&c->stream, r->tls) : 0;
     err = err ? err : stream_uv_read_start(&c->stream);
     if (err) {
@@ -288,7 +316,7 @@ static void on_refused_closed(struct stream_uv *s)
     struct client *c = container_of(s, struct client, stream);
     struct relay_uv *r = c->relay;
     r->refusing = false;
-    for (size_t i = 0; i < r->listeners_count && !r->stopping; i++) {
+    for (size_t i = 0; i < r->listeners_count && !r->draining && !r->stopping; i++) {
         if (r->listeners[i].waiting && !r->refusing) {
             refuse_connection(&r->listeners[i]);
         }
@@ -366,8 +394,14 @@ int relay_uv_start(uv_loop_t *loop, const struct relay_uv_config *config, struct
     r->log = config->server.log;
     r->timer_at = TIME_NEVER;
     r->timer.data = r;
-    CHECK(uv_timer_init(loop, &r->timer) == 0); /* cannot fail, says libuv */
-    r->handles = 1;
+    r->drain.data = r;
+    r->prepare.data = r;
+    r->buffers.round = 1;
+    /* None of these can fail, says libuv. */
+    CHECK(uv_timer_init(loop, &r->timer) == 0 && uv_timer_init(loop, &r->drain) == 0);
+    CHECK(uv_prepare_init(loop, &r->prepare) == 0);
+    CHECK(uv_prepare_start(&r->prepare, on_prepare) == 0);
+    r->handles = 3;
     r->server = relay_server_new(&config->server);
     int err = r->server ? 0 : ERR_NO_MEMORY;
     if (!err) {
@@ -407,6 +441,46 @@ const struct relay_server_stats *relay_uv_stats(const struct relay_uv *r)
     return relay_server_stats(r->server);
 }
 
+int relay_uv_reload(struct relay_uv *r, const struct relay_server_config *config)
+{
+    uint64_t now = uv_hrtime();
+    int err = relay_server_reload(r->server, config, now);
+    run_events(r, now);
+    return err;
+}
+
+static void close_listeners(struct relay_uv *r)
+{
+    for (size_t i = 0; i < r->listeners_count; i++) {
+        uv_handle_t *handle = (uv_handle_t *)&r->listeners[i].tcp;
+        if (!uv_is_closing(handle)) {
+            uv_close(handle, on_part_closed);
+        }
+    }
+}
+
+static void on_drained(uv_timer_t *timer)
+{
+    struct relay_uv *r = timer->data;
+    relay_uv_stop(r, r->done, r->user);
+}
+
+void relay_uv_drain(struct relay_uv *r, uint64_t wait_ns, void (*done)(void *user), void *user)
+{
+    uint64_t now = uv_hrtime();
+    CHECK(!r->draining && !r->stopping);
+    if (relay_server_stats(r->server)->connections == 0) {
+        wait_ns = 0;
+    }
+    r->draining = true;
+    r->done = done;
+    r->user = user;
+    close_listeners(r);
+    relay_server_drain(r->server, wait_ns, TRY_FOR_NS, now);
+    run_events(r, now);
+    CHECK(uv_timer_start(&r->drain, on_drained, wait_ns / NS_PER_MS, 0) == 0);
+}
+
 void relay_uv_stop(struct relay_uv *r, void (*done)(void *user), void *user)
 {
     uint64_t now = uv_hrtime();
@@ -414,13 +488,13 @@ void relay_uv_stop(struct relay_uv *r, void (*done)(void *user), void *user)
     r->stopping = true;
     r->done = done;
     r->user = user;
-    for (size_t i = 0; i < r->listeners_count; i++) {
-        uv_close((uv_handle_t *)&r->listeners[i].tcp, on_part_closed);
-    }
+    close_listeners(r);
     for (size_t i = 0; r->clients && i < relay_server_slots(r->server); i++) {
         if (r->clients[i]) {
             drop_client(r->clients[i], now);
         }
     }
     uv_close((uv_handle_t *)&r->timer, on_part_closed);
+    uv_close((uv_handle_t *)&r->drain, on_part_closed);
+    uv_close((uv_handle_t *)&r->prepare, on_part_closed);
 }

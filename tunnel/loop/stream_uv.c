@@ -187,8 +187,12 @@ ssize_t stream_uv_write(struct stream_uv *s, const uv_buf_t *bufs, unsigned coun
 static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
 {
     (void)hint;
-    const struct stream_uv *s = handle->data;
-    *buf = uv_buf_init((char *)s->buffers->in, sizeof(s->buffers->in));
+    struct stream_uv *s = handle->data;
+    struct stream_uv_buffers *b = s->buffers;
+    /* Without room libuv ends its reading of this socket and comes back in the next round. */
+    bool again = b->round != 0 && s->round == b->round;
+    *buf = uv_buf_init(again ? NULL : (char *)b->in, again ? 0 : sizeof(b->in));
+    s->round = b->round;
 }
 
 static void become_ready(struct stream_uv *s)
@@ -234,6 +238,9 @@ static void on_read(uv_stream_t *tcp, ssize_t count, const uv_buf_t *buf)
 {
     struct stream_uv *s = tcp->data;
     (void)buf;
+    if (count == UV_ENOBUFS) {
+        return;
+    }
     if (count < 0) {
         end(s, count == UV_EOF ? 0 : (int)count);
     } else if (count > 0 && s->tls) {

@@ -20,6 +20,8 @@ enum { STREAM_UV_READ = 64 << 10 };
 struct stream_uv;
 
 struct stream_uv_buffers {
+    uint64_t
+        round; /* counted by the owner: each stream is read from once in a round; 0 = at will */
     uint8_t in[STREAM_UV_READ];
     uint8_t plain[STREAM_UV_READ];
     uint8_t out[TLS_WRITE_MAX];
@@ -43,6 +45,7 @@ struct stream_uv {
     const struct stream_uv_callbacks *callbacks;
     void (*closed)(struct stream_uv *s);
     struct tls *tls; /* NULL = plain */
+    uint64_t round;  /* in which it was read from last */
     bool busy;       /* takes nothing before on_sent */
     bool ready;      /* on_ready was called */
     size_t piece;    /* bytes with libuv; 0 = none */

@@ -46,8 +46,10 @@ int tls_client_new(const struct tls_client_options *options, struct tls_context 
  * another or the same. The same. */
 int tls_server_new(const char *certificate, const char *key, struct tls_context **out,
                    char why[TLS_WHY_MAX]);
-/* Reads both files again, for connections that come from now on; on failure the old ones stay. */
-int tls_server_reload(struct tls_context *c, char why[TLS_WHY_MAX]);
+/* Reads both files again, or others, for connections that come from now on; on failure what was
+ * read before stays. */
+int tls_server_reload(struct tls_context *c, const char *certificate, const char *key,
+                      char why[TLS_WHY_MAX]);
 /* "name=... until=... pin=sha256:..." of the server's certificate; returns `out`. */
 const char *tls_server_describe(const struct tls_context *c, char out[TLS_WHY_MAX]);
 /* After all its connections. */

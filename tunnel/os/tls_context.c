@@ -57,8 +57,6 @@ void tls_context_free(struct tls_context *c)
     BIO_meth_free(c->bio);
     mem_free(c->host);
     mem_free(c->pins);
-    mem_free(c->certificate);
-    mem_free(c->key);
     mem_free(c->shared);
     mem_free(c);
 }
@@ -141,35 +139,37 @@ static int look_at_file(const char *file, bool secret, char why[TLS_WHY_MAX])
     return 0;
 }
 
-static int load_files(SSL_CTX *ssl, const struct tls_context *c, char why[TLS_WHY_MAX])
+static int load_files(SSL_CTX *ssl, const char *certificate, const char *key, char why[TLS_WHY_MAX])
 {
-    int err = look_at_file(c->certificate, false, why);
+    int err = look_at_file(certificate, false, why);
     if (err == 0) {
-        err = look_at_file(c->key, true, why);
+        err = look_at_file(key, true, why);
     }
     if (err) {
         return err;
     }
     ERR_clear_error();
     SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
-    if (SSL_CTX_use_certificate_chain_file(ssl, c->certificate) != 1) {
-        return say(why, ERR_MALFORMED, ": no certificate in PEM form: ", c->certificate);
+    if (SSL_CTX_use_certificate_chain_file(ssl, certificate) != 1) {
+        return say(why, ERR_MALFORMED, ": no certificate in PEM form: ", certificate);
     }
-    if (SSL_CTX_use_PrivateKey_file(ssl, c->key, SSL_FILETYPE_PEM) != 1) {
-        return say(why, ERR_MALFORMED, ": no key in PEM form that fits the certificate: ", c->key);
+    if (SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM) != 1) {
+        return say(why, ERR_MALFORMED, ": no key in PEM form that fits the certificate: ", key);
     }
     return 0;
 }
 
-static int load_server(struct tls_context *c, char why[TLS_WHY_MAX])
+int tls_server_reload(struct tls_context *c, const char *certificate, const char *key,
+                      char why[TLS_WHY_MAX])
 {
     SSL_CTX *ssl = make_ssl(true);
+    why[0] = '\0';
     if (!ssl) {
         return say(why, ERR_NO_MEMORY, "", "");
     }
     (void)SSL_CTX_set_num_tickets(ssl, 1);
     (void)SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-    int err = load_files(ssl, c, why);
+    int err = load_files(ssl, certificate, key, why);
     if (err) {
         SSL_CTX_free(ssl);
         return err;
@@ -185,24 +185,13 @@ int tls_server_new(const char *certificate, const char *key, struct tls_context 
     struct tls_context *c;
     int err = make_common(true, &c);
     why[0] = '\0';
-    if (!err) {
-        c->certificate = mem_text(certificate);
-        c->key = mem_text(key);
-        err = c->certificate && c->key ? 0 : ERR_NO_MEMORY;
-    }
-    err = err ? say(why, err, "", "") : load_server(c, why);
+    err = err ? say(why, err, "", "") : tls_server_reload(c, certificate, key, why);
     if (err) {
         tls_context_free(c);
         c = NULL;
     }
     *out = c;
     return err;
-}
-
-int tls_server_reload(struct tls_context *c, char why[TLS_WHY_MAX])
-{
-    why[0] = '\0';
-    return load_server(c, why);
 }
 
 const char *tls_server_describe(const struct tls_context *c, char out[TLS_WHY_MAX])

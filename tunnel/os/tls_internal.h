@@ -29,8 +29,6 @@ struct tls_context {
     uint8_t (*pins)[TLS_PIN_LEN];
     size_t pin_count;
     SSL_SESSION *session; /* client: of the last connection, to resume */
-    char *certificate;    /* server: the files */
-    char *key;
 
     struct tls *owner; /* whose bytes are in `shared`; NULL = nobody's */
     size_t shared_len;

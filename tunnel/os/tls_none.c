@@ -38,9 +38,12 @@ void tls_free(struct tls *t)
     CHECK(!t);
 }
 
-int tls_server_reload(struct tls_context *c, char why[TLS_WHY_MAX])
+int tls_server_reload(struct tls_context *c, const char *certificate, const char *key,
+                      char why[TLS_WHY_MAX])
 {
     (void)c;
+    (void)certificate;
+    (void)key;
     (void)why;
     NEVER();
 }

@@ -75,6 +75,12 @@ static void serve(struct fixture *f, const char *name)
     }
 }
 
+static int reload(struct fixture *f, const char *name, char why[TLS_WHY_MAX])
+{
+    return tls_server_reload(f->server.context, certs_path(&f->certs, name, "crt"),
+                             certs_path(&f->certs, name, "key"), why);
+}
+
 static void trust(struct fixture *f, const struct tls_client_options *options)
 {
     char why[TLS_WHY_MAX];
@@ -343,16 +349,16 @@ static void files_are_read_again_or_the_old_ones_stay(void **state)
     /* A certificate without its key. */
     assert_int_equal(
         rename(certs_path(&f.certs, "other", "crt"), certs_path(&f.certs, "good", "crt")), 0);
-    assert_true(tls_server_reload(f.server.context, why) < 0);
+    assert_true(reload(&f, "good", why) < 0);
     assert_non_null(strstr(why, "good.key: no key in PEM form that fits the certificate"));
     char after[TLS_WHY_MAX];
     assert_string_equal(tls_server_describe(f.server.context, after), before);
     assert_int_equal(
         rename(certs_path(&f.certs, "other", "key"), certs_path(&f.certs, "good", "key")), 0);
-    assert_int_equal(tls_server_reload(f.server.context, why), 0);
+    assert_int_equal(reload(&f, "good", why), 0);
     assert_non_null(strstr(tls_server_describe(f.server.context, after), "other.example"));
     assert_int_equal(remove(certs_path(&f.certs, "good", "key")), 0);
-    assert_true(tls_server_reload(f.server.context, why) < 0);
+    assert_true(reload(&f, "good", why) < 0);
     assert_non_null(strstr(why, "good.key: No such file"));
     close_fixture(&f);
 }
