@@ -140,6 +140,30 @@ static void add_relay(struct text *t, const cJSON *relay, int width)
     add(t, "\n");
 }
 
+/* "exit  12 requests, 10 connected; refused 1, not_allowed 1"; nothing before the first one. */
+static void add_ends(struct text *t, const cJSON *counters, const char *end, int width)
+{
+    char group[32];
+    const cJSON *own = cJSON_GetObjectItemCaseSensitive(counters, end);
+    double requests = number_of(own, "requests", 0);
+    (void)snprintf(group, sizeof(group), "%s_failures", end);
+    if (requests <= 0) {
+        return;
+    }
+    add(t, "%-*s  %s  %.0f requests, %.0f connected", width, "", end, requests,
+        number_of(own, "connected", 0));
+    const char *before = "; ";
+    const cJSON *cause;
+    cJSON_ArrayForEach(cause, cJSON_GetObjectItemCaseSensitive(counters, group))
+    {
+        if (cJSON_IsNumber(cause) && cause->valuedouble > 0) {
+            add(t, "%s%.30s %.0f", before, cause->string, cause->valuedouble);
+            before = ", ";
+        }
+    }
+    add(t, "\n");
+}
+
 static int widest(const cJSON *array, int width)
 {
     const cJSON *item;
@@ -159,7 +183,7 @@ static char *describe(const cJSON *root)
     if (!cJSON_IsObject(node) || !cJSON_IsArray(peers)) {
         return NULL;
     }
-    size_t lines = 3 + (size_t)cJSON_GetArraySize(peers) + (size_t)cJSON_GetArraySize(relays);
+    size_t lines = 7 + (size_t)cJSON_GetArraySize(peers) + (size_t)cJSON_GetArraySize(relays);
     char *out = mem_new(lines, LINE_MAX_LEN);
     if (!out) {
         return NULL;
@@ -178,6 +202,9 @@ static char *describe(const cJSON *root)
     {
         add_relay(&t, item, width);
     }
+    const cJSON *counters = cJSON_GetObjectItemCaseSensitive(root, "counters");
+    add_ends(&t, counters, "front", width);
+    add_ends(&t, counters, "exit", width);
     return out;
 }
 
