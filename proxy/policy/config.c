@@ -39,6 +39,8 @@ void config_free(struct config *config)
     mem_free(config->relays.items);
     mem_free(config->server.listen.items);
     mem_free(config->server.allow.items);
+    mem_free(config->server.stun.items);
+    mem_free(config->server.metrics.items);
     mem_free(config->server.key.path);
     mem_free(config->node.key.path);
     mem_free(config->node.stun.items);

@@ -55,6 +55,11 @@ struct config_addrs {
     size_t count;
 };
 
+struct config_prefixes {
+    struct prefix *items;
+    size_t count;
+};
+
 struct config_public_keys {
     struct config_public_key *items;
     size_t count;
@@ -193,14 +198,17 @@ struct config_serve {
 struct config_server {
     bool given; /* the section is there */
     struct config_addrs listen;
-    struct addr stun;           /* family ADDR_NONE: no STUN server */
+    struct config_addrs stun;   /* empty: no STUN server; at most two of each family */
     struct config_key_file key; /* the relay's secret key */
     struct config_public_keys allow;
     bool open; /* any key is admitted */
     uint64_t clients_max;
     uint64_t clients_per_address_max;
     uint64_t queue_packets;
-    uint64_t rate; /* bytes per second and client, 0 = no limit */
+    uint64_t rate;  /* bytes per second and client, 0 = no limit */
+    uint64_t burst; /* bytes, 0 = a second's worth */
+    struct config_prefixes metrics;
+    uint64_t drain_ns;
 };
 
 struct config_limits {

@@ -257,6 +257,37 @@ static void check_server(struct config_parser *p)
     }
 }
 
+/* Two of a family become four sockets, so each must be an address of its own (RFC 5780 6). */
+static const char *why_no_pair(const struct addr *a, const struct addr *b)
+{
+    if (addr_is_unspecified(a) || addr_is_unspecified(b)) {
+        return "with two, each has to be one address of this machine";
+    }
+    return addr_equal_ip(a, b) || a->port == b->port
+               ? "has to differ from the other one in IP and in port"
+               : NULL;
+}
+
+static void check_stun(struct config_parser *p)
+{
+    const struct config_addrs *stun = &p->config->server.stun;
+    const char *why = NULL;
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < stun->count && !why; i++) {
+        size_t before = 0;
+        for (size_t k = 0; k < i && !why; k++) {
+            bool same_family = stun->items[k].family == stun->items[i].family;
+            why = same_family ? why_no_pair(&stun->items[k], &stun->items[i]) : NULL;
+            before += same_family;
+        }
+        why = before > 1 ? "is the third of its family" : why;
+        if (why) {
+            config_point_at(p, 0, "stun", "server", "");
+            config_fail(p, "\"%s\" %s", addr_format(&stun->items[i], text), why);
+        }
+    }
+}
+
 static void check_serves(struct config_parser *p)
 {
     for (size_t i = 0; i < p->config->serves_count; i++) {
@@ -280,5 +311,6 @@ void config_check(struct config_parser *p)
     check_forwards(p);
     check_serves(p);
     check_server(p);
+    check_stun(p);
     make_direct(p);
 }

@@ -274,6 +274,7 @@ void config_take(struct config_parser *p, const char *value)
     case CONFIG_ENDPOINTS:
     case CONFIG_RELAYS:
     case CONFIG_ALLOW:
+    case CONFIG_PREFIXES:
     case CONFIG_TYPES:
         NEVER();
     }

@@ -151,7 +151,7 @@ void node_suspect_router(struct node *n, uint64_t now)
 {
     if (n->suspected_ns == 0 || time_since(n->suspected_ns, now) >= NODE_SUSPECT_NS) {
         n->suspected_ns = now;
-        portmap_check(&n->portmap, now);
+        portmap_renew(&n->portmap, now);
     }
 }
 

@@ -136,10 +136,23 @@ static void server_and_limits(void **state)
     assert_int_equal(c->server.clients_per_address_max, 3);
     assert_int_equal(c->server.queue_packets, 32);
     assert_int_equal(c->server.rate, 4 << 20);
+    assert_int_equal(c->server.drain_ns, 2 * NS_PER_S);
+    assert_int_equal(c->server.stun.count + c->server.metrics.count, 0);
     assert_int_equal(c->limits.clients_max, 5);
     assert_int_equal(c->limits.streams_max, 6);
     assert_int_equal(c->limits.peers_max, 7);
     assert_int_equal(c->limits.window, 1 << 30);
+    config_free(c);
+    c = config_text_parse("[server]\nopen = yes\nburst = 1M\ndrain = 0s\n"
+                          "metrics = 10.0.0.0/8 2001:db8::1\n"
+                          "stun = 192.0.2.1:3478, [2001:db8::1]:3478, 192.0.2.2:3479\n");
+    assert_int_equal(c->server.burst, 1 << 20);
+    assert_int_equal(c->server.drain_ns, 0);
+    assert_int_equal(c->server.metrics.count, 2);
+    assert_int_equal(c->server.metrics.items[0].bits, 8);
+    assert_int_equal(c->server.metrics.items[1].bits, 128);
+    assert_int_equal(c->server.stun.count, 3);
+    assert_addr(&c->server.stun.items[2], "192.0.2.2:3479");
     config_free(c);
 }
 

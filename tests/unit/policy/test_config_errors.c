@@ -126,6 +126,12 @@ static void bad_values_are_refused(void **state)
         {"[route]\ndefault = peerhome\n", "is no way to go"},
         {"[route]\ndefault = peer home\n", "there is no [peer home]"},
         {"[server]\n", "nobody may use this relay"},
+        {"[server]\nopen = yes\nstun = 1.2.3.4:5 1.2.3.4:6\n", "has to differ"},
+        {"[server]\nopen = yes\nstun = 1.2.3.4:5 1.2.3.5:5\n", "has to differ"},
+        {"[server]\nopen = yes\nstun = [::]:5 [::1]:6\n", "one address of this machine"},
+        {"[server]\nopen = yes\nstun = 1.2.3.4:5 1.2.3.5:6 1.2.3.6:7\n", "is the third"},
+        {"[server]\nopen = yes\nmetrics = 10.0.0.1/8\n", "is no IP and no prefix"},
+        {"[server]\nopen = yes\ndrain = 2h\n", "is too much"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         config_text_refuse_part(cases[i][0], cases[i][1]);
