@@ -23,6 +23,7 @@
 #include <adit/stats.h>
 
 struct adit;
+struct adit_why;
 struct uv_loop_s;
 
 #define ADIT_TARGET_MAX 320 /* bytes of a stream's target, and of the info of its acceptance */
@@ -89,6 +90,7 @@ enum adit_event_type {
     ADIT_EVENT_WRITABLE, /* room, after adit_space gave none */
     ADIT_EVENT_RESET,    /* over, both ways, with `cause`; the id is free */
     ADIT_EVENT_GONE,     /* both directions finished and acknowledged; the id is free */
+    ADIT_EVENT_PONG,     /* an answer to adit_ping: `pong` */
     ADIT_EVENT_PEER,     /* the state or path of `peer` changed (for status and log) */
 };
 
@@ -100,6 +102,7 @@ struct adit_event {
     enum cause cause;
     const void *data; /* valid during the call */
     size_t len;
+    const struct adit_pong *pong; /* valid during the call */
 };
 
 /* Copies the configuration; starts to listen and to connect to its relays at once, and greets
@@ -147,9 +150,17 @@ void adit_abort(struct adit *a, uint64_t stream, enum cause cause);
 
 /* --- looking --- */
 
+/* Sends one small packet to the peer's node, on the path in use, as soon as there is a session: one
+ * is set up if need be, and for the next 10 s direct paths are looked for as if data moved. PONG
+ * follows, unless it or its answer is lost; at most 8 may be on their way to one peer, then the
+ * oldest is forgotten. 0, ERR_NOT_FOUND. */
+int adit_ping(struct adit *a, size_t peer, uint64_t *id);
+
 /* Index of the peer with this name (case-insensitive), or -1. */
 long adit_find_peer(const struct adit *a, const char *name);
 bool adit_peer_stats(const struct adit *a, size_t peer, struct adit_peer_stats *out);
+/* False past the last peer. */
+bool adit_why(const struct adit *a, size_t peer, struct adit_why *out);
 bool adit_relay_stats(const struct adit *a, size_t relay, struct adit_relay_stats *out);
 void adit_nat_stats(const struct adit *a, struct adit_nat_stats *out);
 void adit_counters(const struct adit *a, struct adit_counters *out);

@@ -3,6 +3,7 @@
 #include "app/dialer.h"
 #include "app/endpoint.h"
 #include "app/pump.h"
+#include "policy/serve.h"
 
 #include <base/mem.h>
 
@@ -49,9 +50,10 @@ static void fail(struct exit_conn *x, enum cause cause)
 
 static void join(struct exit_conn *x, struct tcp *tcp)
 {
+    static const struct addr nowhere = {.family = ADDR_IPV4}; /* a unix socket */
     char text[ADDR_TEXT_MAX];
     struct addr bound = tcp_local(tcp);
-    (void)addr_format(&bound, text);
+    (void)addr_format(bound.family == ADDR_NONE ? &nowhere : &bound, text);
     if (adit_accept(x->all->ctx->node, endpoint_stream(x->end), text, strlen(text)) != 0) {
         tcp_close(tcp);
         fail(x, CAUSE_FAILED);
@@ -105,7 +107,30 @@ static const struct endpoint_events dialling = {
     .reset = on_reset,
 };
 
-static enum cause begin(struct exits *e, const struct adit_event *ev, const struct target *t)
+static const struct config_serve *find_service(const struct exits *e, const struct target *t)
+{
+    const struct config *config = e->ctx->config;
+    const struct exit_service *s;
+    LIST_FOREACH (s, &e->services, entry) {
+        if (serve_fits(&s->serve, t)) {
+            return &s->serve;
+        }
+    }
+    return serve_find(config->serves, config->serves_count, t);
+}
+
+static struct dialer *dial_service(struct exit_conn *x, const struct config_serve *serve)
+{
+    struct context *ctx = x->all->ctx;
+    if (serve->path[0] != '\0') {
+        return dialer_start_unix(ctx, serve->path, on_dialled, x);
+    }
+    return dialer_start(ctx, &serve->target, NULL, on_dialled, x);
+}
+
+/* `serve` NULL: the target itself, as far as `allow` of the peer says so. */
+static enum cause begin(struct exits *e, const struct adit_event *ev, const struct target *t,
+                        const struct config_serve *serve)
 {
     if (e->count >= e->ctx->limits.exit_max || e->dialling >= e->ctx->limits.dials_max) {
         return CAUSE_LIMIT;
@@ -117,7 +142,8 @@ static enum cause begin(struct exits *e, const struct adit_event *ev, const stru
     x->all = e;
     x->peer = ev->peer;
     x->target = *t;
-    x->dialer = dialer_start(e->ctx, t, &e->ctx->config->peers[ev->peer].allow, on_dialled, x);
+    const struct acl *allow = &e->ctx->config->peers[ev->peer].allow;
+    x->dialer = serve ? dial_service(x, serve) : dialer_start(e->ctx, t, allow, on_dialled, x);
     x->end = x->dialer ? endpoint_of_stream(e->ctx->node, ev->stream) : NULL;
     if (!x->end) {
         if (x->dialer) {
@@ -133,10 +159,45 @@ static enum cause begin(struct exits *e, const struct adit_event *ev, const stru
     return CAUSE_NONE;
 }
 
+static enum cause begin_service(struct exits *e, const struct adit_event *ev,
+                                const struct target *t)
+{
+    const struct config_serve *serve = find_service(e, t);
+    if (!serve) {
+        return CAUSE_NAME_NOT_FOUND;
+    }
+    return serve_allows(serve, ev->peer) ? begin(e, ev, t, serve) : CAUSE_NOT_ALLOWED;
+}
+
+const char *exits_serve(struct exits *e, const char *name, const char *value,
+                        struct exit_service **out)
+{
+    struct exit_service *s = mem_new(1, sizeof(*s));
+    if (!s) {
+        return "out of memory";
+    }
+    const char *why = config_parse_serve(&s->serve, e->ctx->config, name, value);
+    if (why) {
+        mem_free(s);
+        return why;
+    }
+    LIST_INSERT_HEAD(&e->services, s, entry);
+    *out = s;
+    return NULL;
+}
+
+void exits_unserve(struct exit_service *s)
+{
+    LIST_REMOVE(s, entry);
+    config_serve_free(&s->serve);
+    mem_free(s);
+}
+
 void exits_init(struct exits *e, struct context *ctx)
 {
     *e = (struct exits){.ctx = ctx};
     LIST_INIT(&e->list);
+    LIST_INIT(&e->services);
 }
 
 void exits_open(struct exits *e, const struct adit_event *ev)
@@ -144,7 +205,10 @@ void exits_open(struct exits *e, const struct adit_event *ev)
     struct target t;
     e->ctx->counters.exit.requests++;
     bool good = target_parse(&t, ev->data, ev->len) == 0;
-    enum cause cause = good ? begin(e, ev, &t) : CAUSE_BAD_TARGET;
+    enum cause cause = CAUSE_BAD_TARGET;
+    if (good) {
+        cause = serve_is_meant(&t) ? begin_service(e, ev, &t) : begin(e, ev, &t, NULL);
+    }
     if (cause == CAUSE_NONE) {
         return;
     }

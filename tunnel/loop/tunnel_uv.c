@@ -60,6 +60,10 @@ static void dispatch(struct adit *a, const struct node_event *ev)
     case NODE_EVENT_STREAM_GONE:
         tunnel_stream_event(a, ev, ADIT_EVENT_GONE);
         break;
+    case NODE_EVENT_PONG:
+        a->handler(a->user, &(struct adit_event){
+                                .type = ADIT_EVENT_PONG, .peer = ev->peer, .pong = &ev->pong});
+        break;
     case NODE_EVENT_PEER:
         tunnel_watch_path(a, ev->peer);
         a->handler(a->user, &(struct adit_event){.type = ADIT_EVENT_PEER, .peer = ev->peer});
@@ -351,12 +355,27 @@ long adit_find_peer(const struct adit *a, const char *name)
     return -1;
 }
 
+int adit_ping(struct adit *a, size_t peer, uint64_t *id)
+{
+    a->work = true;
+    return node_ping(a->node, peer, id, sys_now_ns());
+}
+
 bool adit_peer_stats(const struct adit *a, size_t peer, struct adit_peer_stats *out)
 {
     if (peer >= a->peer_count) {
         return false;
     }
     node_peer_stats(a->node, peer, out, sys_now_ns());
+    return true;
+}
+
+bool adit_why(const struct adit *a, size_t peer, struct adit_why *out)
+{
+    if (peer >= a->peer_count) {
+        return false;
+    }
+    node_why(a->node, peer, out, sys_now_ns());
     return true;
 }
 

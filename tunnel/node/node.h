@@ -21,6 +21,7 @@
 #include "transport/conn.h"
 
 struct node;
+struct adit_why;
 
 enum {
     NODE_PEERS_MAX = 4096,
@@ -157,6 +158,7 @@ enum node_event_type {
     NODE_EVENT_STREAM_WRITABLE,
     NODE_EVENT_STREAM_RESET,
     NODE_EVENT_STREAM_GONE,
+    NODE_EVENT_PONG,          /* `pong` of `peer` */
     NODE_EVENT_PEER,          /* state or path changed */
     NODE_EVENT_RELAY_CONNECT, /* open a connection to `relay`, then node_relay_connected */
     NODE_EVENT_RELAY_CLOSE,   /* close the connection to `relay`, if there still is one */
@@ -174,6 +176,7 @@ struct node_event {
     enum cause cause;
     uint8_t data[FRAME_TARGET_MAX]; /* opened: target; accepted: info */
     size_t len;
+    struct adit_pong pong;
 };
 
 bool node_event(struct node *n, struct node_event *ev, uint64_t now);
@@ -204,9 +207,14 @@ size_t node_stream_peer(uint64_t stream);
 
 /* --- looking --- */
 
+/* As adit_ping. */
+int node_ping(struct node *n, size_t peer, uint64_t *id, uint64_t now);
+
 /* name is left to the caller. */
 void node_peer_stats(const struct node *n, size_t peer, struct adit_peer_stats *out, uint64_t now);
 void node_relay_stats(const struct node *n, size_t relay, struct adit_relay_stats *out);
+/* See adit/why.h. */
+void node_why(const struct node *n, size_t peer, struct adit_why *out, uint64_t now);
 void node_nat_stats(const struct node *n, struct adit_nat_stats *out);
 void node_counters(const struct node *n, struct adit_counters *out);
 

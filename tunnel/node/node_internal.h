@@ -2,9 +2,10 @@
  *
  * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
  * node_relay.c relays, node_nat.c how the world sees us, node_birthday.c birthday probing,
- * node_stream.c streams, node_stats.c
- * looking; peer.c the session of one peer, peer_handshake.c how it gets keys, peer_path.c which way
- * its packets go, peer_candidate.c hole punching.
+ * node_stream.c streams, node_ping.c round trips, node_stats.c
+ * and node_why.c looking; peer.c the session of one
+ * peer, peer_handshake.c how it gets keys, peer_path.c which way its packets go, peer_candidate.c
+ * hole punching.
  */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
@@ -39,6 +40,7 @@ enum {
     NODE_PEER_RELAYS_MAX = 4,        /* of the ways to one peer: the rest is for addresses */
     NODE_REPLIES_MAX = 12,           /* to one initiation: it comes by several ways */
     NODE_REPLIES_KEPT = 4,           /* of these: not for ways by which it did not come */
+    NODE_PINGS_MAX = 8,              /* on their way to one peer */
     NODE_REPLY_MAX = HANDSHAKE_RESPONSE_LEN + PARAMS_LEN_MAX,
 };
 
@@ -46,6 +48,7 @@ enum {
 #define NODE_RESTART_NS (5 * NS_PER_S) /* silence after which a new handshake is tried */
 #define NODE_FRESH_NS (10 * NS_PER_S)  /* a new session is kept lively this long */
 #define NODE_BUSY_NS (45 * NS_PER_S)   /* as long after data moved */
+#define NODE_PING_NS (10 * NS_PER_S)   /* a ping waits so long for a session, and keeps it lively */
 #define NODE_GREET_ATTEMPTS 4          /* initiations of a greeting */
 #define NODE_REPLY_NS (3 * NS_PER_S)   /* an initiation may come by another way this much later */
 #define NODE_BIRTHDAY_AFTER_NS (2 * NS_PER_S)      /* punching without success before it */
@@ -93,6 +96,21 @@ enum hs_reason {
     HS_GREET, /* at start: tell a peer that may remember a former life of ours */
     HS_DATA,  /* streams wait */
     HS_REKEY,
+};
+
+enum ping_state {
+    PING_NONE,
+    PING_WANTED,
+    PING_SENT,
+    PING_ANSWERED,
+};
+
+struct ping {
+    enum ping_state state;
+    uint64_t asked_ns, sent_ns;
+    struct where where; /* it went */
+    uint8_t token[FRAME_CHALLENGE_LEN];
+    struct adit_pong pong;
 };
 
 struct peer {
@@ -153,6 +171,10 @@ struct peer {
     uint64_t birthday_wait_ns; /* back-off of these */
     bool lively;               /* counted in node->lively */
 
+    /* pings */
+    struct ping pings[NODE_PINGS_MAX];
+    uint64_t pinged_ns; /* when the last one was asked for; 0 = never */
+
     /* what the shell knows */
     bool changed; /* NODE_EVENT_PEER is due */
     enum adit_peer_state state;
@@ -199,6 +221,7 @@ struct node {
     uint64_t suspected_ns;        /* when it was last asked whether it still knows us */
     bool has_addresses;           /* node_local_addresses was called */
     bool want_stun_names;         /* the servers' names are to be looked up */
+    uint64_t ping_id;             /* of the last one */
     size_t lively;                /* peers that are looked for or move data */
 
     struct cookie_checker checker;
@@ -316,6 +339,16 @@ void node_birthday_settle(struct peer *p, uint64_t now);
 uint64_t node_birthday_next_ns(const struct peer *p);
 void node_birthday_tick(struct node *n, uint64_t now);
 uint64_t node_birthday_next_release_ns(const struct node *n);
+
+/* --- node_ping.c --- */
+
+/* Sends the pings that have waited for a session. */
+void peer_ping_settle(struct peer *p, uint64_t now);
+/* False if it is none of theirs. */
+bool peer_on_pong(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now);
+bool peer_ping_event(struct peer *p, struct node_event *ev);
+/* One was asked for a short while ago. */
+bool peer_is_pinged(const struct peer *p, uint64_t now);
 
 /* --- node_nat.c --- */
 

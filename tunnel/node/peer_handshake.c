@@ -168,6 +168,7 @@ static bool worthwhile(const struct peer *p, uint64_t now)
     case HS_REKEY:
         return keyring_sender(&p->keys, now) != NULL;
     case HS_DATA:
+        return peer_is_pinged(p, now);
     case HS_NONE:
         return false;
     }

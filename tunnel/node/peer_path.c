@@ -109,7 +109,7 @@ static void on_response(struct peer *p, const struct where *from, const struct f
                         uint64_t now)
 {
     bool proof = pathset_response(&p->paths, f->u.path.token, now) != NULL ||
-                 peer_on_punched(p, f->u.path.token, now);
+                 peer_on_punched(p, f->u.path.token, now) || peer_on_pong(p, f->u.path.token, now);
     if (proof && from->socket == 0) { /* others' mappings are of no use to other peers */
         node_nat_observed(p->node, &f->u.path.seen, now);
     }

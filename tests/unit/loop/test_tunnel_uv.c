@@ -28,6 +28,7 @@ struct end {
     char target[ADIT_TARGET_MAX + 1];
     bool opened, accepted, gone, reset, ended;
     enum cause cause;
+    struct adit_pong pong; /* the last */
     uint64_t to_write, written, read;
     bool finish;
 };
@@ -117,6 +118,9 @@ static void on_event(void *user, const struct adit_event *ev)
         break;
     case ADIT_EVENT_GONE:
         e->gone = true;
+        break;
+    case ADIT_EVENT_PONG:
+        e->pong = *ev->pong;
         break;
     case ADIT_EVENT_PEER:
         break;
@@ -362,6 +366,30 @@ static void a_bound_stream_waits_for_its_path(void **state)
     end_world(&w);
 }
 
+/* It makes the session that it needs, and finds the direct path. */
+static void a_ping_says_which_way_it_went(void **state)
+{
+    (void)state;
+    struct world w;
+    uint64_t first, id;
+    init_world(&w);
+    start_relay(&w);
+    w.punch = true;
+    start_end(&w.b, &w.a, NULL, true);
+    start_end(&w.a, &w.b, NULL, true);
+    assert_int_equal(adit_ping(w.a.adit, 7, &first), ERR_NOT_FOUND);
+    assert_int_equal(adit_ping(w.a.adit, 0, &first), 0);
+    UNTIL(&w, w.a.pong.id == first);
+    assert_true(w.a.pong.rtt_ns > 0);
+    UNTIL(&w, path_of(&w.a) == ADIT_PATH_DIRECT);
+    assert_int_equal(adit_ping(w.a.adit, 0, &id), 0);
+    assert_int_equal(id, first + 1);
+    UNTIL(&w, w.a.pong.id == id);
+    assert_int_equal(w.a.pong.kind, ADIT_PATH_DIRECT);
+    assert_int_equal(w.a.pong.address.family, ADDR_IPV4);
+    end_world(&w);
+}
+
 static void a_peer_that_stops_resets_streams(void **state)
 {
     (void)state;
@@ -437,6 +465,7 @@ int main(void)
         cmocka_unit_test(relay_first_then_direct),
         cmocka_unit_test(relay_first_then_punched),
         cmocka_unit_test(a_bound_stream_waits_for_its_path),
+        cmocka_unit_test(a_ping_says_which_way_it_went),
         cmocka_unit_test(a_peer_that_stops_resets_streams),
         cmocka_unit_test(a_lost_socket_is_opened_again_on_its_port),
     };
