@@ -66,7 +66,7 @@ struct adit_config {
     const char *name;
     uint8_t secret[ADIT_KEY_LEN];
     struct addr listen; /* UDP; family ADDR_NONE = any address; port 0 = any port */
-    bool portmap;       /* ask the router for a port (PCP, NAT-PMP) */
+    bool portmap;       /* ask the router for a port (PCP, NAT-PMP, UPnP) */
     /* Temporary sockets of one run of birthday probing, at most 256, when our NAT maps each
      * destination to another port and the peer's does not, or the reverse. 0 = it is not done. */
     unsigned birthday_sockets;

@@ -53,7 +53,7 @@ const struct config_key config_keys_table[] = {
      .help = "Whether to try many ports at once where one NAT is hard: up to 256 sockets.",
      NODE(birthday)},
     {S("node"), .name = "portmap", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
-     .help = "Whether to ask the router for a port of its outside (PCP, NAT-PMP).", NODE(portmap)},
+     .help = "Whether to ask the router for a port of its outside (PCP, NAT-PMP, UPnP).", NODE(portmap)},
     {S("node"), .name = "offload", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
      .help = "Whether the system may split and join UDP packets, where it can.", NODE(offload)},
     {S("node"), .name = "state", .type = CONFIG_PATH,
