@@ -328,9 +328,13 @@ static void silent_connections_keep_nobody_out(void **state)
     assert_int_equal(world_stats(&w)->connections, 2 + 10);
     assert_int_equal(world_stats(&w)->closed[RELAY_CLOSE_CROWDED], SILENT - 10);
     assert_int_equal(world_stats(&w)->refused[RELAY_REFUSED_CLIENTS], 0);
+    relay_server_closed(w.server, id[0], w.now); /* is gone already */
+    assert_int_equal(world_stats(&w)->connections, 2 + 10);
+    relay_server_closed(w.server, id[SILENT - 1], w.now);
+    assert_int_equal(world_stats(&w)->connections, 2 + 9);
     world_run(&w, 11 * NS_PER_S);
     assert_int_equal(world_stats(&w)->connections, 2);
-    assert_int_equal(world_stats(&w)->closed[RELAY_CLOSE_TIMEOUT], 10);
+    assert_int_equal(world_stats(&w)->closed[RELAY_CLOSE_TIMEOUT], 9);
     world_close(&w);
 }
 
