@@ -31,7 +31,8 @@ struct client {
     struct pump pump;
     /* Plain HTTP: a request and its answer, and a connection that may serve the next one. */
     struct exchange exchange;
-    bool relaying, reused;
+    bool relaying; /* the exchange is set up */
+    bool reused;
     uint8_t *direct; /* where the request's body is being read to, in the endpoint; or NULL */
     struct endpoint *kept;
     struct target kept_target;
@@ -74,6 +75,9 @@ void client_refuse(struct client *c, enum cause cause);
 
 /* --- client_http.c --- */
 
+/* A plain HTTP request's head goes along with the request for a stream, as far as it has room. */
+void client_send_head(struct client *c);
+void client_end_exchange(struct client *c);
 /* c->end is connected: the request goes there, the answer to the client. */
 void client_relay(struct client *c);
 /* Takes the kept connection if it leads to `t`; else it is let go. */

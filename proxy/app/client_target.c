@@ -25,6 +25,9 @@ void client_refuse(struct client *c, enum cause cause)
     LOG_AT(c->ctx->log, LOG_INFO, "front", "failed", "target=%s cause=%s",
            target_format(front_target(&c->front), text), cause_name(cause));
     context_count_failure(c->ctx->counters.front.failures, cause);
+    if (c->relaying) {
+        client_end_exchange(c);
+    }
     front_failed(&c->front, cause, client_now(c));
     client_step(c);
 }
@@ -78,15 +81,24 @@ static void on_accepted(void *user, const void *info, size_t len)
 
 static int open_stream(struct client *c);
 
-/* The peer was restarted and knew nothing of the session any more, so it never saw the request:
- * that is worth a second one. */
+/* Of what went along with the request nobody can say whether it got to the target before the
+ * restart: only what changes nothing there is sent twice (RFC 9110 section 9.2.2). */
+static bool may_repeat(const struct client *c)
+{
+    return c->relaying ? exchange_may_repeat(&c->exchange) : c->early == 0;
+}
+
+/* The peer was restarted and knows nothing of the session any more. */
 static bool reopen(struct client *c, enum cause cause)
 {
-    if (cause != CAUSE_PEER_RESTARTED || c->reopened) {
+    if (cause != CAUSE_PEER_RESTARTED || c->reopened || !may_repeat(c)) {
         return false;
     }
     c->reopened = true;
     c->ctx->counters.front.reopened++;
+    if (c->relaying) {
+        client_end_exchange(c);
+    }
     return open_stream(c) == 0;
 }
 
@@ -126,19 +138,22 @@ static void go_direct(struct client *c, const struct target *t)
     }
 }
 
-/* What an HTTP client sends behind its request is the next one. */
+/* What a client of plain HTTP sends behind its request may be the next one. */
 static bool has_raw_data(const struct client *c)
 {
     const struct front *f = &c->front;
     return f->kind != FRONT_HTTP || front_request(f)->form != HTTPREQ_ABSOLUTE;
 }
 
-/* They stay in `in` until the stream is accepted: it may have to be opened again. */
 void client_send_early(struct client *c)
 {
     uint8_t *at = NULL;
     size_t room;
-    if (front_state(&c->front) != FRONT_CONNECTING || !c->end || !has_raw_data(c)) {
+    if (front_state(&c->front) != FRONT_CONNECTING || !c->end) {
+        return;
+    }
+    if (!has_raw_data(c)) {
+        client_send_head(c);
         return;
     }
     while (c->early < c->in_len && (room = endpoint_space(c->end, c->in_len - c->early, &at)) > 0) {

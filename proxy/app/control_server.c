@@ -12,6 +12,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     ASKERS_MAX = 64, /* some of them hold a forwarded port */
@@ -348,6 +349,14 @@ static struct asker *asker_new(struct control_server *s, struct tcp *tcp)
     return a;
 }
 
+/* The socket's mode says the same, as long as nobody changes it. */
+static bool is_own_user(const struct tcp *tcp)
+{
+    static const struct config_uids nobody_else;
+    uint32_t uid;
+    return tcp_user(tcp, &uid) == 0 && config_uid_is_welcome(&nobody_else, uid, geteuid());
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
     struct control_server *s = server->data;
@@ -355,7 +364,8 @@ static void on_connection(uv_stream_t *server, int status)
     if (!tcp) {
         return;
     }
-    struct asker *a = tcp_accept(tcp, server) == 0 ? asker_new(s, tcp) : NULL;
+    bool welcome = tcp_accept(tcp, server) == 0 && is_own_user(tcp);
+    struct asker *a = welcome ? asker_new(s, tcp) : NULL;
     if (!a) {
         tcp_close(tcp);
         return;
