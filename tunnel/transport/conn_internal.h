@@ -6,6 +6,7 @@
  *   conn_send.c    what goes into the next packet
  *   conn_timer.c   deadlines
  *   conn_stream.c  the application's calls
+ *   conn_datagram.c  datagrams, both ways
  *   conn_close.c   the end of streams and of the session
  *   conn_event.c   what the application fetches
  */
@@ -14,8 +15,10 @@
 
 #include "transport/ack.h"
 #include "transport/conn.h"
+#include "transport/dgramq.h"
 #include "transport/flow.h"
 #include "transport/path.h"
+#include "transport/reassembly.h"
 #include "transport/sched.h"
 #include "transport/stream.h"
 #include "transport/table.h"
@@ -74,6 +77,16 @@ struct conn {
         uint64_t cause;
         char text[FRAME_CLOSE_TEXT_MAX + 1];
     } closing;
+
+    struct {
+        struct dgramq out, in;
+        struct reassembly parts;
+        size_t flows;      /* streams with datagrams: without one no memory is held */
+        uint64_t number;   /* of the next one that leaves in parts */
+        size_t sent;       /* bytes of the first in `out` that have left */
+        uint64_t run;      /* what streams that wait have been passed over by, bytes */
+        uint64_t ready_ns; /* since when there is a path */
+    } datagrams;
 
     /* events of the whole session: one place each */
     uint32_t suspects; /* bit per path */
@@ -134,6 +147,24 @@ void conn_move_flight(struct conn *c, struct path *p);
 uint8_t conn_reply_path(const struct conn *c, uint8_t from);
 /* Something other than acknowledgements waits. */
 bool conn_has_data(struct conn *c);
+
+/* --- datagrams --- */
+
+void conn_init_datagrams(struct conn *c);
+void conn_free_datagrams(struct conn *c);
+/* One of the streams with datagrams goes. */
+void conn_drop_flow(struct conn *c, const struct stream *s);
+/* One may leave; drops those that may not any more. */
+bool conn_has_datagram(struct conn *c);
+/* Streams wait and it is their turn. */
+bool conn_datagrams_yield(struct conn *c);
+/* Writes the next one, or a part of it; `fresh`: no other went into this packet. False if there is
+ * none, or no room for it. */
+bool conn_write_datagram(struct conn *c, struct writer *w, bool fresh);
+/* `len` bytes of streams left. */
+void conn_on_stream_sent(struct conn *c, size_t len);
+int conn_on_datagram(struct conn *c, const struct frame *f, uint64_t now);
+bool conn_take_datagram(struct conn *c, struct conn_event *ev);
 
 static inline uint64_t conn_send_left(const struct conn *c)
 {

@@ -1,4 +1,5 @@
-/* What goes into the next packet: acknowledgements, control frames, stream data, in this order. */
+/* What goes into the next packet: acknowledgements, control frames, datagrams, stream data, in this
+ * order. */
 #include "transport/conn.h"
 
 #include <base/check.h>
@@ -228,13 +229,27 @@ static bool write_stream(struct build *b, struct stream *s)
                                  .len = (uint32_t)len,
                                  .fin = fin});
     sched_on_sent(&b->c->sched, s, (size_t)len);
+    conn_on_stream_sent(b->c, (size_t)len);
     return true;
+}
+
+/* They leave no record: nothing is done when they are lost. */
+static void write_datagrams(struct build *b)
+{
+    bool fresh = true;
+    while (conn_has_datagram(b->c) && conn_write_datagram(b->c, &b->w, fresh)) {
+        fresh = false;
+        b->eliciting = true;
+    }
 }
 
 static void write_data(struct build *b)
 {
     struct stream *s;
     write_control(b);
+    if (!conn_datagrams_yield(b->c)) {
+        write_datagrams(b);
+    }
     while (has_room(b, STREAM_LEAST) &&
            (s = sched_next(&b->c->sched, conn_send_left(b->c))) != NULL) {
         if (!write_stream(b, s)) {
@@ -246,7 +261,8 @@ static void write_data(struct build *b)
 bool conn_has_data(struct conn *c)
 {
     return c->credit_pending || c->streams_pending || c->candidates.pending ||
-           !TAILQ_EMPTY(&c->control) || sched_next(&c->sched, conn_send_left(c)) != NULL;
+           !TAILQ_EMPTY(&c->control) || conn_has_datagram(c) ||
+           sched_next(&c->sched, conn_send_left(c)) != NULL;
 }
 
 /* --- packets --- */

@@ -98,7 +98,8 @@ static uint64_t data_ns(const struct conn *c)
 {
     const struct path *p = &c->paths[c->used];
     bool waits = c->credit_pending || c->streams_pending || c->candidates.pending ||
-                 !TAILQ_EMPTY(&c->control) || sched_is_waiting(&c->sched);
+                 !TAILQ_EMPTY(&c->control) || !dgramq_is_empty(&c->datagrams.out) ||
+                 sched_is_waiting(&c->sched);
     if (c->used == 0 || p->blocked || !waits || !path_has_room(p)) {
         return TIME_NEVER;
     }
