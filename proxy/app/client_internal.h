@@ -2,6 +2,8 @@
 #ifndef APP_CLIENT_INTERNAL_H
 #define APP_CLIENT_INTERNAL_H
 
+#include "app/association.h"
+#include "app/binder.h"
 #include "app/client.h"
 #include "app/dialer.h"
 #include "app/endpoint.h"
@@ -21,7 +23,9 @@ struct client {
     struct tcp *tcp;       /* NULL once the pump has it */
     struct dialer *dialer; /* `direct`: while it dials */
     struct endpoint *end;  /* the stream that is being opened */
-    size_t peer;           /* where to, for the cause of an expiry */
+    struct binder *binder; /* BIND and `direct`: while it waits */
+    struct association *association;
+    size_t peer; /* where to, for the cause of an expiry */
     struct pump pump;
     /* Plain HTTP: a request and its answer, and a connection that may serve the next one. */
     struct exchange exchange;
@@ -61,6 +65,21 @@ void client_go(struct client *c);
 void client_expire(struct client *c);
 /* The request failed: the cause is logged, counted and told. */
 void client_refuse(struct client *c, enum cause cause);
+
+/* --- client_socks.c --- */
+
+/* BIND: goes where the target is, and waits there for a connection. */
+void client_bind(struct client *c);
+/* UDP ASSOCIATE: the connection is held from here on. */
+void client_associate(struct client *c);
+
+/* --- client_target.c --- */
+
+/* Replies and joins both sides; `c` may be gone afterwards. */
+void client_connected(struct client *c, struct endpoint *end, const struct addr *bound);
+void client_connected_tcp(struct client *c, struct tcp *tcp, const struct addr *bound);
+/* The stream ended before it was joined. */
+void client_on_refused(void *user, enum cause cause);
 
 /* --- client_http.c --- */
 

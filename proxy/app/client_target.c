@@ -14,6 +14,10 @@ void client_give_up_dialling(struct client *c, enum cause cause)
         dialer_cancel(c->dialer);
         c->dialer = NULL;
     }
+    if (c->binder) {
+        binder_stop(c->binder);
+        c->binder = NULL;
+    }
     if (c->end) {
         endpoint_abort(c->end, cause);
         c->end = NULL;
@@ -30,8 +34,7 @@ void client_refuse(struct client *c, enum cause cause)
     client_step(c);
 }
 
-/* Replies and joins both sides; `c` may be gone afterwards. */
-static void connected(struct client *c, struct endpoint *end, const struct addr *bound)
+void client_connected(struct client *c, struct endpoint *end, const struct addr *bound)
 {
     front_connected(&c->front, bound);
     c->ctx->counters.front.connected++;
@@ -45,21 +48,27 @@ static void connected(struct client *c, struct endpoint *end, const struct addr 
     }
 }
 
+void client_connected_tcp(struct client *c, struct tcp *tcp, const struct addr *bound)
+{
+    struct endpoint *end = endpoint_of_tcp(tcp);
+    if (end) {
+        client_connected(c, end, bound);
+    } else {
+        tcp_close(tcp);
+        client_refuse(c, CAUSE_LIMIT);
+    }
+}
+
 static void on_dialled(void *user, struct tcp *tcp, enum cause cause)
 {
     struct client *c = user;
     c->dialer = NULL;
-    struct endpoint *end = tcp ? endpoint_of_tcp(tcp) : NULL;
-    if (end) {
-        struct addr bound = tcp_local(tcp);
-        connected(c, end, &bound);
-        return;
-    }
     if (tcp) {
-        tcp_close(tcp);
-        cause = CAUSE_LIMIT;
+        struct addr bound = tcp_local(tcp);
+        client_connected_tcp(c, tcp, &bound);
+    } else {
+        client_refuse(c, cause);
     }
-    client_refuse(c, cause);
 }
 
 static void on_accepted(void *user, const void *info, size_t len)
@@ -71,10 +80,10 @@ static void on_accepted(void *user, const void *info, size_t len)
         memcpy(text, info, len);
         (void)addr_parse(&bound, text);
     }
-    connected(c, c->end, bound.family == ADDR_NONE ? NULL : &bound);
+    client_connected(c, c->end, bound.family == ADDR_NONE ? NULL : &bound);
 }
 
-static void on_refused(void *user, enum cause cause)
+void client_on_refused(void *user, enum cause cause)
 {
     struct client *c = user;
     endpoint_release(c->end);
@@ -91,7 +100,7 @@ static void on_nothing(void *user)
 static const struct endpoint_events opening = {
     .readable = on_nothing,
     .writable = on_nothing,
-    .reset = on_refused,
+    .reset = client_on_refused,
     .accepted = on_accepted,
 };
 
@@ -119,16 +128,15 @@ static void go_to_peer(struct client *c, const struct target *t, const struct ro
     }
 }
 
-void client_go(struct client *c)
+static void client_dial(struct client *c)
 {
     const struct target *t = front_target(&c->front);
     char peer[TARGET_PEER_MAX + 1];
     bool name = t->kind == TARGET_NAME;
     struct route route =
         route_decide(c->ctx->config, name ? t->name : NULL, name ? NULL : &t->addr);
-    c->ctx->counters.front.requests++;
     if (client_take_kept(c, t)) {
-        connected(c, c->end, NULL);
+        client_connected(c, c->end, NULL);
         return;
     }
     switch (route.kind) {
@@ -141,6 +149,22 @@ void client_go(struct client *c)
     case ROUTE_REFUSE:
         client_refuse(c,
                       target_is_peer_name(t, peer) ? CAUSE_UNKNOWN_PEER : CAUSE_REFUSED_BY_ROUTE);
+        break;
+    }
+}
+
+void client_go(struct client *c)
+{
+    c->ctx->counters.front.requests++;
+    switch (front_command(&c->front)) {
+    case SOCKS5_CONNECT:
+        client_dial(c);
+        break;
+    case SOCKS5_BIND:
+        client_bind(c);
+        break;
+    case SOCKS5_ASSOCIATE:
+        client_associate(c);
         break;
     }
 }

@@ -100,15 +100,16 @@ static void send_rest(struct asker *a)
 }
 
 /* "LISTEN=TARGET"; a target has no '=', the path of a unix socket may. */
-static unsigned handle_forward(struct asker *a, char *both)
+static unsigned handle_forward(struct asker *a, const char *kind, const char *both)
 {
+    char listen[sizeof(a->in)];
     char address[CONFIG_SOCKET_PATH_MAX + 1];
-    char *split = strrchr(both, '=');
+    const char *split = strrchr(both, '=');
     if (!split) {
         return 400;
     }
-    *split = '\0';
-    const char *why = app_forward(a->server->app, both, split + 1, &a->forward);
+    (void)snprintf(listen, sizeof(listen), "%s%.*s", kind, (int)(split - both), both);
+    const char *why = app_forward(a->server->app, listen, split + 1, &a->forward);
     if (why) {
         (void)snprintf(a->text, sizeof(a->text), "%s", why);
         return 400;
@@ -120,9 +121,12 @@ static unsigned handle_forward(struct asker *a, char *both)
 
 static unsigned handle(struct asker *a, struct control_request *r)
 {
-    static const char forward[] = "/forward/";
+    static const char forward[] = "/forward/", forward_udp[] = "/forward-udp/";
     if (strncmp(r->path, forward, sizeof(forward) - 1) == 0) {
-        return r->get ? 405 : handle_forward(a, r->path + sizeof(forward) - 1);
+        return r->get ? 405 : handle_forward(a, "", r->path + sizeof(forward) - 1);
+    }
+    if (strncmp(r->path, forward_udp, sizeof(forward_udp) - 1) == 0) {
+        return r->get ? 405 : handle_forward(a, "udp ", r->path + sizeof(forward_udp) - 1);
     }
     if (strcmp(r->path, "/status") != 0) {
         return 404;

@@ -110,8 +110,7 @@ struct endpoint *endpoint_of_stream(struct adit *node, uint64_t stream)
 
 int endpoint_send_datagram(struct endpoint *e, const void *data, size_t len)
 {
-    return of(e)->gone ? ERR_NOT_FOUND
-                       : adit_datagram_send(of(e)->node, of(e)->stream, data, len);
+    return of(e)->gone ? ERR_NOT_FOUND : adit_datagram_send(of(e)->node, of(e)->stream, data, len);
 }
 
 uint64_t endpoint_stream(struct endpoint *e)

@@ -1,5 +1,5 @@
 /* A place at which applications connect: to the front, or (forwarded) to one target. TCP, or a unix
- * socket that only its user may open and that therefore asks for no password.
+ * socket that only its user may open and that therefore asks for no password; forwarded also UDP.
  */
 #ifndef APP_LISTENER_H
 #define APP_LISTENER_H

@@ -117,13 +117,15 @@ struct config_peer {
     struct config_endpoints endpoints;
     struct config_relays relays; /* names replaced by their URL; all [relay]s if none was given */
     struct acl allow;
+    bool bind; /* it may wait here for connections */
     unsigned line;
 };
 
 /* Where applications connect to: TCP, or a unix socket that only its user may open. */
 struct config_listen {
     struct addr addr;                      /* family ADDR_NONE: a unix socket */
-    char path[CONFIG_SOCKET_PATH_MAX + 1]; /* "" when it is TCP */
+    char path[CONFIG_SOCKET_PATH_MAX + 1]; /* "" when it is TCP or UDP */
+    bool udp;                              /* [forward] only: datagrams, at addr */
     unsigned line;
 };
 
@@ -134,6 +136,7 @@ struct config_listens {
 
 struct config_front {
     struct config_listens listen; /* may be empty: no front; loopback only if there are no users */
+    bool bind;                    /* BIND without a peer: connections from elsewhere are taken */
     char *users;                  /* path of the file with names and passwords, or NULL */
 };
 
@@ -173,7 +176,9 @@ struct config_limits {
     uint64_t clients_max; /* applications connected at the front at once */
     uint64_t streams_max; /* open at once in one session */
     uint64_t peers_max;
-    uint64_t window; /* bytes a session may hold for one direction */
+    uint64_t window;           /* bytes a session may hold for one direction */
+    uint64_t datagrams;        /* the same, of datagrams */
+    uint64_t associations_max; /* UDP associations at once, and as many flows of peers */
 };
 
 struct config {
@@ -216,8 +221,8 @@ void config_free(struct config *config);
 const char *config_error_format(const struct config_errors *errors, size_t index, char *out,
                                 size_t cap);
 
-/* LISTEN of [forward]: a loopback IP:PORT, or a path with a '/' in it, as it is. NULL, or what is
- * wrong with it (static). */
+/* LISTEN of [forward]: a loopback IP:PORT, or a path with a '/' in it, as it is; before either a
+ * "udp " for datagrams, which take no path. NULL, or what is wrong with it (static). */
 const char *config_parse_listen(struct config_listen *listen, const char *text);
 /* TARGET of [forward]: HOST:PORT; a peer's bare name becomes NAME.peer. The same. */
 const char *config_parse_forward(struct target *target, const struct config *config,

@@ -37,9 +37,9 @@ static void unknown_names_bring_the_nearest_one(void **state)
                        "[server], [limits]");
     config_text_refuse(
         "[front]\nlisen = 127.0.0.1:1\n",
-        "f.ini:2: [front] lisen: unknown key, did you mean \"listen\"?; accepted: listen, users");
+        "f.ini:2: [front] lisen: unknown key, did you mean \"listen\"?; accepted: listen, users, bind");
     config_text_refuse("[front]\ncolour = red\n",
-                       "f.ini:2: [front] colour: unknown key; accepted: listen, users");
+                       "f.ini:2: [front] colour: unknown key; accepted: listen, users, bind");
     config_text_refuse(PEER_A "[route]\ndefault = peer hime\n",
                        "f.ini:4: [route]: there is no [peer hime], did you mean \"home\"?");
 }
