@@ -66,7 +66,7 @@ struct adit_config {
     uint64_t resume_timeout_ns;  /* how long streams wait for a silent peer */
     uint64_t session_window_max; /* bytes a session may hold one way; 0 = default */
     uint32_t streams_max;        /* per peer; 0 = default */
-    uint64_t datagrams_max;      /* bytes of datagrams that wait in a session one way; 0 = default */
+    uint64_t datagrams_max; /* bytes of datagrams that wait in a session one way; 0 = default */
     const struct adit_stun_config *stun;
     size_t stun_count;
     const struct adit_relay_config *relays;

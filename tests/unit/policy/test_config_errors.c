@@ -35,9 +35,9 @@ static void unknown_names_bring_the_nearest_one(void **state)
                        "f.ini:1: [nod]: unknown section, did you mean \"node\"?; accepted: [node], "
                        "[relay NAME], [peer NAME], [front], [route], [forward], "
                        "[server], [limits]");
-    config_text_refuse(
-        "[front]\nlisen = 127.0.0.1:1\n",
-        "f.ini:2: [front] lisen: unknown key, did you mean \"listen\"?; accepted: listen, users, bind");
+    config_text_refuse("[front]\nlisen = 127.0.0.1:1\n",
+                       "f.ini:2: [front] lisen: unknown key, did you mean \"listen\"?; accepted: "
+                       "listen, users, bind");
     config_text_refuse("[front]\ncolour = red\n",
                        "f.ini:2: [front] colour: unknown key; accepted: listen, users, bind");
     config_text_refuse(PEER_A "[route]\ndefault = peer hime\n",
