@@ -23,6 +23,7 @@
 #include <adit/stats.h>
 
 struct adit;
+struct adit_why;
 struct uv_loop_s;
 
 #define ADIT_TARGET_MAX 320 /* bytes of a stream's target, and of the info of its acceptance */
@@ -76,6 +77,13 @@ struct adit_config {
     const struct log *log; /* lives as long as the node */
 };
 
+/* Which paths a stream may take. */
+enum adit_lane {
+    ADIT_LANE_ANY,
+    ADIT_LANE_DIRECT,
+    ADIT_LANE_RELAY,
+};
+
 enum adit_event_type {
     ADIT_EVENT_OPENED,   /* a peer opened a stream: accept or abort it; data = target */
     ADIT_EVENT_ACCEPTED, /* our stream's target is connected; data = info */
@@ -84,6 +92,7 @@ enum adit_event_type {
     ADIT_EVENT_RESET,    /* over, both ways, with `cause`; the id is free */
     ADIT_EVENT_GONE,     /* both directions finished and acknowledged; the id is free */
     ADIT_EVENT_DATAGRAM, /* one came beside the stream; data, valid until the handler returns */
+    ADIT_EVENT_PONG,     /* an answer to adit_ping: `pong` */
     ADIT_EVENT_PEER,     /* the state or path of `peer` changed (for status and log) */
 };
 
@@ -95,6 +104,7 @@ struct adit_event {
     enum cause cause;
     const void *data; /* valid during the call */
     size_t len;
+    const struct adit_pong *pong; /* valid during the call */
 };
 
 /* Copies the configuration; starts to listen and to connect to its relays at once, and greets
@@ -117,6 +127,10 @@ void adit_local(const struct adit *a, struct addr *out);
  * waited long enough. 0, ERR_NOT_FOUND (no such peer), ERR_NO_ROOM, ERR_NO_MEMORY. */
 int adit_open(struct adit *a, size_t peer, const void *target, size_t len, void *user,
               uint64_t *stream);
+/* Binds a stream, right after adit_open, to one kind of path: neither its target nor its bytes
+ * travel on the other, from either end. While there is no such path they wait; the caller aborts
+ * when it has waited long enough. 0, ERR_NOT_FOUND, ERR_STATE (the target has left already). */
+int adit_bind(struct adit *a, uint64_t stream, enum adit_lane lane);
 int adit_accept(struct adit *a, uint64_t stream, const void *info, size_t len);
 void adit_set_user(struct adit *a, uint64_t stream, void *user);
 
@@ -148,9 +162,17 @@ int adit_datagram_send(struct adit *a, uint64_t stream, const void *data, size_t
 
 /* --- looking --- */
 
+/* Sends one small packet to the peer's node, on the path in use, as soon as there is a session: one
+ * is set up if need be, and for the next 10 s direct paths are looked for as if data moved. PONG
+ * follows, unless it or its answer is lost; at most 8 may be on their way to one peer, then the
+ * oldest is forgotten. 0, ERR_NOT_FOUND. */
+int adit_ping(struct adit *a, size_t peer, uint64_t *id);
+
 /* Index of the peer with this name (case-insensitive), or -1. */
 long adit_find_peer(const struct adit *a, const char *name);
 bool adit_peer_stats(const struct adit *a, size_t peer, struct adit_peer_stats *out);
+/* False past the last peer. */
+bool adit_why(const struct adit *a, size_t peer, struct adit_why *out);
 bool adit_relay_stats(const struct adit *a, size_t relay, struct adit_relay_stats *out);
 void adit_nat_stats(const struct adit *a, struct adit_nat_stats *out);
 void adit_counters(const struct adit *a, struct adit_counters *out);

@@ -43,6 +43,15 @@ struct adit_peer_stats {
     uint64_t path_changes, restarts_seen;
 };
 
+/* One round trip to a peer's node and back, inside the session. */
+struct adit_pong {
+    uint64_t id; /* of adit_ping */
+    uint64_t rtt_ns;
+    enum adit_path_kind kind; /* of the path that it took */
+    struct addr address;      /* direct */
+    const char *relay;        /* relay: its name, which lives as long as the node */
+};
+
 enum adit_relay_state {
     ADIT_RELAY_IDLE,
     ADIT_RELAY_CONNECTING,
@@ -62,6 +71,7 @@ enum adit_portmap {
     ADIT_PORTMAP_NONE,
     ADIT_PORTMAP_PCP,
     ADIT_PORTMAP_NATPMP,
+    ADIT_PORTMAP_UPNP,
 };
 
 /* The NAT in front of the node, as far as STUN servers have shown it while peers were sought. */

@@ -13,6 +13,7 @@ struct app {
     struct context ctx;
     struct clients clients;
     struct exits exits;
+    const struct auth *users; /* of the fronts, or NULL */
     struct listener **listeners;
     size_t listener_count;
     struct control_server *control;

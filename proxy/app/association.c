@@ -53,12 +53,12 @@ static void on_answer(void *user, const struct addr *from, uint8_t *data, size_t
     }
 }
 
-enum cause association_start(struct context *ctx, const struct addr *at, const struct addr *client,
-                             const struct target *said, struct association **out)
+enum cause association_start(struct context *ctx, const struct association_options *options,
+                             struct association **out)
 {
     bool room = ctx->associations < ctx->limits.associations_max;
     struct association *a = room ? mem_new(1, sizeof(*a)) : NULL;
-    struct addr any_port = *at;
+    struct addr any_port = options->at;
     any_port.port = 0;
     if (!a || udpsock_open(ctx, &any_port, on_sent_by_client, a, &a->udp) != 0) {
         mem_free(a);
@@ -68,8 +68,8 @@ enum cause association_start(struct context *ctx, const struct addr *at, const s
     a->ctx = ctx;
     ctx->associations++;
     ctx->counters.udp.associations++;
-    assoc_init(&a->core, client, said);
-    carrier_init(&a->carrier, ctx, on_answer, a);
+    assoc_init(&a->core, &options->client, options->said);
+    carrier_init(&a->carrier, ctx, &options->way, on_answer, a);
     *out = a;
     return CAUSE_NONE;
 }

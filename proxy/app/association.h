@@ -9,11 +9,16 @@
 
 struct association;
 
-/* `at`: the address that the client has reached, where it will send its datagrams, too; `client`:
- * where it came from, ADDR_NONE = a unix socket. `said`: the request's DST. 0 and the address to
- * tell it, or the cause. */
-enum cause association_start(struct context *ctx, const struct addr *at, const struct addr *client,
-                             const struct target *said, struct association **out);
+struct association_options {
+    struct addr at;            /* that the client has reached: there it sends its datagrams, too */
+    struct addr client;        /* where it came from; ADDR_NONE = a unix socket */
+    const struct target *said; /* the request's DST */
+    struct carrier_way way;
+};
+
+/* CAUSE_NONE, or why not. */
+enum cause association_start(struct context *ctx, const struct association_options *options,
+                             struct association **out);
 /* Where the client sends. */
 struct addr association_address(const struct association *a);
 void association_stop(struct association *a);

@@ -124,7 +124,7 @@ static void keep_allowed(struct binder *b, const struct addr *addrs, size_t coun
     const struct acl *acl = b->options.acl;
     uint16_t port = b->expected.port;
     for (size_t i = 0; i < count && b->host_count < LOOKUP_ADDRS_MAX; i++) {
-        bool allowed = !acl || acl_allows(acl, &addrs[i], port, name);
+        bool allowed = acl_allows(acl, &addrs[i], port, name);
         bool family = b->host_count == 0 || addrs[i].family == b->hosts[0].family;
         if (allowed && family && !addr_is_unspecified(&addrs[i])) {
             b->hosts[b->host_count] = addr_normalize(&addrs[i]);
@@ -160,7 +160,7 @@ static void on_begin(uv_timer_t *timer)
     bool name = b->expected.kind == TARGET_NAME;
     size_t count = name ? lookup_localhost(b->expected.name, addrs) : 1;
     const struct acl *acl = b->options.acl;
-    if (name && acl && !acl_could_allow(acl, b->expected.name, b->expected.port)) {
+    if (name && !acl_could_allow(acl, b->expected.name, b->expected.port)) {
         finish(b, NULL, CAUSE_NOT_ALLOWED);
         return;
     }

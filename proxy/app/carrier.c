@@ -21,9 +21,10 @@ struct leg {
     uint64_t ended_ns;
 };
 
-void carrier_init(struct carrier *c, struct context *ctx, udpsock_received *received, void *user)
+void carrier_init(struct carrier *c, struct context *ctx, const struct carrier_way *way,
+                  udpsock_received *received, void *user)
 {
-    *c = (struct carrier){.ctx = ctx, .received = received, .user = user};
+    *c = (struct carrier){.ctx = ctx, .way = *way, .received = received, .user = user};
     LIST_INIT(&c->legs);
 }
 
@@ -111,20 +112,33 @@ static struct endpoint *flow_to(struct carrier *c, size_t peer)
     if (!l || l->end || (l->ended_ns != 0 && time_since(l->ended_ns, now) < REOPEN_NS)) {
         return l ? l->end : NULL;
     }
-    if (endpoint_open(c->ctx->node, peer, "udp", &flow_events, l, &l->end) != 0) {
+    struct adit *node = c->ctx->node;
+    if (endpoint_open(node, peer, "udp", &flow_events, l, &l->end) != 0) {
+        l->ended_ns = now;
+    } else if (adit_bind(node, endpoint_stream(l->end), c->way.lane) != 0) {
+        endpoint_abort(l->end, CAUSE_LIMIT);
+        l->end = NULL;
         l->ended_ns = now;
     }
     return l->end;
 }
 
-/* NAME.peer means the peer's own machine: there it is called localhost. */
+/* A name in .peer has another one there. */
+static struct target target_there(const struct route *route, const struct target *t)
+{
+    char text[TARGET_TEXT_MAX];
+    struct target there = *t;
+    if (route->self) {
+        (void)route_name_there(t, text);
+        (void)target_parse(&there, text, strlen(text));
+    }
+    return there;
+}
+
 static void send_to_peer(struct carrier *c, const struct route *route, const struct target *t,
                          uint8_t *data, size_t len)
 {
-    struct target there = *t;
-    if (route->self) {
-        (void)target_set_name(&there, "localhost", strlen("localhost"), t->port);
-    }
+    struct target there = target_there(route, t);
     uint8_t *at = udphead_put(data, false, &there);
     struct endpoint *end = flow_to(c, route->peer);
     if (!end || endpoint_send_datagram(end, at, len + (size_t)(data - at)) != 0) {
@@ -148,16 +162,14 @@ static void send_direct(struct carrier *c, const struct target *t, const uint8_t
             c->ctx->counters.udp.dropped++;
             return;
         }
-        outlet_init(c->outlet, c->ctx, NULL, on_received, c);
+        outlet_init(c->outlet, c->ctx, &c->ctx->config->direct, on_received, c);
     }
     outlet_send(c->outlet, t, data, len);
 }
 
 void carrier_send(struct carrier *c, const struct target *t, uint8_t *data, size_t len)
 {
-    bool name = t->kind == TARGET_NAME;
-    struct route route =
-        route_decide(c->ctx->config, name ? t->name : NULL, name ? NULL : &t->addr);
+    struct route route = route_decide(c->ctx->config, t, &c->way.choice);
     switch (route.kind) {
     case ROUTE_DIRECT:
         send_direct(c, t, data, len);

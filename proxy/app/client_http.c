@@ -51,6 +51,7 @@ static void keep(struct client *c)
 {
     c->kept = c->end;
     c->kept_target = *front_target(&c->front);
+    c->kept_wish = c->wish;
     c->end = NULL;
     endpoint_attach(c->kept, &kept_events, c);
     on_kept_readable(c);
@@ -59,7 +60,8 @@ static void keep(struct client *c)
 bool client_take_kept(struct client *c, const struct target *t)
 {
     bool plain = c->front.kind == FRONT_HTTP && front_request(&c->front)->form == HTTPREQ_ABSOLUTE;
-    c->reused = c->kept && plain && target_equal(t, &c->kept_target);
+    c->reused =
+        c->kept && plain && target_equal(t, &c->kept_target) && wish_equal(&c->wish, &c->kept_wish);
     if (c->reused) {
         c->end = c->kept;
         c->kept = NULL;
@@ -101,6 +103,7 @@ static void done(struct client *c, bool fin)
         let_go(c, fin);
     }
     end_exchange(c);
+    c->wish = (struct wish){0};
     front_answered(&c->front, more, client_now(c));
     client_listen(c);
     client_feed(c);
@@ -366,7 +369,7 @@ void client_show_pac(struct client *c)
     char proxy[PAC_PROXY_MAX];
     const struct httpmsg_header *host = httpmsg_find(front_http(&c->front), "host");
     bool good = host && pac_proxy(proxy, c->ctx->config, host->value.at, host->value.len);
-    char *text = good ? pac_text(c->ctx->config, proxy) : NULL;
+    char *text = good ? pac_text(c->ctx->config, c->policy, proxy) : NULL;
     if (text) {
         front_show(&c->front, 200, "application/x-ns-proxy-autoconfig", text, client_now(c));
     } else if (good) {

@@ -1,8 +1,6 @@
 /* SOCKS5's other two commands: UDP ASSOCIATE and BIND (RFC 1928 sections 4, 6 and 7). */
 #include "app/client_internal.h"
 
-#include "policy/route.h"
-
 #include <base/err.h>
 
 #include <stdio.h>
@@ -53,8 +51,13 @@ static struct addr place_for_datagrams(const struct client *c)
 void client_associate(struct client *c)
 {
     struct addr at = place_for_datagrams(c);
-    enum cause cause =
-        association_start(c->ctx, &at, &c->from, front_target(&c->front), &c->association);
+    const struct association_options options = {
+        .at = at,
+        .client = c->from,
+        .said = front_target(&c->front),
+        .way = {.choice = client_choice(c), .lane = client_lane(c)},
+    };
+    enum cause cause = association_start(c->ctx, &options, &c->association);
     if (cause != CAUSE_NONE) {
         client_refuse(c, cause);
         return;
@@ -126,6 +129,14 @@ static void on_readable(void *user)
     }
 }
 
+static void on_refused(void *user, enum cause cause)
+{
+    struct client *c = user;
+    endpoint_release(c->end);
+    c->end = NULL;
+    client_refuse(c, cause);
+}
+
 static void on_nothing(void *user)
 {
     (void)user;
@@ -134,7 +145,7 @@ static void on_nothing(void *user)
 static const struct endpoint_events binding = {
     .readable = on_readable,
     .writable = on_nothing,
-    .reset = client_on_refused,
+    .reset = on_refused,
     .accepted = on_accepted,
 };
 
@@ -143,31 +154,25 @@ static void bind_here(struct client *c)
     const struct binder_options options = {
         .ctx = c->ctx,
         .expected = front_target(&c->front),
+        .acl = &c->ctx->config->direct,
         .listening = on_listening,
         .done = on_bound,
         .user = c,
     };
-    if (!c->ctx->config->front.bind) {
-        client_refuse(c, CAUSE_REFUSED_BY_ROUTE);
-        return;
-    }
     c->binder = binder_start(&options);
     if (!c->binder) {
         client_refuse(c, CAUSE_LIMIT);
     }
 }
 
-static void bind_at_peer(struct client *c, const struct route *route)
+static void bind_at_peer(struct client *c)
 {
+    const struct target *t = front_target(&c->front);
     char target[TARGET_TEXT_MAX];
     char text[BINDER_TARGET_MAX];
-    struct target there = *front_target(&c->front);
-    if (route->self) {
-        (void)target_set_name(&there, "localhost", strlen("localhost"), there.port);
-    }
-    (void)snprintf(text, sizeof(text), BINDER_TARGET_PREFIX "%s", target_format(&there, target));
-    c->peer = route->peer;
-    int err = endpoint_open(c->ctx->node, route->peer, text, &binding, c, &c->end);
+    (void)(c->route.self ? route_name_there(t, target) : target_format(t, target));
+    (void)snprintf(text, sizeof(text), BINDER_TARGET_PREFIX "%s", target);
+    int err = client_open(c, text, &binding);
     if (err != 0) {
         client_refuse(c, err == ERR_NOT_FOUND ? CAUSE_UNKNOWN_PEER : CAUSE_LIMIT);
     }
@@ -175,19 +180,15 @@ static void bind_at_peer(struct client *c, const struct route *route)
 
 void client_bind(struct client *c)
 {
-    const struct target *t = front_target(&c->front);
-    bool name = t->kind == TARGET_NAME;
-    struct route route =
-        route_decide(c->ctx->config, name ? t->name : NULL, name ? NULL : &t->addr);
-    switch (route.kind) {
+    switch (c->route.kind) {
     case ROUTE_DIRECT:
         bind_here(c);
         break;
     case ROUTE_PEER:
-        bind_at_peer(c, &route);
+        bind_at_peer(c);
         break;
     case ROUTE_REFUSE:
-        client_refuse(c, CAUSE_REFUSED_BY_ROUTE);
+        client_refuse(c, client_refusal(c));
         break;
     }
 }

@@ -3,8 +3,8 @@
 #ifndef APP_CONTEXT_H
 #define APP_CONTEXT_H
 
+#include "app/own.h"
 #include "app/pool.h"
-#include "policy/auth.h"
 #include "policy/backoff.h"
 #include "policy/config.h"
 #include "session/front.h"
@@ -24,12 +24,14 @@ enum {
 #define FRONT_COUNTER_TABLE(X)                                                                     \
     X(clients)         /* accepted */                                                              \
     X(clients_refused) /* closed at the ceiling clients_max, or without memory */                  \
+    X(strangers)       /* unix sockets: closed, the user may not */                                \
     X(requests)        /* complete requests of all protocols */                                    \
     X(connected)       /* answered with success, or by the target itself */                        \
     X(bad_protocol)    /* neither SOCKS nor HTTP */                                                \
     X(bad_requests)    /* malformed or not supported */                                            \
     X(slow_requests)   /* no request in time */                                                    \
     X(bad_logins)      /* no password where one is asked for, or a wrong one */                    \
+    X(reopened)        /* opened once more, since the peer was just restarted */                   \
     X(held_off)        /* of these: not looked at, after too many wrong ones */                    \
     X(http_requests)   /* plain HTTP: requests answered, on whatever connection */                 \
     X(http_reused)     /* of these: over a connection that was there already */
@@ -85,7 +87,7 @@ struct context {
     const struct config *config;
     struct adit *node;
     const struct log *log;
-    const struct auth *auth; /* NULL: the front asks for no password */
+    struct own own;
     struct backoff backoff;
     struct front_times times;
     struct context_limits limits;

@@ -1,6 +1,7 @@
 #include "app/control_server.h"
 
 #include "app/app.h"
+#include "app/exit.h"
 #include "app/listener.h"
 #include "app/tcp.h"
 #include "app/unixsocket.h"
@@ -40,7 +41,9 @@ struct asker {
     char head[CONTROL_ANSWER_HEAD_MAX];
     char *body; /* of control_status; NULL if there is none */
     char text[ANSWER_TEXT_MAX];
-    struct listener *forward; /* NULL, or what is open as long as the asker is there */
+    /* NULL, or what there is as long as the asker is. */
+    struct listener *forward;
+    struct exit_service *service;
     struct {
         const char *at;
         size_t len;
@@ -61,6 +64,9 @@ static void forget(struct asker *a)
     control_free(a->body);
     if (a->forward) {
         listener_stop(a->forward);
+    }
+    if (a->service) {
+        exits_unserve(a->service);
     }
     uv_close((uv_handle_t *)&a->timer, on_timer_closed);
 }
@@ -93,7 +99,7 @@ static void send_rest(struct asker *a)
             a->rest[i].len -= (size_t)n;
         }
     }
-    if (!a->finished && !a->forward) {
+    if (!a->finished && !a->forward && !a->service) {
         a->finished = true;
         (void)tcp_finish(a->tcp);
     }
@@ -119,14 +125,38 @@ static unsigned handle_forward(struct asker *a, const char *kind, const char *bo
     return 200;
 }
 
+/* "NAME=TARGET" and peers behind it, parted by commas. */
+static unsigned handle_serve(struct asker *a, char *both)
+{
+    char *split = strchr(both, '=');
+    if (!split) {
+        return 400;
+    }
+    *split = '\0';
+    const char *why = app_serve(a->server->app, both, split + 1, &a->service);
+    if (why) {
+        (void)snprintf(a->text, sizeof(a->text), "%s", why);
+        return 400;
+    }
+    (void)uv_timer_stop(&a->timer);
+    const struct config_serve *s = &a->service->serve;
+    (void)snprintf(a->text, sizeof(a->text), "%.63s.%.63s.peer:%u", s->name,
+                   a->server->ctx->config->node.name, (unsigned)s->port);
+    return 200;
+}
+
 static unsigned handle(struct asker *a, struct control_request *r)
 {
     static const char forward[] = "/forward/", forward_udp[] = "/forward-udp/";
+    static const char serve[] = "/serve/";
     if (strncmp(r->path, forward, sizeof(forward) - 1) == 0) {
         return r->get ? 405 : handle_forward(a, "", r->path + sizeof(forward) - 1);
     }
     if (strncmp(r->path, forward_udp, sizeof(forward_udp) - 1) == 0) {
         return r->get ? 405 : handle_forward(a, "udp ", r->path + sizeof(forward_udp) - 1);
+    }
+    if (strncmp(r->path, serve, sizeof(serve) - 1) == 0) {
+        return r->get ? 405 : handle_serve(a, r->path + sizeof(serve) - 1);
     }
     if (strcmp(r->path, "/status") != 0) {
         return 404;
@@ -256,7 +286,7 @@ static void on_connection(uv_stream_t *server, int status)
 
 static int bind_and_listen(struct control_server *s, const char *path)
 {
-    int status = unixsocket_bind(&s->pipe, path);
+    int status = unixsocket_bind(&s->pipe, path, false);
     return status == 0 ? uv_listen((uv_stream_t *)&s->pipe, BACKLOG, on_connection) : status;
 }
 

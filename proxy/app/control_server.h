@@ -2,6 +2,7 @@
  *
  *     GET /status                   -> 200 application/json (control/control.h)
  *     POST /forward/LISTEN=TARGET   -> 200 and the address; forwarded until the asker hangs up
+ *     POST /serve/NAME=TARGET,PEER  -> 200 and the name; served until the asker hangs up
  *     CONNECT HOST:PORT             -> 200 and the tunnel, as at the front, but without a password
  *
  * Whoever may open the socket is the node's own user.

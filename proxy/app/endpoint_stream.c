@@ -150,6 +150,7 @@ void endpoint_event(const struct adit_event *ev)
         s->gone = true; /* the user lets go of it when its own side has ended */
         break;
     case ADIT_EVENT_OPENED:
+    case ADIT_EVENT_PONG:
     case ADIT_EVENT_PEER:
         break;
     }

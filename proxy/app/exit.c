@@ -4,6 +4,7 @@
 #include "app/dialer.h"
 #include "app/endpoint.h"
 #include "app/pump.h"
+#include "policy/serve.h"
 
 #include <base/mem.h>
 
@@ -59,9 +60,10 @@ static void pump(struct exit_conn *x, struct tcp *tcp)
 
 static void join(struct exit_conn *x, struct tcp *tcp)
 {
+    static const struct addr nowhere = {.family = ADDR_IPV4}; /* a unix socket */
     char text[ADDR_TEXT_MAX];
     struct addr bound = tcp_local(tcp);
-    (void)addr_format(&bound, text);
+    (void)addr_format(bound.family == ADDR_NONE ? &nowhere : &bound, text);
     if (adit_accept(x->all->ctx->node, endpoint_stream(x->end), text, strlen(text)) == 0) {
         pump(x, tcp);
     } else {
@@ -117,6 +119,27 @@ static const struct endpoint_events dialling = {
     .reset = on_reset,
 };
 
+static const struct config_serve *find_service(const struct exits *e, const struct target *t)
+{
+    const struct config *config = e->ctx->config;
+    const struct exit_service *s;
+    LIST_FOREACH (s, &e->services, entry) {
+        if (serve_fits(&s->serve, t)) {
+            return &s->serve;
+        }
+    }
+    return serve_find(config->serves, config->serves_count, t);
+}
+
+static struct dialer *dial_service(struct exit_conn *x, const struct config_serve *serve)
+{
+    struct context *ctx = x->all->ctx;
+    if (serve->path[0] != '\0') {
+        return dialer_start_unix(ctx, serve->path, on_dialled, x);
+    }
+    return dialer_start(ctx, &serve->target, NULL, on_dialled, x);
+}
+
 /* --- BIND ------------------------------------------------------------------------------------ */
 
 static void on_listening(void *user, const struct addr *at)
@@ -160,34 +183,38 @@ static void on_bound(void *user, struct tcp *tcp, enum cause cause)
     }
 }
 
-/* --- a new one ------------------------------------------------------------------------------- */
+/* --- what peers ask for ---------------------------------------------------------------------- */
 
-static bool start(struct exit_conn *x, bool bind)
+struct wanted {
+    struct target target;
+    bool bind;                        /* wait for a connection from there */
+    const struct config_serve *serve; /* NULL: as far as `allow` of the peer says so */
+};
+
+static bool start(struct exit_conn *x, const struct wanted *w)
 {
     struct context *ctx = x->all->ctx;
     const struct acl *allow = &ctx->config->peers[x->peer].allow;
     const struct binder_options options = {
         .ctx = ctx,
-        .expected = &x->target,
+        .expected = &w->target,
         .acl = allow,
         .listening = on_listening,
         .done = on_bound,
         .user = x,
     };
-    if (bind) {
+    if (w->bind) {
         x->binder = binder_start(&options);
+    } else if (w->serve) {
+        x->dialer = dial_service(x, w->serve);
     } else {
-        x->dialer = dialer_start(ctx, &x->target, allow, on_dialled, x);
+        x->dialer = dialer_start(ctx, &w->target, allow, on_dialled, x);
     }
     return x->binder || x->dialer;
 }
 
-static enum cause begin(struct exits *e, const struct adit_event *ev, const struct target *t,
-                        bool bind)
+static enum cause begin(struct exits *e, const struct adit_event *ev, const struct wanted *w)
 {
-    if (bind && !e->ctx->config->peers[ev->peer].bind) {
-        return CAUSE_NOT_ALLOWED;
-    }
     if (e->count >= e->ctx->limits.exit_max || e->dialling >= e->ctx->limits.dials_max) {
         return CAUSE_LIMIT;
     }
@@ -197,9 +224,9 @@ static enum cause begin(struct exits *e, const struct adit_event *ev, const stru
     }
     x->all = e;
     x->peer = ev->peer;
-    x->target = *t;
+    x->target = w->target;
     x->end = endpoint_of_stream(e->ctx->node, ev->stream);
-    if (!x->end || !start(x, bind)) {
+    if (!x->end || !start(x, w)) {
         if (x->end) {
             endpoint_abort(x->end, CAUSE_LIMIT);
         }
@@ -213,13 +240,6 @@ static enum cause begin(struct exits *e, const struct adit_event *ev, const stru
     return CAUSE_NONE;
 }
 
-void exits_init(struct exits *e, struct context *ctx)
-{
-    *e = (struct exits){.ctx = ctx};
-    LIST_INIT(&e->list);
-    exit_flows_init(&e->flows, ctx);
-}
-
 static bool is_flow(const struct adit_event *ev)
 {
     static const char udp[] = "udp";
@@ -227,26 +247,74 @@ static bool is_flow(const struct adit_event *ev)
 }
 
 /* "HOST:PORT", or "bind HOST:PORT". */
-static bool read_target(const struct adit_event *ev, struct target *t, bool *bind)
+static bool read_wanted(const struct adit_event *ev, struct wanted *w)
 {
     static const char prefix[] = BINDER_TARGET_PREFIX;
     size_t skip = sizeof(prefix) - 1;
-    *bind = ev->len > skip && memcmp(ev->data, prefix, skip) == 0;
-    skip = *bind ? skip : 0;
-    return target_parse(t, (const char *)ev->data + skip, ev->len - skip) == 0;
+    w->bind = ev->len > skip && memcmp(ev->data, prefix, skip) == 0;
+    skip = w->bind ? skip : 0;
+    return target_parse(&w->target, (const char *)ev->data + skip, ev->len - skip) == 0;
 }
 
-/* What a peer asks for; CAUSE_NONE if it is being done. */
+/* CAUSE_NONE if it may be had. */
+static enum cause look_at(struct exits *e, const struct adit_event *ev, struct wanted *w)
+{
+    if (w->bind) {
+        bool may = e->ctx->config->peers[ev->peer].bind && !serve_is_meant(&w->target);
+        return may ? CAUSE_NONE : CAUSE_NOT_ALLOWED;
+    }
+    if (!serve_is_meant(&w->target)) {
+        return CAUSE_NONE;
+    }
+    w->serve = find_service(e, &w->target);
+    if (!w->serve) {
+        return CAUSE_NAME_NOT_FOUND;
+    }
+    return serve_allows(w->serve, ev->peer) ? CAUSE_NONE : CAUSE_NOT_ALLOWED;
+}
+
 static enum cause take(struct exits *e, const struct adit_event *ev, bool *readable)
 {
-    struct target t;
-    bool bind;
+    struct wanted w = {0};
     *readable = true;
     if (is_flow(ev)) {
         return exit_flows_open(&e->flows, ev);
     }
-    *readable = read_target(ev, &t, &bind);
-    return *readable ? begin(e, ev, &t, bind) : CAUSE_BAD_TARGET;
+    *readable = read_wanted(ev, &w);
+    enum cause cause = *readable ? look_at(e, ev, &w) : CAUSE_BAD_TARGET;
+    return cause == CAUSE_NONE ? begin(e, ev, &w) : cause;
+}
+
+const char *exits_serve(struct exits *e, const char *name, const char *value,
+                        struct exit_service **out)
+{
+    struct exit_service *s = mem_new(1, sizeof(*s));
+    if (!s) {
+        return "out of memory";
+    }
+    const char *why = config_parse_serve(&s->serve, e->ctx->config, name, value);
+    if (why) {
+        mem_free(s);
+        return why;
+    }
+    LIST_INSERT_HEAD(&e->services, s, entry);
+    *out = s;
+    return NULL;
+}
+
+void exits_unserve(struct exit_service *s)
+{
+    LIST_REMOVE(s, entry);
+    config_serve_free(&s->serve);
+    mem_free(s);
+}
+
+void exits_init(struct exits *e, struct context *ctx)
+{
+    *e = (struct exits){.ctx = ctx};
+    LIST_INIT(&e->list);
+    LIST_INIT(&e->services);
+    exit_flows_init(&e->flows, ctx);
 }
 
 void exits_open(struct exits *e, const struct adit_event *ev)

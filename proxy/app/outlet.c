@@ -1,6 +1,6 @@
 #include "app/outlet.h"
 
-#include <string.h>
+#include "policy/host.h"
 
 static uint64_t now_of(const struct outlet *o)
 {
@@ -45,7 +45,7 @@ static bool is_for_many(const struct addr *a)
 
 static bool may_send(const struct outlet *o, const struct addr *to, const char *name)
 {
-    return to->port != 0 && !is_for_many(to) && (!o->acl || acl_allows(o->acl, to, to->port, name));
+    return to->port != 0 && !is_for_many(to) && acl_allows(o->acl, to, to->port, name);
 }
 
 /* True if the target needs no further try. */
@@ -130,7 +130,7 @@ void outlet_send(struct outlet *o, const struct target *t, const uint8_t *data, 
 {
     if (t->kind == TARGET_ADDRESS) {
         try_addresses(o, t, &t->addr, 1, data, len);
-    } else if (o->acl && !acl_could_allow(o->acl, t->name, t->port)) {
+    } else if (host_is_in(t->name, "peer") || !acl_could_allow(o->acl, t->name, t->port)) {
         o->ctx->counters.udp.not_allowed++;
     } else if (!names_send(&o->names, t, data, len)) {
         o->ctx->counters.udp.names_not_found++;

@@ -2,8 +2,8 @@
  * UDP socket for each family, toward any number of targets.
  *
  * Policy looks at each target's address after resolving and right before the datagram is sent.
- * Multicast and broadcast are never reached. Only who was sent to may answer (session/asked.h).
- * Everything that is dropped is counted.
+ * Multicast and broadcast are never reached, and names in .peer have no meaning here. Only who was
+ * sent to may answer (session/asked.h). Everything that is dropped is counted.
  */
 #ifndef APP_OUTLET_H
 #define APP_OUTLET_H
@@ -25,7 +25,7 @@ struct outlet {
     uint64_t used_ns;
 };
 
-/* `acl` NULL: everything is allowed; it lives as long as the outlet. `received` gets what comes
+/* `acl` lives as long as the outlet. `received` gets what comes
  * back, in a buffer with CONTEXT_HEADROOM. */
 void outlet_init(struct outlet *o, struct context *ctx, const struct acl *acl,
                  udpsock_received *received, void *user);

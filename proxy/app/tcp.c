@@ -117,6 +117,14 @@ int tcp_connect(struct tcp *t, const struct addr *to,
     return uv_tcp_connect(&t->connect, &t->uv.tcp, (const struct sockaddr *)&sa, on_connect);
 }
 
+void tcp_connect_unix(struct tcp *t, const char *path,
+                      void (*connected)(void *user, struct tcp *tcp, int status), void *user)
+{
+    t->connected = connected;
+    t->user = user;
+    uv_pipe_connect(&t->connect, &t->uv.pipe, path, on_connect);
+}
+
 void tcp_attach(struct tcp *t, const struct tcp_ops *ops, void *user)
 {
     tcp_pause(t);
@@ -238,6 +246,9 @@ struct addr tcp_local(const struct tcp *t)
 {
     struct sockaddr_storage sa = {0};
     int len = sizeof(sa);
+    if (t->uv.handle.type != UV_TCP) {
+        return (struct addr){.family = ADDR_NONE};
+    }
     (void)uv_tcp_getsockname(&t->uv.tcp, (struct sockaddr *)&sa, &len);
     return tcp_addr((const struct sockaddr *)&sa);
 }

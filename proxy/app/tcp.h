@@ -60,6 +60,10 @@ int tcp_accept(struct tcp *t, uv_stream_t *listener);
 int tcp_connect(struct tcp *t, const struct addr *to,
                 void (*connected)(void *user, struct tcp *tcp, int status), void *user);
 
+/* The same for one of tcp_new_pipe and the path of a socket. */
+void tcp_connect_unix(struct tcp *t, const char *path,
+                      void (*connected)(void *user, struct tcp *tcp, int status), void *user);
+
 /* Whom it calls from now on; reading stands still until tcp_resume. */
 void tcp_attach(struct tcp *t, const struct tcp_ops *ops, void *user);
 void tcp_resume(struct tcp *t);

@@ -88,7 +88,8 @@ static struct source *add(struct udp_forward *f, const struct addr *from)
     }
     s->all = f;
     s->addr = *from;
-    carrier_init(&s->carrier, f->ctx, on_answer, s);
+    const struct carrier_way way = {.lane = ADIT_LANE_ANY};
+    carrier_init(&s->carrier, f->ctx, &way, on_answer, s);
     TAILQ_INSERT_TAIL(&f->sources, s, link);
     if (f->count++ == 0) {
         (void)uv_timer_start(&f->timer, on_timer, LOOK_MS, LOOK_MS);

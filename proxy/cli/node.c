@@ -68,3 +68,29 @@ int node_hold(const struct cli_call *call, const char *line, char *text, size_t 
     (void)snprintf(text, cap, "%s", reply.text);
     return fd;
 }
+
+bool node_spell_out(const char *place, char *out, size_t cap)
+{
+    char folder[PATHS_MAX];
+    int n;
+    if (place[0] != '\0' && strspn(place, "0123456789") == strlen(place)) {
+        n = snprintf(out, cap, "127.0.0.1:%s", place);
+    } else if (strchr(place, '/') && place[0] != '/') {
+        n = getcwd(folder, sizeof(folder)) ? snprintf(out, cap, "%s/%s", folder, place) : -1;
+    } else {
+        n = snprintf(out, cap, "%s", place);
+    }
+    return n > 0 && (size_t)n < cap && !strpbrk(out, " ?#");
+}
+
+int node_wait_for_end(int fd)
+{
+    char byte;
+    ssize_t n;
+    do {
+        n = read(fd, &byte, 1);
+    } while (n > 0 || (n < 0 && errno == EINTR));
+    (void)close(fd);
+    cli_error("the node has stopped");
+    return EX_UNAVAILABLE;
+}

@@ -13,4 +13,10 @@ int node_complain(const char *socket, int err);
  * with *code set after a message. `text`: what the node answered. */
 int node_hold(const struct cli_call *call, const char *line, char *text, size_t cap, int *code);
 
+/* A port or path as the node understands it, which has another working folder; a bare port means
+ * 127.0.0.1. False: too long, or not to be put into a request. */
+bool node_spell_out(const char *place, char *out, size_t cap);
+/* Until the node hangs up; says so and returns the exit code. */
+int node_wait_for_end(int fd);
+
 #endif

@@ -25,11 +25,22 @@ void config_free(struct config *config)
     mem_free(config->peers);
     mem_free(config->routes);
     mem_free(config->forwards);
-    mem_free(config->front.users);
+    for (size_t i = 0; i < config->fronts_count; i++) {
+        mem_free(config->fronts[i].listen.items);
+        mem_free(config->fronts[i].users.path);
+        mem_free(config->fronts[i].uids.items);
+    }
+    mem_free(config->fronts);
+    for (size_t i = 0; i < config->serves_count; i++) {
+        config_serve_free(&config->serves[i]);
+    }
+    mem_free(config->serves);
+    acl_deinit(&config->direct);
     mem_free(config->relays.items);
-    mem_free(config->front.listen.items);
     mem_free(config->server.listen.items);
     mem_free(config->server.allow.items);
+    mem_free(config->server.stun.items);
+    mem_free(config->server.metrics.items);
     mem_free(config->server.key.path);
     mem_free(config->node.key.path);
     mem_free(config->node.stun.items);

@@ -206,6 +206,21 @@ static void add_allow(struct config_parser *p, struct acl *acl, const char *item
     p->no_memory = p->no_memory || err == ERR_NO_MEMORY;
 }
 
+static void add_prefix(struct config_parser *p, struct config_prefixes *list, const char *item)
+{
+    struct prefix prefix;
+    if (prefix_parse(&prefix, item) != 0) {
+        config_fail_value(p, "\"%s\" is no IP and no prefix", item);
+        return;
+    }
+    struct prefix *items =
+        config_grow(p, list->items, list->count, sizeof(*items), CONFIG_LIST_MAX);
+    if (items) {
+        list->items = items;
+        list->items[list->count++] = prefix;
+    }
+}
+
 void config_take_item(struct config_parser *p, void *field, const char *item)
 {
     switch ((int)p->key->type) {
@@ -226,6 +241,15 @@ void config_take_item(struct config_parser *p, void *field, const char *item)
         break;
     case CONFIG_ALLOW:
         add_allow(p, field, item);
+        break;
+    case CONFIG_PREFIXES:
+        add_prefix(p, field, item);
+        break;
+    case CONFIG_COMMANDS:
+        config_take_command(p, field, item);
+        break;
+    case CONFIG_UIDS:
+        config_take_uid(p, field, item);
         break;
     default:
         NEVER();

@@ -18,15 +18,16 @@
 #define DAY (86400 * NS_PER_S)
 
 const struct config_section config_sections[] = {
-    {"node", false, "This machine.", offsetof(struct config, node)},
-    {"relay", true, "A relay of this node: it listens on all of them.", 0},
-    {"peer", true, "Another machine that is trusted, and what it may reach here.", 0},
-    {"front", false, "Where applications connect to.", offsetof(struct config, front)},
-    {"route", false, "Which way connections of applications go.", 0},
-    {"forward", false, "Ports of this machine that lead to one target each.", 0},
-    {"server", false, "The relay server, for `adit relay`.", offsetof(struct config, server)},
-    {"limits", false, "Ceilings.", offsetof(struct config, limits)},
-    {NULL, false, NULL, 0},
+    {"node", false, true, "This machine.", offsetof(struct config, node)},
+    {"relay", true, false, "A relay of this node: it listens on all of them.", 0},
+    {"peer", true, false, "Another machine that is trusted, and what it may reach here.", 0},
+    {"front", true, true, "Where applications connect to.", 0},
+    {"route", false, true, "Which way connections of applications go.", 0},
+    {"forward", false, true, "Ports of this machine that lead to one target each.", 0},
+    {"serve", false, true, "Names that peers see for ports of this machine.", 0},
+    {"server", false, true, "The relay server, for `adit relay`.", offsetof(struct config, server)},
+    {"limits", false, true, "Ceilings.", offsetof(struct config, limits)},
+    {NULL, false, false, NULL, 0},
 };
 
 const struct config_key config_keys_table[] = {
@@ -95,17 +96,28 @@ const struct config_key config_keys_table[] = {
      .initial = "127.0.0.1:1080",
      .accepted = "IP:PORT, a path with a / in it for a unix socket, or none",
      .help = "Where SOCKS and HTTP clients connect to.", FRONT(listen)},
-    {S("front"), .name = "users", .type = CONFIG_PATH, .initial = "",
+    {S("front"), .name = "users", .type = CONFIG_KEY_FILE, .initial = "",
      .accepted = "the path of a file",
      .help = "A file with a NAME:PASSWORD in each line; then every IP:PORT asks for one.",
      FRONT(users)},
-    {S("front"), .name = "bind", .type = CONFIG_YES_NO, .initial = "no", .accepted = "yes, no",
-     .help = "Whether applications may wait on this machine for connections from elsewhere (BIND).",
-     FRONT(bind)},
+    {S("front"), .name = "exit", .type = CONFIG_WAY, .initial = "the default of [route]",
+     .computed = true, .accepted = "peer NAME, direct or refuse",
+     .help = "Where connections go that no line of [route] names.", FRONT(exit)},
+    {S("front"), .name = "path", .type = CONFIG_PATH_POLICY, .initial = "any",
+     .accepted = "any, direct-only or relay-only",
+     .help = "Which paths to a peer connections may take.", FRONT(path)},
+    {S("front"), .name = "commands", .type = CONFIG_COMMANDS, .list = true,
+     .initial = "connect udp", .accepted = "connect, bind, udp",
+     .help = "What clients may ask for; HTTP is connect.", FRONT(commands)},
+    {S("front"), .name = "choose", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
+     .help = "Whether user names choose exit and path: NAME@PEER, NAME+relay-only.", FRONT(choose)},
+    {S("front"), .name = "uids", .type = CONFIG_UIDS, .list = true, .initial = "",
+     .accepted = "numbers of users, or any",
+     .help = "Who may use the unix sockets, besides root and the node's own user.", FRONT(uids)},
 
     {S("route"), .name = "PATTERN", .type = CONFIG_ROUTE, .initial = "refuse",
-     .accepted = "PATTERN = peer NAME, direct or refuse; PATTERN is a domain (itself and below), "
-                 "a prefix or default",
+     .accepted = "PATTERN = peer NAME, direct or refuse; PATTERN is a domain (itself and below) or "
+                 "a prefix, each with an optional :PORT or :PORT-PORT, or :PORT alone, or default",
      .help = "The longest pattern that fits the target decides; NAME.peer always goes to the peer.",
      .offset = 0},
 
@@ -114,10 +126,17 @@ const struct config_key config_keys_table[] = {
                  "and a loopback IP:PORT",
      .help = "Whoever connects to LISTEN gets there.", .offset = 0},
 
+    {S("serve"), .name = "SERVICE", .type = CONFIG_SERVE, .initial = "",
+     .accepted = "SERVICE[:PORT] = HOST:PORT or a path with a / in it, then the PEERs that may; "
+                 "SERVICE is letters, digits and -",
+     .help = "Peers reach it as SERVICE.NAME.peer, port 80 if none is given.", .offset = 0},
+
     {S("server"), .name = "listen", .type = CONFIG_ADDRS, .list = true, .initial = "127.0.0.1:3340",
      .accepted = "IP:PORT", .help = "Where nodes connect to.", SERVER(listen)},
-    {S("server"), .name = "stun", .type = CONFIG_ADDR, .initial = "", .accepted = "IP:PORT",
-     .help = "The UDP socket of a STUN server for nodes; none if not given.", SERVER(stun)},
+    {S("server"), .name = "stun", .type = CONFIG_ADDRS, .list = true, .initial = "",
+     .accepted = "IP:PORT, and a second one with another IP and another port",
+     .help = "The UDP socket of a STUN server for nodes; a second one lets them measure their NAT.",
+     SERVER(stun)},
     {S("server"), .name = "key", .type = CONFIG_KEY_FILE, .initial = "relay.key",
      .accepted = "the path of a file", .help = "The file with the relay's secret key.",
      SERVER(key)},
@@ -138,6 +157,16 @@ const struct config_key config_keys_table[] = {
     {S("server"), .name = "rate", .type = CONFIG_NUMBER, .initial = "0", .least = 0,
      .most = UINT64_C(1) << 40, .accepted = "bytes per second, such as 512k or 4M; 0 = no limit",
      .help = "How much one node may send.", SERVER(rate)},
+    {S("server"), .name = "burst", .type = CONFIG_NUMBER, .initial = "0", .least = 0,
+     .most = UINT64_C(1) << 40, .accepted = "bytes, such as 512k or 4M; 0 = what a second brings",
+     .help = "How much of that one node may send at once.", SERVER(burst)},
+    {S("server"), .name = "metrics", .type = CONFIG_PREFIXES, .list = true, .initial = "",
+     .accepted = "IP or PREFIX", .help = "Who may read /metrics, besides this machine itself.",
+     SERVER(metrics)},
+    {S("server"), .name = "drain", .type = CONFIG_DURATION, .initial = "2s", .least = 0,
+     .most = 3600 * NS_PER_S, .accepted = "a duration up to 1h, such as 500ms, 5s",
+     .help = "How long nodes have to go elsewhere when the relay is told to end.",
+     SERVER(drain_ns)},
 
     {S("limits"), .name = "clients_max", .type = CONFIG_NUMBER, .initial = "1024", .least = 1,
      .most = 64 << 10, .accepted = "a number from 1 to 64k",
@@ -172,11 +201,16 @@ const struct config_section *config_find_section(const char *name)
     return NULL;
 }
 
+bool config_takes_any(const struct config_key *key)
+{
+    return key->type == CONFIG_ROUTE || key->type == CONFIG_FORWARD || key->type == CONFIG_SERVE;
+}
+
 const struct config_key *config_find_key(const struct config_section *section, const char *name)
 {
     for (const struct config_key *k = config_keys_table; k->name; k++) {
-        bool any = k->type == CONFIG_ROUTE || k->type == CONFIG_FORWARD;
-        if (strcmp(k->section, section->name) == 0 && (any || strcmp(k->name, name) == 0)) {
+        if (strcmp(k->section, section->name) == 0 &&
+            (config_takes_any(k) || strcmp(k->name, name) == 0)) {
             return k;
         }
     }
@@ -188,6 +222,15 @@ uint64_t config_key_bit(const struct config_key *key)
     size_t place = (size_t)(key - config_keys_table);
     CHECK(place < 64);
     return UINT64_C(1) << place;
+}
+
+void config_forget_keys(struct config_parser *p, const struct config_section *section)
+{
+    for (const struct config_key *k = config_keys_table; k->name; k++) {
+        if (strcmp(k->section, section->name) == 0) {
+            p->keys_seen &= ~config_key_bit(k);
+        }
+    }
 }
 
 uint64_t config_section_bit(const struct config_section *section)

@@ -60,6 +60,40 @@ int host_parse_port(const char *text, size_t len)
     return port <= UINT16_MAX ? port : -1;
 }
 
+bool host_parse_ports(const char *text, uint16_t *low, uint16_t *high)
+{
+    const char *dash = strchr(text, '-');
+    size_t len = dash ? (size_t)(dash - text) : strlen(text);
+    int first = host_parse_port(text, len);
+    int last = dash ? host_parse_port(dash + 1, strlen(dash + 1)) : first;
+    if (first < 1 || last < first) {
+        return false;
+    }
+    *low = (uint16_t)first;
+    *high = (uint16_t)last;
+    return true;
+}
+
+bool host_split_ports(const char *text, const char **host, size_t *len, const char **ports)
+{
+    const char *colon = strchr(text, ':');
+    *host = text;
+    if (text[0] == '[') {
+        const char *close = strchr(text, ']');
+        if (!close || (close[1] != '\0' && close[1] != ':')) {
+            return false;
+        }
+        *host = text + 1;
+        *len = (size_t)(close - *host);
+        *ports = close[1] == ':' ? close + 2 : NULL;
+        return true;
+    }
+    bool bare = !colon || strchr(colon + 1, ':');
+    *len = bare ? strlen(text) : (size_t)(colon - text);
+    *ports = bare ? NULL : colon + 1;
+    return true;
+}
+
 bool host_is_in(const char *name, const char *suffix)
 {
     size_t name_len = strlen(name);

@@ -106,10 +106,12 @@ static size_t request_need(const struct socks5 *s)
 static uint8_t choose_method(const struct socks5 *s)
 {
     const uint8_t *offered = s->in + GREETING_HEAD;
-    if (!s->password_needed && memchr(offered, METHOD_NONE_NEEDED, s->in[1])) {
+    bool none = !s->password_needed && memchr(offered, METHOD_NONE_NEEDED, s->in[1]);
+    bool password = memchr(offered, METHOD_PASSWORD, s->in[1]);
+    if (none && !(password && s->name_wanted)) {
         return METHOD_NONE_NEEDED;
     }
-    return memchr(offered, METHOD_PASSWORD, s->in[1]) ? METHOD_PASSWORD : METHOD_NONE_ACCEPTABLE;
+    return password ? METHOD_PASSWORD : METHOD_NONE_ACCEPTABLE;
 }
 
 static void on_greeting(struct socks5 *s)
@@ -142,9 +144,6 @@ static void on_password(struct socks5 *s)
         return;
     }
     s->state = SOCKS5_LOGIN; /* what came stays until it was looked at */
-    if (!s->password_needed) {
-        socks5_authorize(s, true);
-    }
 }
 
 static bool known_command(uint8_t command)

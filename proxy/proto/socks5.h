@@ -11,7 +11,8 @@
  *     -> SOCKS5_OPEN (relay bytes) or SOCKS5_FAILED (close)
  *
  * Where no password is asked for, a client that offers nothing but a password (Firefox with a user
- * name set) is let in with any.
+ * name set) is asked for it all the same, and so is every one that offers it if `name_wanted` is
+ * set: its user name may say more than who it is.
  *
  * After every call send what socks5_output gives. In SOCKS5_FAILED close once that is sent.
  * A deadline for the whole negotiation is the caller's business.
@@ -70,6 +71,7 @@ struct socks5 {
     enum socks5_state state;
     enum socks5_command command;
     bool password_needed;
+    bool name_wanted; /* to be set after socks5_init */
     bool no_password; /* failed because the client had none to offer */
     uint16_t in_len;
     uint8_t out_len;

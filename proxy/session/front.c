@@ -92,6 +92,7 @@ void front_init(struct front *f, const struct front_times *times,
 {
     *f = (struct front){.times = *times};
     f->password_needed = options && options->password_needed;
+    f->name_wanted = options && options->name_wanted;
     if (options && options->fixed) {
         f->kind = FRONT_FIXED;
         f->as.fixed = *options->fixed;

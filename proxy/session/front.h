@@ -44,6 +44,8 @@ extern const struct front_times front_times_default; /* 15 s, 30 s, 5 s, 60 s, 1
 
 struct front_options {
     bool password_needed;
+    bool name_wanted; /* a user name is of interest all the same: FRONT_EVENT_LOGIN if there is one
+                       */
     /* Copied; not NULL: there is no negotiation, the application wants to go there. */
     const struct target *fixed;
 };
@@ -58,7 +60,7 @@ enum front_state {
 
 enum front_event_type {
     FRONT_EVENT_NONE,
-    FRONT_EVENT_LOGIN,   /* is front_login right? Then front_authorize, and input again */
+    FRONT_EVENT_LOGIN,   /* a user name came: look at front_login, front_authorize, input again */
     FRONT_EVENT_PAC,     /* the PAC file is asked for: front_show */
     FRONT_EVENT_CONNECT, /* dial front_target, then front_connected or front_failed */
     FRONT_EVENT_EXPIRED, /* no answer in time: give up what dials, then front_failed */
@@ -81,7 +83,7 @@ struct front {
     enum front_state state;
     enum front_fault fault;
     enum front_kind kind;
-    bool password_needed;
+    bool password_needed, name_wanted;
     bool resting;   /* a request was answered; the next may come or not */
     uint8_t events; /* bit set of enum front_event_type */
     uint64_t deadline;

@@ -124,11 +124,12 @@ static void reach_node(struct fleet_node *n, const struct fleet_flight *p)
 
 static void reach_stun(const struct fleet_flight *p)
 {
-    uint8_t reply[STUN_SERVER_REPLY_MAX];
+    static const struct stun_site plain;
+    struct stun_reply reply;
     struct fleet *f = p->fleet;
-    size_t len = stun_server_input(&f->stun, &p->from, p->data, p->len, reply, f->world.now);
-    if (len > 0) {
-        fly(f, &p->to, &p->from, reply, len);
+    stun_server_input(&f->stun, &plain, 0, &p->from, p->data, p->len, f->world.now, &reply);
+    if (reply.len > 0) {
+        fly(f, &p->to, &p->from, reply.data, reply.len);
     }
 }
 

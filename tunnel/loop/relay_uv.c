@@ -1,5 +1,7 @@
 #include "loop/relay_uv.h"
 
+#include "os/tcp.h"
+
 #include <base/check.h>
 #include <base/clock.h>
 #include <base/err.h>
@@ -13,11 +15,16 @@
 
 enum {
     READ_BYTES = 64 << 10,
-    SPANS_MAX = 16,
+    CHUNK_BYTES = 16 << 10, /* of what was read: forwarded before more fills the queues */
+    SPANS_MAX = 64,
     PIECE_BYTES = 16 << 10,
     BACKLOG = 512,
     KEEP_ALIVE_S = 60,
+    USER_TIMEOUT_MS = 15000, /* unacknowledged for so long: the client is gone */
 };
+
+/* What clients are told when the relay ends: how long it is worth trying. */
+#define TRY_FOR_NS (60 * NS_PER_S)
 
 struct client {
     struct relay_uv *relay;
@@ -25,6 +32,7 @@ struct client {
     uv_tcp_t tcp;
     uv_write_t write;
     size_t write_len;
+    uint64_t round; /* of the loop, in which it was read from last */
     bool writing;
 };
 
@@ -42,9 +50,13 @@ struct relay_uv {
     size_t listeners_count;
     uv_timer_t timer;
     uint64_t timer_at;
+    uv_prepare_t prepare; /* counts the rounds */
+    uint64_t round;
+    uv_timer_t drain;
     struct client refused; /* takes, and closes, what finds no memory */
     bool refusing;
     size_t handles; /* not closed yet */
+    bool draining;
     bool stopping;
     void (*done)(void *user);
     void *user;
@@ -113,6 +125,9 @@ static void on_client_closed(uv_handle_t *handle)
     struct client *c = handle->data;
     struct relay_uv *r = c->relay;
     mem_free(c);
+    if (r->draining && !r->stopping && relay_server_stats(r->server)->connections == 0) {
+        relay_uv_stop(r, r->done, r->user);
+    }
     handle_gone(r);
 }
 
@@ -192,8 +207,17 @@ static void flush(struct client *c, uint64_t now)
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
     (void)suggested;
-    const struct client *c = handle->data;
-    *out = uv_buf_init(c->relay->read_buffer, READ_BYTES);
+    struct client *c = handle->data;
+    /* Without room libuv ends its reading of this socket and comes back in the next round. */
+    bool again = c->round == c->relay->round;
+    *out = uv_buf_init(again ? NULL : c->relay->read_buffer, again ? 0 : READ_BYTES);
+    c->round = c->relay->round;
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct relay_uv *r = prepare->data;
+    r->round++;
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -201,10 +225,16 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     struct client *c = stream->data;
     struct relay_uv *r = c->relay;
     uint64_t now = uv_hrtime();
+    if (n == UV_ENOBUFS) {
+        return;
+    }
     if (n < 0) {
         drop_client(c, now);
-    } else if (n > 0) {
-        relay_server_input(r->server, c->id, buf->base, (size_t)n, now);
+    }
+    for (ssize_t at = 0; at < n; at += CHUNK_BYTES) {
+        size_t len = n - at < CHUNK_BYTES ? (size_t)(n - at) : CHUNK_BYTES;
+        relay_server_input(r->server, c->id, buf->base + at, len, now);
+        run_events(r, now);
     }
     run_events(r, now);
 }
@@ -284,6 +314,10 @@ static int admit(struct relay_uv *r, struct client *c, uint64_t now)
     /* Neither is vital, and a socket that is gone already refuses both. */
     (void)uv_tcp_nodelay(&c->tcp, 1);
     (void)uv_tcp_keepalive(&c->tcp, 1, KEEP_ALIVE_S);
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0) {
+        tcp_set_user_timeout(fd, USER_TIMEOUT_MS);
+    }
     err = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
     if (err) {
         relay_server_closed(r->server, c->id, now);
@@ -299,7 +333,7 @@ static void on_refused_closed(uv_handle_t *handle)
     struct client *c = handle->data;
     struct relay_uv *r = c->relay;
     r->refusing = false;
-    for (size_t i = 0; i < r->listeners_count && !r->stopping; i++) {
+    for (size_t i = 0; i < r->listeners_count && !r->draining && !r->stopping; i++) {
         if (r->listeners[i].waiting && !r->refusing) {
             refuse_connection(&r->listeners[i]);
         }
@@ -374,8 +408,14 @@ int relay_uv_start(uv_loop_t *loop, const struct relay_uv_config *config, struct
     r->loop = loop;
     r->timer_at = TIME_NEVER;
     r->timer.data = r;
-    CHECK(uv_timer_init(loop, &r->timer) == 0); /* cannot fail, says libuv */
-    r->handles = 1;
+    r->drain.data = r;
+    r->prepare.data = r;
+    r->round = 1;
+    /* None of these can fail, says libuv. */
+    CHECK(uv_timer_init(loop, &r->timer) == 0 && uv_timer_init(loop, &r->drain) == 0);
+    CHECK(uv_prepare_init(loop, &r->prepare) == 0);
+    CHECK(uv_prepare_start(&r->prepare, on_prepare) == 0);
+    r->handles = 3;
     r->server = relay_server_new(&config->server);
     int err = r->server ? 0 : ERR_NO_MEMORY;
     if (!err) {
@@ -412,6 +452,46 @@ const struct relay_server_stats *relay_uv_stats(const struct relay_uv *r)
     return relay_server_stats(r->server);
 }
 
+int relay_uv_reload(struct relay_uv *r, const struct relay_server_config *config)
+{
+    uint64_t now = uv_hrtime();
+    int err = relay_server_reload(r->server, config, now);
+    run_events(r, now);
+    return err;
+}
+
+static void close_listeners(struct relay_uv *r)
+{
+    for (size_t i = 0; i < r->listeners_count; i++) {
+        uv_handle_t *handle = (uv_handle_t *)&r->listeners[i].tcp;
+        if (!uv_is_closing(handle)) {
+            uv_close(handle, on_part_closed);
+        }
+    }
+}
+
+static void on_drained(uv_timer_t *timer)
+{
+    struct relay_uv *r = timer->data;
+    relay_uv_stop(r, r->done, r->user);
+}
+
+void relay_uv_drain(struct relay_uv *r, uint64_t wait_ns, void (*done)(void *user), void *user)
+{
+    uint64_t now = uv_hrtime();
+    CHECK(!r->draining && !r->stopping);
+    if (relay_server_stats(r->server)->connections == 0) {
+        wait_ns = 0;
+    }
+    r->draining = true;
+    r->done = done;
+    r->user = user;
+    close_listeners(r);
+    relay_server_drain(r->server, wait_ns, TRY_FOR_NS, now);
+    run_events(r, now);
+    CHECK(uv_timer_start(&r->drain, on_drained, wait_ns / NS_PER_MS, 0) == 0);
+}
+
 void relay_uv_stop(struct relay_uv *r, void (*done)(void *user), void *user)
 {
     uint64_t now = uv_hrtime();
@@ -419,13 +499,13 @@ void relay_uv_stop(struct relay_uv *r, void (*done)(void *user), void *user)
     r->stopping = true;
     r->done = done;
     r->user = user;
-    for (size_t i = 0; i < r->listeners_count; i++) {
-        uv_close((uv_handle_t *)&r->listeners[i].tcp, on_part_closed);
-    }
+    close_listeners(r);
     for (size_t i = 0; r->clients && i < relay_server_slots(r->server); i++) {
         if (r->clients[i]) {
             drop_client(r->clients[i], now);
         }
     }
     uv_close((uv_handle_t *)&r->timer, on_part_closed);
+    uv_close((uv_handle_t *)&r->drain, on_part_closed);
+    uv_close((uv_handle_t *)&r->prepare, on_part_closed);
 }

@@ -7,61 +7,36 @@
 #include <string.h>
 
 #include "loop/relay_uv.h"
-#include "loop/udp_uv.h"
+#include "loop/stun_uv.h"
 #include "os/sysrng.h"
-#include "relay/stun_server.h"
 
 struct adit_relay {
     struct relay_uv *uv;
-    struct udp_uv *stun; /* NULL = none */
-    struct stun_server server;
+    struct stun_uv *stun; /* NULL = none */
     void (*stopped)(void *user);
     void *user;
 };
 
-/* --- STUN --- */
-
-/* An answer that the socket does not take is lost, as the network may lose it: clients ask again.
- */
-static void on_batch(void *user, struct udp_batch *batch, uint64_t now)
+static struct relay_server_config server_config(const struct adit_relay_server_config *config,
+                                                const struct adit_relay *r)
 {
-    struct adit_relay *r = user;
-    struct udp_datagram d;
-    uint8_t reply[STUN_SERVER_REPLY_MAX];
-    while (udp_batch_next(batch, &d)) {
-        size_t len = stun_server_input(&r->server, &d.from, d.data, d.len, reply, now);
-        if (len > 0) {
-            (void)udp_uv_send(r->stun, &d.from, reply, len, 0, NULL);
-        }
-    }
+    struct relay_server_config c = {
+        .open = config->open,
+        .allowed = config->allow,
+        .allowed_count = config->allow_count,
+        .metrics = config->metrics,
+        .metrics_count = config->metrics_count,
+        .limits = {.clients_max = config->clients_max,
+                   .clients_per_address_max = config->clients_per_address_max,
+                   .queue_packets_max = config->queue_packets_max,
+                   .rate_bytes_per_s = config->rate_bytes_per_s,
+                   .rate_burst_bytes = config->burst_bytes},
+        .stun = r->stun ? stun_uv_stats(r->stun) : NULL,
+        .rng = sys_rng(),
+        .log = config->log,
+    };
+    return c;
 }
-
-static void on_writable(void *user, uint64_t now)
-{
-    (void)user;
-    (void)now;
-}
-
-static int start_stun(struct uv_loop_s *loop, const struct adit_relay_server_config *config,
-                      struct adit_relay *r)
-{
-    static const struct udp_uv_callbacks callbacks = {.on_batch = on_batch,
-                                                      .on_writable = on_writable};
-    struct udp_options options = {.bind = &config->stun};
-    char text[ADDR_TEXT_MAX];
-    if (config->stun.family == ADDR_NONE) {
-        return 0;
-    }
-    stun_server_init(&r->server, sys_rng());
-    int err = udp_uv_open(loop, &options, NULL, &callbacks, r, &r->stun);
-    if (err != 0) {
-        LOG_AT(config->log, LOG_ERROR, "stun_server", "not_bound", "address=%s why=\"%s\"",
-               addr_format(&config->stun, text), uv_strerror(err));
-    }
-    return err;
-}
-
-/* --- both --- */
 
 static int start_relay(struct uv_loop_s *loop, const struct adit_relay_server_config *config,
                        struct adit_relay *r)
@@ -69,15 +44,7 @@ static int start_relay(struct uv_loop_s *loop, const struct adit_relay_server_co
     struct relay_uv_config uv = {
         .listen = config->listen,
         .listen_count = config->listen_count,
-        .server = {.open = config->open,
-                   .allowed = config->allow,
-                   .allowed_count = config->allow_count,
-                   .limits = {.clients_max = config->clients_max,
-                              .clients_per_address_max = config->clients_per_address_max,
-                              .queue_packets_max = config->queue_packets_max,
-                              .rate_bytes_per_s = config->rate_bytes_per_s},
-                   .rng = sys_rng(),
-                   .log = config->log},
+        .server = server_config(config, r),
     };
     memcpy(uv.server.secret, config->secret, sizeof(uv.server.secret));
     int err = relay_uv_start(loop, &uv, &r->uv);
@@ -92,13 +59,16 @@ int adit_relay_start(struct uv_loop_s *loop, const struct adit_relay_server_conf
     if (!r) {
         return ERR_NO_MEMORY;
     }
-    int err = start_stun(loop, config, r);
+    int err = 0;
+    if (config->stun_count > 0) {
+        err = stun_uv_start(loop, config->stun, config->stun_count, config->log, &r->stun);
+    }
     if (err == 0) {
         err = start_relay(loop, config, r);
     }
     if (err != 0) {
         if (r->stun) {
-            udp_uv_close(r->stun);
+            stun_uv_stop(r->stun);
         }
         mem_free(r);
         return err;
@@ -112,27 +82,41 @@ bool adit_relay_address(const struct adit_relay *r, size_t i, struct addr *out)
     return relay_uv_address(r->uv, i, out) == 0;
 }
 
-bool adit_relay_stun_address(const struct adit_relay *r, struct addr *out)
+bool adit_relay_stun_address(const struct adit_relay *r, size_t i, struct addr *out)
 {
-    return r->stun && udp_uv_local(r->stun, out) == 0;
+    return r->stun && stun_uv_address(r->stun, i, out) == 0;
 }
 
+int adit_relay_reload(struct adit_relay *r, const struct adit_relay_server_config *config)
+{
+    struct relay_server_config c = server_config(config, r);
+    return relay_uv_reload(r->uv, &c);
+}
+
+/* The STUN server goes last: its counters are told by the other one. */
 static void on_stopped(void *user)
 {
     struct adit_relay *r = user;
+    if (r->stun) {
+        stun_uv_stop(r->stun);
+    }
     if (r->stopped) {
         r->stopped(r->user);
     }
     mem_free(r);
 }
 
+void adit_relay_drain(struct adit_relay *r, uint64_t wait_ns, void (*stopped)(void *user),
+                      void *user)
+{
+    r->stopped = stopped;
+    r->user = user;
+    relay_uv_drain(r->uv, wait_ns, on_stopped, r);
+}
+
 void adit_relay_stop(struct adit_relay *r, void (*stopped)(void *user), void *user)
 {
     r->stopped = stopped;
     r->user = user;
-    if (r->stun) {
-        udp_uv_close(r->stun);
-        r->stun = NULL;
-    }
     relay_uv_stop(r->uv, on_stopped, r);
 }

@@ -21,6 +21,7 @@
 #include "transport/conn.h"
 
 struct node;
+struct adit_why;
 
 enum {
     NODE_PEERS_MAX = 4096,
@@ -116,6 +117,25 @@ void node_stun_server(struct node *n, const struct addr *addr, bool derper, uint
  * It is asked to map the port (PCP, NAT-PMP) once somebody is looked for. */
 void node_gateway(struct node *n, const struct addr *gateway, const struct addr *client,
                   uint64_t now);
+/* Another network, or a long time unseen: what was learned does not count, everything is probed. */
+void node_moved(struct node *n, uint64_t now);
+/* The system refused to send to `to`. True if a proven path goes there: it is doubted, and all ways
+ * to its peer are challenged. False: one of many guesses. */
+bool node_unsent(struct node *n, unsigned socket, const struct addr *to, uint64_t now);
+/* What the shell needs to know to try other protocols (UPnP) on the router. */
+struct node_router {
+    struct addr gateway, client; /* as node_gateway said; ADDR_NONE = none */
+    bool silent;                 /* PCP and NAT-PMP have brought nothing */
+    uint64_t checks;             /* grows when the router may have forgotten what was mapped */
+};
+
+void node_router(const struct node *n, struct node_router *out);
+/* An outside address that was mapped in another way; NULL = no more. */
+void node_port_mapped(struct node *n, const struct addr *external, uint64_t now);
+/* A way was lost: the router may have forgotten its mappings. Asks it, not too often. */
+void node_suspect_router(struct node *n, uint64_t now);
+/* PCP and NAT-PMP hold no mapping, and none is being given back. */
+bool node_router_is_free(const struct node *n);
 /* Peers are being looked for or data moves: then it is worth looking at the interfaces. */
 bool node_is_lively(const struct node *n);
 
@@ -139,6 +159,7 @@ enum node_event_type {
     NODE_EVENT_STREAM_RESET,
     NODE_EVENT_STREAM_GONE,
     NODE_EVENT_DATAGRAM,
+    NODE_EVENT_PONG,          /* `pong` of `peer` */
     NODE_EVENT_PEER,          /* state or path changed */
     NODE_EVENT_RELAY_CONNECT, /* open a connection to `relay`, then node_relay_connected */
     NODE_EVENT_RELAY_CLOSE,   /* close the connection to `relay`, if there still is one */
@@ -157,6 +178,7 @@ struct node_event {
     uint8_t data[FRAME_TARGET_MAX]; /* opened: target; accepted: info */
     size_t len;
     const uint8_t *datagram; /* of `len` bytes, valid until the next node_event */
+    struct adit_pong pong;
 };
 
 bool node_event(struct node *n, struct node_event *ev, uint64_t now);
@@ -173,6 +195,8 @@ uint64_t node_timestamp(const struct node *n);
 
 int node_stream_open(struct node *n, size_t peer, const void *target, size_t len, uint64_t *stream,
                      uint64_t now);
+/* As conn_stream_bind: direct paths only, or relay paths only. */
+int node_stream_bind(struct node *n, uint64_t stream, enum frame_lane lane);
 int node_stream_accept(struct node *n, uint64_t stream, const void *info, size_t len);
 size_t node_stream_space(struct node *n, uint64_t stream, size_t want, uint8_t **at);
 void node_stream_wrote(struct node *n, uint64_t stream, size_t len);
@@ -187,9 +211,14 @@ size_t node_stream_peer(uint64_t stream);
 
 /* --- looking --- */
 
+/* As adit_ping. */
+int node_ping(struct node *n, size_t peer, uint64_t *id, uint64_t now);
+
 /* name is left to the caller. */
 void node_peer_stats(const struct node *n, size_t peer, struct adit_peer_stats *out, uint64_t now);
 void node_relay_stats(const struct node *n, size_t relay, struct adit_relay_stats *out);
+/* See adit/why.h. */
+void node_why(const struct node *n, size_t peer, struct adit_why *out, uint64_t now);
 void node_nat_stats(const struct node *n, struct adit_nat_stats *out);
 void node_counters(const struct node *n, struct adit_counters *out);
 

@@ -113,6 +113,9 @@ static bool peer_event(struct peer *p, struct node_event *ev, uint64_t now)
             return true;
         }
     }
+    if (peer_ping_event(p, ev)) {
+        return true;
+    }
     if (p->changed) {
         p->changed = false;
         *ev = (struct node_event){.type = NODE_EVENT_PEER, .peer = p->index};

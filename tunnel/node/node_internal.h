@@ -2,9 +2,10 @@
  *
  * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
  * node_relay.c relays, node_nat.c how the world sees us, node_birthday.c birthday probing,
- * node_stream.c streams, node_stats.c
- * looking; peer.c the session of one peer, peer_handshake.c how it gets keys, peer_path.c which way
- * its packets go, peer_candidate.c hole punching.
+ * node_stream.c streams, node_ping.c round trips, node_stats.c
+ * and node_why.c looking; peer.c the session of one
+ * peer, peer_handshake.c how it gets keys, peer_path.c which way its packets go, peer_candidate.c
+ * hole punching.
  */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
@@ -37,7 +38,9 @@ enum {
     NODE_RELAY_BACKLOG = 128 * 1024, /* above this a relay path is blocked */
     NODE_HANDSHAKES_PER_S = 64,      /* above this initiations need a cookie */
     NODE_PEER_RELAYS_MAX = 4,        /* of the ways to one peer: the rest is for addresses */
-    NODE_REPLIES_MAX = 8,            /* to one initiation: it comes by several ways */
+    NODE_REPLIES_MAX = 12,           /* to one initiation: it comes by several ways */
+    NODE_REPLIES_KEPT = 4,           /* of these: not for ways by which it did not come */
+    NODE_PINGS_MAX = 8,              /* on their way to one peer */
     NODE_REPLY_MAX = HANDSHAKE_RESPONSE_LEN + PARAMS_LEN_MAX,
 };
 
@@ -45,11 +48,13 @@ enum {
 #define NODE_RESTART_NS (5 * NS_PER_S) /* silence after which a new handshake is tried */
 #define NODE_FRESH_NS (10 * NS_PER_S)  /* a new session is kept lively this long */
 #define NODE_BUSY_NS (45 * NS_PER_S)   /* as long after data moved */
+#define NODE_PING_NS (10 * NS_PER_S)   /* a ping waits so long for a session, and keeps it lively */
 #define NODE_GREET_ATTEMPTS 4          /* initiations of a greeting */
 #define NODE_REPLY_NS (3 * NS_PER_S)   /* an initiation may come by another way this much later */
 #define NODE_BIRTHDAY_AFTER_NS (2 * NS_PER_S)      /* punching without success before it */
 #define NODE_BIRTHDAY_WAIT_MAX_NS (600 * NS_PER_S) /* between runs with a peer that fail */
 #define NODE_SOCKET_KEEP_NS (180 * NS_PER_S) /* a temporary socket on which nothing is heard */
+#define NODE_SUSPECT_NS (10 * NS_PER_S)      /* between suspicions that the router has restarted */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
 
 _Static_assert((int)NODE_SOCKETS_MAX == (int)BIRTHDAY_NUMBERS_MAX, "node.h tells of all sockets");
@@ -91,6 +96,21 @@ enum hs_reason {
     HS_GREET, /* at start: tell a peer that may remember a former life of ours */
     HS_DATA,  /* streams wait */
     HS_REKEY,
+};
+
+enum ping_state {
+    PING_NONE,
+    PING_WANTED,
+    PING_SENT,
+    PING_ANSWERED,
+};
+
+struct ping {
+    enum ping_state state;
+    uint64_t asked_ns, sent_ns;
+    struct where where; /* it went */
+    uint8_t token[FRAME_CHALLENGE_LEN];
+    struct adit_pong pong;
 };
 
 struct peer {
@@ -151,6 +171,10 @@ struct peer {
     uint64_t birthday_wait_ns; /* back-off of these */
     bool lively;               /* counted in node->lively */
 
+    /* pings */
+    struct ping pings[NODE_PINGS_MAX];
+    uint64_t pinged_ns; /* when the last one was asked for; 0 = never */
+
     /* what the shell knows */
     bool changed; /* NODE_EVENT_PEER is due */
     enum adit_peer_state state;
@@ -189,12 +213,16 @@ struct node {
     struct netcheck netcheck;
     struct cand_own own;
     struct portmap portmap;
-    struct birthday birthday;    /* `who` is a peer's index */
-    uint64_t release_ns;         /* when kept sockets are looked at next */
-    struct addr gateway, client; /* family ADDR_NONE: no router known */
-    bool has_addresses;          /* node_local_addresses was called */
-    bool want_stun_names;        /* the servers' names are to be looked up */
-    size_t lively;               /* peers that are looked for or move data */
+    struct birthday birthday;     /* `who` is a peer's index */
+    uint64_t release_ns;          /* when kept sockets are looked at next */
+    struct addr gateway, client;  /* family ADDR_NONE: no router known */
+    struct addr mapped;           /* what portmap got of it; ADDR_NONE = nothing */
+    struct addr mapped_otherwise; /* and what the shell got */
+    uint64_t suspected_ns;        /* when it was last asked whether it still knows us */
+    bool has_addresses;           /* node_local_addresses was called */
+    bool want_stun_names;         /* the servers' names are to be looked up */
+    uint64_t ping_id;             /* of the last one */
+    size_t lively;                /* peers that are looked for or move data */
 
     struct cookie_checker checker;
     uint64_t load_from_ns; /* the second in which initiations are counted */
@@ -254,6 +282,8 @@ uint64_t peer_next_ns(const struct peer *p, uint64_t now);
 /* One sealed data packet in the probe space, to any address. */
 void peer_send_probe(struct peer *p, const struct where *to, struct writer *frames, uint64_t now);
 bool peer_has_relay(const struct peer *p, size_t relay);
+/* The peer began a handshake just now. */
+bool peer_is_called(const struct peer *p, uint64_t now);
 
 /* --- peer_handshake.c --- */
 
@@ -289,6 +319,11 @@ void peer_on_candidates(struct peer *p, const struct frame_candidate *list, size
 /* A response to one of these challenges makes a path; false if it is none of them. */
 bool peer_on_punched(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now);
 void peer_candidates_forget(struct peer *p);
+/* A handshake carries the first of our list, and brings the first of the peer's. */
+void peer_candidates_put(const struct peer *p, struct params *params);
+void peer_candidates_hint(struct peer *p, uint64_t now);
+/* The next of the peer's candidates that wants a packet before there are keys; false if none. */
+bool peer_candidates_early(struct peer *p, struct addr *to, uint64_t now);
 uint64_t peer_candidates_next_ns(const struct peer *p);
 
 /* --- node_birthday.c --- */
@@ -304,6 +339,16 @@ void node_birthday_settle(struct peer *p, uint64_t now);
 uint64_t node_birthday_next_ns(const struct peer *p);
 void node_birthday_tick(struct node *n, uint64_t now);
 uint64_t node_birthday_next_release_ns(const struct node *n);
+
+/* --- node_ping.c --- */
+
+/* Sends the pings that have waited for a session. */
+void peer_ping_settle(struct peer *p, uint64_t now);
+/* False if it is none of theirs. */
+bool peer_on_pong(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now);
+bool peer_ping_event(struct peer *p, struct node_event *ev);
+/* One was asked for a short while ago. */
+bool peer_is_pinged(const struct peer *p, uint64_t now);
 
 /* --- node_nat.c --- */
 

@@ -167,6 +167,7 @@ bool peer_establish(struct peer *p, struct keyset *keys, const struct where *fro
     if (!p->started) {
         start_session(p, epoch, now);
     }
+    peer_candidates_hint(p, now);
     p->node->counters.handshakes_done++;
     p->handshake_ns = now;
     p->heard_ns = now;
@@ -201,7 +202,7 @@ static enum pathset_pulse pulse_of(const struct peer *p, uint64_t now)
     if (!p->started) {
         return PATHSET_ASLEEP;
     }
-    if (time_since(fresh_since(p), now) < NODE_FRESH_NS) {
+    if (time_since(fresh_since(p), now) < NODE_FRESH_NS || peer_is_pinged(p, now)) {
         return PATHSET_BUSY;
     }
     if (conn_stream_wanted(p->conn) == 0) {
@@ -239,6 +240,7 @@ void peer_settle(struct peer *p, uint64_t now)
     peer_paths_settle(p, now);
     peer_send_challenges(p, now);
     peer_candidates_settle(p, now);
+    peer_ping_settle(p, now);
     bool stranded = !keyring_sender(&p->keys, now) || p->paths.best == 0;
     if (conn_stream_wanted(p->conn) > 0 && stranded) {
         peer_handshake_want(p, HS_DATA, now); /* its messages also go where no path is known */
@@ -271,14 +273,21 @@ void peer_tick(struct peer *p, uint64_t now)
     peer_handshake_tick(p, now);
 }
 
+bool peer_is_called(const struct peer *p, uint64_t now)
+{
+    return p->initiation_ns != 0 && time_since(p->initiation_ns, now) < NODE_REPLY_NS;
+}
+
 /* The next moment at which pulse or state change by themselves. */
 static uint64_t next_change(const struct peer *p, uint64_t now)
 {
     if (!p->started) {
-        return TIME_NEVER;
+        return peer_is_called(p, now) ? p->initiation_ns + NODE_REPLY_NS : TIME_NEVER;
     }
     const uint64_t moments[] = {
+        p->initiation_ns + NODE_REPLY_NS,
         p->handshake_ns == 0 ? TIME_NEVER : fresh_since(p) + NODE_FRESH_NS,
+        p->pinged_ns == 0 ? TIME_NEVER : p->pinged_ns + NODE_PING_NS,
         conn_stream_wanted(p->conn) == 0 ? TIME_NEVER : p->active_ns + NODE_BUSY_NS,
         p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_RESTART_NS,
         p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_LOST_NS,

@@ -34,6 +34,7 @@ struct http_stage {
     bool has_host;
     bool wants_derp;
     bool fast_start;
+    bool forwarded; /* by a proxy: its address is not the one that asks */
     struct piece challenge;
 };
 
@@ -41,6 +42,7 @@ struct answer {
     const char *status;
     const char *headers; /* each with its CRLF */
     const char *body;
+    const char *type; /* NULL = plain text */
 };
 
 #define NO_CACHE "Cache-Control: no-cache, no-store, must-revalidate, no-transform, max-age=0\r\n"
@@ -72,6 +74,9 @@ static void finish_header(struct http_stage *h)
         h->fast_start = is_text(&h->value, "1");
     } else if (is_text(&h->name, "x-tailscale-challenge")) {
         h->challenge = h->value;
+    } else if (is_text(&h->name, "x-forwarded-for") || is_text(&h->name, "forwarded") ||
+               is_text(&h->name, "via")) {
+        h->forwarded = true;
     }
     h->name = (struct piece){0};
     h->value = (struct piece){0};
@@ -129,6 +134,12 @@ void server_http_close(struct relay_conn *c)
     c->http = NULL;
 }
 
+static bool send_text(struct relay_server *s, struct relay_conn *c, const char *text)
+{
+    size_t len = strlen(text);
+    return len == 0 || server_send_control(s, c, text, len);
+}
+
 static void send_answer(struct relay_server *s, struct relay_conn *c, const struct answer *a)
 {
     char text[ANSWER_MAX];
@@ -139,13 +150,12 @@ static void send_answer(struct relay_server *s, struct relay_conn *c, const stru
     if (has_body) {
         (void)snprintf(length, sizeof(length), "Content-Length: %zu\r\n", strlen(a->body));
     }
-    int len = snprintf(text, sizeof(text),
-                       "HTTP/1.1 %s\r\n%s%sContent-Type: text/plain; charset=utf-8\r\n"
-                       "Connection: close\r\n\r\n%s",
-                       a->status, a->headers, length, head ? "" : a->body);
+    int len = snprintf(
+        text, sizeof(text), "HTTP/1.1 %s\r\n%s%sContent-Type: %s\r\nConnection: close\r\n\r\n",
+        a->status, a->headers, length, a->type ? a->type : "text/plain; charset=utf-8");
     CHECK(len > 0 && (size_t)len < sizeof(text));
     server_set_state(s, c, CONN_ANSWER);
-    if (!server_send_control(s, c, text, (size_t)len)) {
+    if (!send_text(s, c, text) || !send_text(s, c, head ? "" : a->body)) {
         server_kill(s, c, RELAY_CLOSE_NO_MEMORY);
     }
 }
@@ -154,7 +164,7 @@ static void refuse(struct relay_server *s, struct relay_conn *c, const char *sta
 {
     char body[64];
     (void)snprintf(body, sizeof(body), "%s\n", status);
-    send_answer(s, c, &(struct answer){status, "", body});
+    send_answer(s, c, &(struct answer){.status = status, .headers = "", .body = body});
 }
 
 /* 101 and ServerKey in one piece, so that they travel in one segment; with fast start the key
@@ -189,8 +199,9 @@ static void answer_derp(struct relay_server *s, struct relay_conn *c)
         return;
     }
     send_answer(s, c,
-                &(struct answer){"426 Upgrade Required", "Upgrade: DERP\r\n",
-                                 "DERP requires connection upgrade\n"});
+                &(struct answer){.status = "426 Upgrade Required",
+                                 .headers = "Upgrade: DERP\r\n",
+                                 .body = "DERP requires connection upgrade\n"});
 }
 
 static bool is_plain(const char *text)
@@ -208,22 +219,44 @@ static void answer_generate_204(struct relay_server *s, struct relay_conn *c)
     (void)snprintf(headers, sizeof(headers), NO_CACHE "%s%s%s",
                    echo ? "X-Tailscale-Response: response " : "", echo ? challenge->text : "",
                    echo ? "\r\n" : "");
-    send_answer(s, c, &(struct answer){"204 No Content", headers, ""});
+    send_answer(s, c, &(struct answer){.status = "204 No Content", .headers = headers, .body = ""});
+}
+
+static void answer_ok(struct relay_server *s, struct relay_conn *c, const char *headers,
+                      const char *body)
+{
+    send_answer(s, c, &(struct answer){.status = "200 OK", .headers = headers, .body = body});
 }
 
 static void answer_probe(struct relay_server *s, struct relay_conn *c)
 {
-    send_answer(s, c, &(struct answer){"200 OK", "Access-Control-Allow-Origin: *\r\n", ""});
+    answer_ok(s, c, "Access-Control-Allow-Origin: *\r\n", "");
 }
 
 static void answer_healthz(struct relay_server *s, struct relay_conn *c)
 {
-    send_answer(s, c, &(struct answer){"200 OK", "", "ok\n"});
+    answer_ok(s, c, "", "ok\n");
 }
 
 static void answer_home(struct relay_server *s, struct relay_conn *c)
 {
-    send_answer(s, c, &(struct answer){"200 OK", "", "This is an Adit relay (DERP).\n"});
+    answer_ok(s, c, "", "This is an Adit relay (DERP).\n");
+}
+
+/* What a proxy on this machine hands on comes from anywhere. */
+static void answer_metrics(struct relay_server *s, struct relay_conn *c)
+{
+    char text[SERVER_METRICS_MAX];
+    if (c->http->forwarded || !server_may_read_metrics(s, &c->from)) {
+        refuse(s, c, "403 Forbidden");
+        return;
+    }
+    (void)server_metrics(s, text);
+    send_answer(s, c,
+                &(struct answer){.status = "200 OK",
+                                 .headers = "",
+                                 .body = text,
+                                 .type = "text/plain; version=0.0.4; charset=utf-8"});
 }
 
 static const struct {
@@ -236,6 +269,7 @@ static const struct {
     {"/derp/latency-check", answer_probe, true},
     {"/generate_204", answer_generate_204, true},
     {"/healthz", answer_healthz, true},
+    {"/metrics", answer_metrics, true},
     {"/", answer_home, true},
 };
 
@@ -256,11 +290,11 @@ static void answer(struct relay_server *s, struct relay_conn *c)
         if (h->parser.method == HTTP_GET || head) {
             routes[i].answer(s, c);
         } else {
-            send_answer(
-                s, c,
-                &(struct answer){"405 Method Not Allowed",
-                                 routes[i].allows_head ? "Allow: GET, HEAD\r\n" : "Allow: GET\r\n",
-                                 "405 Method Not Allowed\n"});
+            send_answer(s, c,
+                        &(struct answer){.status = "405 Method Not Allowed",
+                                         .headers = routes[i].allows_head ? "Allow: GET, HEAD\r\n"
+                                                                          : "Allow: GET\r\n",
+                                         .body = "405 Method Not Allowed\n"});
         }
         return;
     }

@@ -30,12 +30,13 @@ enum {
     SERVER_LOGIN_MAX = 4096,  /* payload of ClientInfo; real ones have about 200 bytes */
     SERVER_CONTROL_MAX = 256, /* small frames that wait for one client */
     SERVER_KEY_CONNS_MAX = 8, /* connections of one key; the oldest has to go */
-    SERVER_WRITING_MAX = 16,  /* packets that are with the shell */
+    SERVER_WRITING_MAX = 64,  /* packets that are with the shell */
     SERVER_WRITING_BYTES = 64 << 10,
     SERVER_GONE_BURST = 3, /* PeerGone "not here": one a second, after this many */
 };
 
 #define SERVER_KEEP_ALIVE_JITTER_NS (5 * NS_PER_S)
+#define SERVER_RECONNECT_JITTER_NS (1 * NS_PER_S) /* not all at the same moment */
 
 enum conn_state {
     CONN_HTTP,
@@ -133,8 +134,11 @@ struct relay_conn {
 };
 
 struct relay_server {
-    struct relay_server_config config; /* limits filled in; allowed is our sorted copy */
-    uint8_t (*allowed)[DERP_KEY];
+    struct relay_server_config config; /* limits filled in; its lists are our copies: */
+    uint8_t (*allowed)[DERP_KEY];      /* sorted */
+    struct prefix *metrics;
+    bool draining;
+    uint64_t drain_reconnect_ns, drain_try_for_ns;
     uint8_t public_key[DERP_KEY];
     uint8_t hash_seed[crypto_shorthash_KEYBYTES];
     struct relay_server_stats stats;
@@ -163,9 +167,21 @@ void server_kill(struct relay_server *s, struct relay_conn *c, enum relay_close 
 /* Makes sure that the timer fires at `at` or before. */
 void server_schedule(struct relay_server *s, struct relay_conn *c, uint64_t at);
 
+/* relay_server_rules.c */
+void server_fill_limits(struct relay_server_limits *l);
+/* Copies the configuration's lists into the server in place of those it has. 0, ERR_NO_MEMORY. */
+int server_copy_lists(struct relay_server *s, const struct relay_server_config *config);
+bool server_is_admitted(const struct relay_server *s, const uint8_t key[DERP_KEY]);
+bool server_may_read_metrics(const struct relay_server *s, const struct addr *from);
+void server_send_restarting(struct relay_server *s, struct relay_conn *c);
+
+/* relay_server_metrics.c */
+enum { SERVER_METRICS_MAX = 8 << 10 };
+/* Prometheus' text format; returns its length. */
+size_t server_metrics(const struct relay_server *s, char out[SERVER_METRICS_MAX]);
+
 /* relay_server_keys.c */
 struct relay_key *server_find_key(const struct relay_server *s, const uint8_t key[DERP_KEY]);
-bool server_is_admitted(const struct relay_server *s, const uint8_t key[DERP_KEY]);
 /* The connection speaks for `key` from now on and is the one that receives. 0, ERR_NO_MEMORY. */
 int server_login(struct relay_server *s, struct relay_conn *c, const uint8_t key[DERP_KEY]);
 void server_logout(struct relay_server *s, struct relay_conn *c);
@@ -183,6 +199,9 @@ size_t server_http_input(struct relay_server *s, struct relay_conn *c, const voi
 void server_recv_frames(struct relay_server *s, struct relay_conn *c, const uint8_t *data,
                         size_t len);
 void server_recv_timer(struct relay_server *s, struct relay_conn *c);
+void server_send_info(struct relay_server *s, struct relay_conn *c);
+/* The rate or the burst is another one now. */
+void server_recv_new_rate(struct relay_server *s, struct relay_conn *c);
 
 /* relay_server_send.c */
 void server_send_init(struct relay_conn *c);

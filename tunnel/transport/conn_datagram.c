@@ -20,18 +20,22 @@ enum {
 void conn_init_datagrams(struct conn *c)
 {
     size_t max = (size_t)c->limits.datagrams_max;
-    dgramq_init(&c->datagrams.out, max);
+    for (size_t lane = 0; lane < FRAME_LANES; lane++) {
+        dgramq_init(&c->datagrams.out[lane].queue, max);
+    }
     dgramq_init(&c->datagrams.in, max);
     reassembly_init(&c->datagrams.parts);
 }
 
 void conn_free_datagrams(struct conn *c)
 {
-    c->stats.datagrams_expired += c->datagrams.out.count;
-    dgramq_clear(&c->datagrams.out);
+    for (size_t lane = 0; lane < FRAME_LANES; lane++) {
+        c->stats.datagrams_expired += c->datagrams.out[lane].queue.count;
+        dgramq_clear(&c->datagrams.out[lane].queue);
+        c->datagrams.out[lane].sent = 0;
+    }
     dgramq_clear(&c->datagrams.in);
     reassembly_clear(&c->datagrams.parts);
-    c->datagrams.sent = 0;
 }
 
 void conn_drop_flow(struct conn *c, const struct stream *s)
@@ -55,35 +59,36 @@ static bool may_hold(const struct conn *c, size_t held, size_t len)
 
 /* --- out --- */
 
-static void pop_out(struct conn *c, struct stream *s, size_t len)
+static void pop_out(struct conn *c, enum frame_lane lane, struct stream *s, size_t len)
 {
     if (s) {
         s->flow_out -= len;
     }
-    dgramq_pop(&c->datagrams.out);
-    c->datagrams.sent = 0;
+    dgramq_pop(&c->datagrams.out[lane].queue);
+    c->datagrams.out[lane].sent = 0;
 }
 
 /* May the first one still leave? The time without any path does not count, within limits. */
-static bool is_worth_sending(const struct conn *c, const struct dgram *d, const struct stream *s)
+static bool is_worth_sending(const struct conn *c, enum frame_lane lane, const struct dgram *d,
+                             const struct stream *s)
 {
     uint64_t age_ns = c->limits.datagram_age_ns;
-    uint64_t ready_ns = c->datagrams.ready_ns;
+    uint64_t ready_ns = c->datagrams.out[lane].ready_ns;
     bool fresh = time_since(d->at_ns > ready_ns ? d->at_ns : ready_ns, c->now) <= age_ns;
-    return s && stream_is_writable(s) && !s->control_held && (fresh || c->used == 0) &&
-           time_since(d->at_ns, c->now) <= PATHLESS_AGES * age_ns;
+    return s && stream_is_writable(s) && !s->control_held && s->lane == lane &&
+           (fresh || c->used[lane] == 0) && time_since(d->at_ns, c->now) <= PATHLESS_AGES * age_ns;
 }
 
 /* The first one that may leave. */
-static bool first_out(struct conn *c, struct dgram *d, struct stream **s)
+static bool first_out(struct conn *c, enum frame_lane lane, struct dgram *d, struct stream **s)
 {
-    while (dgramq_first(&c->datagrams.out, d)) {
+    while (dgramq_first(&c->datagrams.out[lane].queue, d)) {
         *s = conn_find(c, d->stream);
-        if (is_worth_sending(c, d, *s)) {
+        if (is_worth_sending(c, lane, d, *s)) {
             return true;
         }
         c->stats.datagrams_expired++;
-        pop_out(c, *s, d->len);
+        pop_out(c, lane, *s, d->len);
     }
     return false;
 }
@@ -103,9 +108,11 @@ int conn_datagram_send(struct conn *c, uint64_t id, const void *data, size_t len
     if (len > FRAME_DATAGRAM_MAX) {
         return ERR_TOO_LARGE;
     }
-    (void)first_out(c, &first, &other); /* old ones make room */
+    enum frame_lane lane = (enum frame_lane)s->lane;
+    struct dgramq *queue = &c->datagrams.out[lane].queue;
+    (void)first_out(c, lane, &first, &other); /* old ones make room */
     const struct dgram d = {.stream = id, .at_ns = now, .data = data, .len = len};
-    int err = may_hold(c, s->flow_out, len) ? dgramq_push(&c->datagrams.out, &d) : ERR_NO_ROOM;
+    int err = may_hold(c, s->flow_out, len) ? dgramq_push(queue, &d) : ERR_NO_ROOM;
     if (err < 0) {
         c->stats.datagrams_refused++;
         return err;
@@ -115,29 +122,32 @@ int conn_datagram_send(struct conn *c, uint64_t id, const void *data, size_t len
     return 0;
 }
 
-bool conn_has_datagram(struct conn *c)
+bool conn_has_datagram(struct conn *c, enum frame_lane lane)
 {
     struct dgram d;
     struct stream *s;
-    return first_out(c, &d, &s);
+    return first_out(c, lane, &d, &s);
 }
 
-bool conn_datagrams_yield(struct conn *c)
+bool conn_datagrams_yield(struct conn *c, enum frame_lane lane)
 {
-    return c->datagrams.run >= TURN_BYTES && sched_next(&c->sched, conn_send_left(c)) != NULL;
+    struct conn_queue *beside = &c->queues[c->share[lane]];
+    return beside->passed_over >= TURN_BYTES &&
+           sched_next(&beside->sched, conn_send_left(c)) != NULL;
 }
 
-void conn_on_stream_sent(struct conn *c, size_t len)
+void conn_on_stream_sent(struct conn *c, const struct stream *s, size_t len)
 {
     uint64_t share = (uint64_t)len * STREAMS_SHARE;
-    c->datagrams.run -= share < c->datagrams.run ? share : c->datagrams.run;
+    uint64_t *over = &conn_queue_of(c, s)->passed_over;
+    *over -= share < *over ? share : *over;
 }
 
 static void on_left(struct conn *c, struct stream *s, const struct dgram *d)
 {
     c->stats.datagrams_out++;
     c->stats.bytes_out += d->len;
-    pop_out(c, s, d->len);
+    pop_out(c, (enum frame_lane)s->lane, s, d->len);
 }
 
 static void write_whole(struct conn *c, struct writer *w, struct stream *s, const struct dgram *d)
@@ -148,44 +158,48 @@ static void write_whole(struct conn *c, struct writer *w, struct stream *s, cons
 
 static void write_part(struct conn *c, struct writer *w, struct stream *s, const struct dgram *d)
 {
-    size_t left = d->len - c->datagrams.sent;
+    size_t *sent = &c->datagrams.out[s->lane].sent;
+    size_t left = d->len - *sent;
     size_t room = writer_room(w) - FRAME_PART_OVERHEAD;
     size_t len = left < room ? left : room;
-    c->datagrams.number += c->datagrams.sent == 0;
-    const struct frame_part part = {.stream = d->stream,
-                                    .number = c->datagrams.number,
-                                    .total = d->len,
-                                    .offset = c->datagrams.sent};
+    s->flow_number += *sent == 0;
+    const struct frame_part part = {
+        .stream = d->stream, .number = s->flow_number, .total = d->len, .offset = *sent};
     frame_write_datagram_part(w, &part, len);
-    write_bytes(w, d->data + c->datagrams.sent, len);
-    c->datagrams.sent += len;
+    write_bytes(w, d->data + *sent, len);
+    *sent += len;
     if (len == left) {
         on_left(c, s, d);
     }
 }
 
+static void pass_over(struct conn *c, const struct stream *s, size_t len)
+{
+    uint64_t *over = &conn_queue_of(c, s)->passed_over;
+    *over = *over + len < 2 * TURN_BYTES ? *over + len : 2 * TURN_BYTES;
+}
+
 /* One that would fit into a packet of its own waits for it, unless this is as empty as packets
  * get. */
-bool conn_write_datagram(struct conn *c, struct writer *w, bool fresh)
+bool conn_write_datagram(struct conn *c, enum frame_lane lane, struct writer *w, bool fresh)
 {
     struct dgram d;
     struct stream *s;
-    if (!first_out(c, &d, &s) || (s->local && !s->hello_sent)) {
+    if (!first_out(c, lane, &d, &s) || (s->local && !s->hello_sent)) {
         return false;
     }
     size_t room = writer_room(w);
     size_t whole = frame_datagram_overhead(d.stream, d.len) + d.len;
     size_t packet = (size_t)(w->end - w->start);
-    if (c->datagrams.sent == 0 && whole <= room) {
+    bool begun = c->datagrams.out[lane].sent > 0;
+    if (!begun && whole <= room) {
         write_whole(c, w, s, &d);
-    } else if (room < FRAME_PART_OVERHEAD + PART_LEAST ||
-               (!fresh && c->datagrams.sent == 0 && whole <= packet)) {
+    } else if (room < FRAME_PART_OVERHEAD + PART_LEAST || (!fresh && !begun && whole <= packet)) {
         return false;
     } else {
         write_part(c, w, s, &d);
     }
-    c->datagrams.run += room - writer_room(w);
-    c->datagrams.run = c->datagrams.run < 2 * TURN_BYTES ? c->datagrams.run : 2 * TURN_BYTES;
+    pass_over(c, s, room - writer_room(w));
     return true;
 }
 

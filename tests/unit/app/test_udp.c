@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 
 #define PEER_ROUTE "[route]\ndefault = peer home\n"
+#define MAY_BIND "commands = connect bind udp\n"
 #define DIRECT_ROUTE "[route]\n127.0.0.0/8 = direct\nlocalhost = direct\n"
 
 static int udp_socket(uint8_t last, struct addr *at)
@@ -420,8 +421,8 @@ static void bind_takes_one_connection(void **state)
 {
     (void)state;
     for (int direct = 0; direct < 2; direct++) {
-        struct two *t = direct ? setup("", "bind = yes\n" DIRECT_ROUTE)
-                               : with_peer("allow = 127.0.0.1\nbind = yes\n");
+        struct two *t = direct ? setup("", MAY_BIND DIRECT_ROUTE)
+                               : setup("allow = 127.0.0.1\nbind = yes\n", MAY_BIND PEER_ROUTE);
         struct addr at, from;
         char in[8];
         int client = world_connect(&t->socks);
@@ -458,7 +459,7 @@ static void bind_takes_one_connection(void **state)
 static void bind_takes_nobody_else(void **state)
 {
     (void)state;
-    struct two *t = with_peer("allow = 127.0.0.0/8\nbind = yes\n");
+    struct two *t = setup("allow = 127.0.0.0/8\nbind = yes\n", MAY_BIND PEER_ROUTE);
     struct addr at, from;
     int client = world_connect(&t->socks);
     struct target expected = target_of("127.0.0.2", 21);
@@ -487,12 +488,15 @@ static void bind_needs_to_be_allowed(void **state)
         const char *peer, *laptop, *host;
         unsigned rep;
     } refused[] = {
-        {"allow = any\n", PEER_ROUTE, "127.0.0.1", SOCKS5_REP_NOT_ALLOWED},
-        {"allow = 10.0.0.1\nbind = yes\n", PEER_ROUTE, "127.0.0.1", SOCKS5_REP_NOT_ALLOWED},
-        {"bind = yes\n", PEER_ROUTE, "some.example", SOCKS5_REP_NOT_ALLOWED},
+        {"allow = any\nbind = yes\n", PEER_ROUTE, "127.0.0.1", SOCKS5_REP_NOT_ALLOWED},
+        {"allow = any\n", MAY_BIND PEER_ROUTE, "127.0.0.1", SOCKS5_REP_NOT_ALLOWED},
+        {"allow = 10.0.0.1\nbind = yes\n", MAY_BIND PEER_ROUTE, "127.0.0.1",
+         SOCKS5_REP_NOT_ALLOWED},
+        {"bind = yes\n", MAY_BIND PEER_ROUTE, "some.example", SOCKS5_REP_NOT_ALLOWED},
         {"", DIRECT_ROUTE, "127.0.0.1", SOCKS5_REP_NOT_ALLOWED},
-        {"allow = any\nbind = yes\n", DIRECT_ROUTE, "192.0.2.1", SOCKS5_REP_NOT_ALLOWED},
-        {"allow = any\nbind = yes\n", PEER_ROUTE, "0.0.0.0", SOCKS5_REP_NOT_ALLOWED},
+        {"", MAY_BIND DIRECT_ROUTE, "192.0.2.1", SOCKS5_REP_NOT_ALLOWED},
+        {"allow = any\nbind = yes\n", MAY_BIND PEER_ROUTE, "0.0.0.0", SOCKS5_REP_NOT_ALLOWED},
+        {"allow = any\nbind = yes\n", MAY_BIND PEER_ROUTE, "x.home.peer", SOCKS5_REP_NOT_ALLOWED},
     };
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         struct two *t = setup(refused[i].peer, refused[i].laptop);
@@ -511,8 +515,8 @@ static void bind_can_be_given_up(void **state)
 {
     (void)state;
     for (int direct = 0; direct < 2; direct++) {
-        struct two *t = direct ? setup("", "bind = yes\n" DIRECT_ROUTE)
-                               : with_peer("allow = 127.0.0.1\nbind = yes\n");
+        struct two *t = direct ? setup("", MAY_BIND DIRECT_ROUTE)
+                               : setup("allow = 127.0.0.1\nbind = yes\n", MAY_BIND PEER_ROUTE);
         struct addr at;
         struct target expected = target_of("127.0.0.1", 21);
         int client = world_connect(&t->socks), other = world_connect(&t->socks);

@@ -34,8 +34,8 @@ static void empty_text_gives_the_defaults(void **state)
     assert_addr(&c->node.listen, "[::]:0");
     assert_int_equal(c->node.log, LOG_INFO);
     assert_true(c->node.resume_timeout_ns == 86400 * NS_PER_S);
-    assert_int_equal(c->front.listen.count, 1);
-    assert_addr(&c->front.listen.items[0].addr, "127.0.0.1:1080");
+    assert_int_equal(c->fronts[0].listen.count, 1);
+    assert_addr(&c->fronts[0].listen.items[0].addr, "127.0.0.1:1080");
     assert_int_equal(c->peers_count + c->relays.count + c->routes_count, 0);
     assert_false(c->server.given);
     assert_false(c->server.open);
@@ -136,10 +136,23 @@ static void server_and_limits(void **state)
     assert_int_equal(c->server.clients_per_address_max, 3);
     assert_int_equal(c->server.queue_packets, 32);
     assert_int_equal(c->server.rate, 4 << 20);
+    assert_int_equal(c->server.drain_ns, 2 * NS_PER_S);
+    assert_int_equal(c->server.stun.count + c->server.metrics.count, 0);
     assert_int_equal(c->limits.clients_max, 5);
     assert_int_equal(c->limits.streams_max, 6);
     assert_int_equal(c->limits.peers_max, 7);
     assert_int_equal(c->limits.window, 1 << 30);
+    config_free(c);
+    c = config_text_parse("[server]\nopen = yes\nburst = 1M\ndrain = 0s\n"
+                          "metrics = 10.0.0.0/8 2001:db8::1\n"
+                          "stun = 192.0.2.1:3478, [2001:db8::1]:3478, 192.0.2.2:3479\n");
+    assert_int_equal(c->server.burst, 1 << 20);
+    assert_int_equal(c->server.drain_ns, 0);
+    assert_int_equal(c->server.metrics.count, 2);
+    assert_int_equal(c->server.metrics.items[0].bits, 8);
+    assert_int_equal(c->server.metrics.items[1].bits, 128);
+    assert_int_equal(c->server.stun.count, 3);
+    assert_addr(&c->server.stun.items[2], "192.0.2.2:3479");
     config_free(c);
 }
 
@@ -164,15 +177,15 @@ static void front_asks_who_comes_from_elsewhere(void **state)
 {
     (void)state;
     struct config *c = config_text_parse("[front]\nlisten = 127.0.0.2:0, [::1]:1080\n");
-    assert_int_equal(c->front.listen.count, 2);
-    assert_null(c->front.users);
+    assert_int_equal(c->fronts[0].listen.count, 2);
+    assert_null(c->fronts[0].users.path);
     config_free(c);
     c = config_text_parse("[front]\nlisten = none\n");
-    assert_int_equal(c->front.listen.count, 0);
+    assert_int_equal(c->fronts[0].listen.count, 0);
     config_free(c);
     c = config_text_parse("[front]\nlisten = 0.0.0.0:1080\nusers = who\n");
-    assert_string_equal(c->front.users, "/etc/adit/who");
-    assert_addr(&c->front.listen.items[0].addr, "0.0.0.0:1080");
+    assert_string_equal(c->fronts[0].users.path, "/etc/adit/who");
+    assert_addr(&c->fronts[0].listen.items[0].addr, "0.0.0.0:1080");
     config_free(c);
     config_text_refuse(
         "[front]\nlisten = 0.0.0.0:1080\n",
@@ -188,11 +201,11 @@ static void front_listens_on_unix_sockets(void **state)
 {
     (void)state;
     struct config *c = config_text_parse("[front]\nlisten = ./front.sock, ~/f, /run/f\n");
-    assert_int_equal(c->front.listen.count, 3);
-    assert_string_equal(c->front.listen.items[0].path, "/etc/adit/./front.sock");
-    assert_string_equal(c->front.listen.items[1].path, "/somewhere/f");
-    assert_string_equal(c->front.listen.items[2].path, "/run/f");
-    assert_int_equal(c->front.listen.items[2].addr.family, ADDR_NONE);
+    assert_int_equal(c->fronts[0].listen.count, 3);
+    assert_string_equal(c->fronts[0].listen.items[0].path, "/etc/adit/./front.sock");
+    assert_string_equal(c->fronts[0].listen.items[1].path, "/somewhere/f");
+    assert_string_equal(c->fronts[0].listen.items[2].path, "/run/f");
+    assert_int_equal(c->fronts[0].listen.items[2].addr.family, ADDR_NONE);
     config_free(c);
     config_text_refuse_part("[front]\nlisten = /a /a\n", "is there twice");
     char text[256];

@@ -36,6 +36,7 @@ static const struct seed seeds[] = {
     {"0501020501610162", "0502", SOCKS5_FAILED, NULL, 4},
     {"0501020101610162050100017f0000010050", "05020100", SOCKS5_REQUEST, "127.0.0.1:80", 0},
     {"0502010a", "05ff", SOCKS5_FAILED, NULL, 0},
+    {"050101", "05ff", SOCKS5_FAILED, NULL, 0}, /* GSSAPI only */
     {"050100050100017f0000010050", "0500", SOCKS5_REQUEST, "127.0.0.1:80", 0},
     {"05010005010003096c6f63616c686f73740050", "0500", SOCKS5_REQUEST, "localhost:80", 0},
     {"05010005010003093132372e302e302e310050", "0500", SOCKS5_REQUEST, "127.0.0.1:80", 0},
@@ -89,6 +90,10 @@ static size_t feed(struct client *c, const uint8_t *data, size_t len)
     assert_non_null(copy);
     memcpy(copy, data, len);
     size_t taken = socks5_input(&c->s, copy, len);
+    if (socks5_state(&c->s) == SOCKS5_LOGIN && !c->s.password_needed) {
+        socks5_authorize(&c->s, true);
+        taken += socks5_input(&c->s, copy + taken, len - taken);
+    }
     free(copy);
     assert_true(taken <= len);
     collect(c);
@@ -390,6 +395,25 @@ static void a_password_is_asked_for_and_looked_at(void **state)
     }
 }
 
+static void a_user_name_is_asked_for_where_it_is_wanted(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"05020002", "0502"}, {"05020200", "0502"}, {"050100", "0500"},
+        {"050102", "0502"},   {"050101", "05ff"},   {"0503000102", "0502"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        uint8_t data[8], expected[2];
+        size_t len = hex_decode(data, sizeof(data), cases[i][0]);
+        struct client c = {0};
+        socks5_init(&c.s, false);
+        c.s.name_wanted = true;
+        assert_int_equal(feed(&c, data, len), len);
+        assert_int_equal(hex_decode(expected, sizeof(expected), cases[i][1]), c.out_len);
+        assert_memory_equal(c.out, expected, sizeof(expected));
+    }
+}
+
 static void names_and_passwords_of_255_bytes_fit(void **state)
 {
     (void)state;
@@ -434,6 +458,7 @@ int main(void)
         cmocka_unit_test(bytes_after_the_request_stay_with_the_caller),
         cmocka_unit_test(reply_follows_an_unsent_choice),
         cmocka_unit_test(a_password_is_asked_for_and_looked_at),
+        cmocka_unit_test(a_user_name_is_asked_for_where_it_is_wanted),
         cmocka_unit_test(names_and_passwords_of_255_bytes_fit),
         cmocka_unit_test(states_have_names),
     };
