@@ -1,4 +1,5 @@
-/* struct client, shared by client.c (accept, negotiate, end) and client_target.c (where to). */
+/* struct client, shared by client.c (accept, negotiate, end), client_target.c (where to),
+ * client_socks.c (BIND, UDP ASSOCIATE) and client_http.c (plain HTTP). */
 #ifndef APP_CLIENT_INTERNAL_H
 #define APP_CLIENT_INTERNAL_H
 
