@@ -209,12 +209,12 @@ static void a_flood_leaves_streams_their_part(void **state)
     struct meter *m = start(&config);
     struct app_plan plan = app_transfer(1000000, 0);
     pair_open(m->p, 0, &plan);
-    m->len = 1000;
-    m->period_ns = NS_PER_MS / 2; /* 16 Mbit/s */
+    m->len = 20000; /* in parts, which leave no room in their packets */
+    m->period_ns = MS(10);
     m->until_ns = m->p->world.now + 8 * NS_PER_S;
     world_at(&m->p->world, &m->timer, m->p->world.now);
     assert_true(pair_run(m->p, 7 * NS_PER_S)); /* alone it takes 1.1 s */
-    assert_true(m->got > 500);
+    assert_true(m->got > 50);
     pair_rest(m->p, 8 * NS_PER_S);
     finish(m);
 }

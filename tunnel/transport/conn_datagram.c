@@ -68,15 +68,18 @@ static void pop_out(struct conn *c, enum frame_lane lane, struct stream *s, size
     c->datagrams.out[lane].sent = 0;
 }
 
-/* May the first one still leave? The time without any path does not count, within limits. */
+/* May the first one still leave? The time without any path does not count, within limits. One that
+ * has begun goes on: else, when there is always too much, each would be given up half-way. */
 static bool is_worth_sending(const struct conn *c, enum frame_lane lane, const struct dgram *d,
                              const struct stream *s)
 {
     uint64_t age_ns = c->limits.datagram_age_ns;
     uint64_t ready_ns = c->datagrams.out[lane].ready_ns;
     bool fresh = time_since(d->at_ns > ready_ns ? d->at_ns : ready_ns, c->now) <= age_ns;
+    bool begun = c->datagrams.out[lane].sent > 0;
     return s && stream_is_writable(s) && !s->control_held && s->lane == lane &&
-           (fresh || c->used[lane] == 0) && time_since(d->at_ns, c->now) <= PATHLESS_AGES * age_ns;
+           (fresh || begun || c->used[lane] == 0) &&
+           time_since(d->at_ns, c->now) <= PATHLESS_AGES * age_ns;
 }
 
 /* The first one that may leave. */

@@ -294,6 +294,22 @@ static void policy_looks_at_each_target(void **state)
     teardown(t);
 }
 
+/* Whatever is allowed: one datagram that reaches many is an amplifier. */
+static void nobody_reaches_many_at_once(void **state)
+{
+    (void)state;
+    static const char *const many[] = {"224.0.0.251", "239.1.2.3", "255.255.255.255", "ff02::fb"};
+    struct two *t = with_peer("allow = any\n");
+    struct user u = associate(t);
+    for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++) {
+        struct target to = target_of(many[i], 5353);
+        user_send(&u, &to, "x", 1);
+        WORLD_UNTIL(&t->w, t->home.app->ctx.counters.udp.not_allowed == i + 1);
+    }
+    end_user(&u);
+    teardown(t);
+}
+
 /* A peer that may reach nothing gets no flow; routes that refuse drop what goes there. */
 static void refused_datagrams_are_counted(void **state)
 {
@@ -540,6 +556,7 @@ int main(void)
         cmocka_unit_test(only_the_client_is_heard),
         cmocka_unit_test(only_who_was_asked_may_answer),
         cmocka_unit_test(policy_looks_at_each_target),
+        cmocka_unit_test(nobody_reaches_many_at_once),
         cmocka_unit_test(refused_datagrams_are_counted),
         cmocka_unit_test(it_ends_with_its_connection_and_has_a_ceiling),
         cmocka_unit_test(a_forwarded_port_keeps_sources_apart),
