@@ -21,6 +21,9 @@ void client_forget(struct client *c)
         exchange_deinit(&c->exchange);
     }
     client_drop_kept(c);
+    if (c->association) {
+        association_stop(c->association);
+    }
     front_deinit(&c->front);
     uv_close((uv_handle_t *)&c->timer, on_timer_closed);
 }

@@ -109,15 +109,16 @@ static void send_rest(struct asker *a)
 }
 
 /* "LISTEN=TARGET"; a target has no '=', the path of a unix socket may. */
-static unsigned handle_forward(struct asker *a, char *both)
+static unsigned handle_forward(struct asker *a, const char *kind, const char *both)
 {
+    char listen[sizeof(a->in)];
     char address[CONFIG_SOCKET_PATH_MAX + 1];
-    char *split = strrchr(both, '=');
+    const char *split = strrchr(both, '=');
     if (!split) {
         return 400;
     }
-    *split = '\0';
-    const char *why = app_forward(a->server->app, both, split + 1, &a->forward);
+    (void)snprintf(listen, sizeof(listen), "%s%.*s", kind, (int)(split - both), both);
+    const char *why = app_forward(a->server->app, listen, split + 1, &a->forward);
     if (why) {
         (void)snprintf(a->text, sizeof(a->text), "%s", why);
         return 400;
@@ -145,6 +146,16 @@ static unsigned handle_serve(struct asker *a, char *both)
     (void)snprintf(a->text, sizeof(a->text), "%.63s.%.63s.peer:%u", s->name,
                    a->server->ctx->config->node.name, (unsigned)s->port);
     return 200;
+}
+
+static unsigned handle_forward_tcp(struct asker *a, char *both)
+{
+    return handle_forward(a, "", both);
+}
+
+static unsigned handle_forward_udp(struct asker *a, char *both)
+{
+    return handle_forward(a, "udp ", both);
 }
 
 /* --- questions about peers --- */
@@ -225,9 +236,13 @@ static const struct question {
     bool get;         /* else POST */
     unsigned (*handle)(struct asker *a, char *rest);
 } questions[] = {
-    {"/status", true, handle_status},     {"/ping/", true, handle_ping},
-    {"/why/", true, handle_why},          {"/route/", true, handle_route},
-    {"/forward/", false, handle_forward}, {"/serve/", false, handle_serve},
+    {"/status", true, handle_status},
+    {"/ping/", true, handle_ping},
+    {"/why/", true, handle_why},
+    {"/route/", true, handle_route},
+    {"/forward/", false, handle_forward_tcp},
+    {"/forward-udp/", false, handle_forward_udp},
+    {"/serve/", false, handle_serve},
 };
 
 static unsigned handle(struct asker *a, struct control_request *r)
