@@ -478,6 +478,7 @@ void relay_uv_drain(struct relay_uv *r, uint64_t wait_ns, void (*done)(void *use
     close_listeners(r);
     relay_server_drain(r->server, wait_ns, TRY_FOR_NS, now);
     run_events(r, now);
+    uv_update_time(r->loop); /* it may have been a while since the loop looked */
     CHECK(uv_timer_start(&r->drain, on_drained, wait_ns / NS_PER_MS, 0) == 0);
 }
 
