@@ -19,6 +19,8 @@ static void on_event(void *user, const struct adit_event *ev)
     struct app *app = user;
     if (ev->type == ADIT_EVENT_OPENED) {
         exits_open(&app->exits, ev);
+    } else if (ev->type == ADIT_EVENT_PONG) {
+        app_on_pong(app, ev);
     } else {
         endpoint_event(ev);
     }
@@ -110,6 +112,7 @@ static void init(struct app *app, uv_loop_t *loop, const struct config *config,
     pool_init(&app->ctx.pool, connections * BLOCKS_PER_CONNECTION);
     clients_init(&app->clients, &app->ctx);
     exits_init(&app->exits, &app->ctx);
+    LIST_INIT(&app->pings);
     app->started_ns = uv_now(loop) * NS_PER_MS;
 }
 

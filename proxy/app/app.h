@@ -51,6 +51,19 @@ const char *app_serve(struct app *app, const char *name, const char *value,
 struct addr app_local(const struct app *app);
 bool app_peer_stats(const struct app *app, size_t peer, struct adit_peer_stats *out);
 
+/* One round trip to a peer's node (adit_ping). `done` is called once, from the loop, when the
+ * answer is there; none may come. NULL: no such peer, or no memory. */
+struct app_ping;
+struct app_ping *app_ping_start(struct app *app, const char *peer,
+                                void (*done)(void *user, const struct adit_pong *pong), void *user);
+/* `done` will not come. */
+void app_ping_cancel(struct app_ping *ping);
+
+/* JSON of control/why.h; to be freed with control_free. NULL: out of memory, or no such peer. */
+char *app_ping_json(const char *peer, const struct adit_pong *pong);
+char *app_why(const struct app *app, const char *peer);
+char *app_route(const struct app *app, const struct target *target);
+
 /* /status as JSON; to be freed with control_free. NULL: out of memory. */
 char *app_status(const struct app *app);
 

@@ -17,6 +17,8 @@ enum {
     ASKERS_MAX = 64, /* some of them hold a forwarded port */
     ASK_TIMEOUT_MS = 5000,
     BACKLOG = 16,
+    PING_TIMEOUT_MS = 4500, /* less than the asker waits */
+    LATER = 0,              /* no status yet */
     ANSWER_TEXT_MAX = 160,
 };
 
@@ -41,6 +43,8 @@ struct asker {
     char head[CONTROL_ANSWER_HEAD_MAX];
     char *body; /* of control_status; NULL if there is none */
     char text[ANSWER_TEXT_MAX];
+    struct app_ping *ping; /* NULL, or what is waited for */
+    char peer[CONFIG_NAME_MAX + 1];
     /* NULL, or what there is as long as the asker is. */
     struct listener *forward;
     struct exit_service *service;
@@ -68,6 +72,9 @@ static void forget(struct asker *a)
     if (a->service) {
         exits_unserve(a->service);
     }
+    if (a->ping) {
+        app_ping_cancel(a->ping);
+    }
     uv_close((uv_handle_t *)&a->timer, on_timer_closed);
 }
 
@@ -75,11 +82,6 @@ static void drop(struct asker *a)
 {
     tcp_close(a->tcp);
     forget(a);
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-    drop(timer->data);
 }
 
 /* Sends on; FIN behind the last byte. The asker closes, or the time is up. */
@@ -144,24 +146,100 @@ static unsigned handle_serve(struct asker *a, char *both)
     return 200;
 }
 
-static unsigned handle(struct asker *a, struct control_request *r)
+/* --- questions about peers --- */
+
+static void answer(struct asker *a, unsigned status);
+
+static void on_pong(void *user, const struct adit_pong *pong)
 {
-    static const char forward[] = "/forward/";
-    static const char serve[] = "/serve/";
-    if (strncmp(r->path, forward, sizeof(forward) - 1) == 0) {
-        return r->get ? 405 : handle_forward(a, r->path + sizeof(forward) - 1);
+    struct asker *a = user;
+    a->ping = NULL;
+    a->body = app_ping_json(a->peer, pong);
+    answer(a, a->body ? 200 : 500);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct asker *a = timer->data;
+    if (!a->ping) {
+        drop(a);
+        return;
     }
-    if (strncmp(r->path, serve, sizeof(serve) - 1) == 0) {
-        return r->get ? 405 : handle_serve(a, r->path + sizeof(serve) - 1);
+    app_ping_cancel(a->ping);
+    a->ping = NULL;
+    (void)snprintf(a->text, sizeof(a->text), "no answer from %s", a->peer);
+    (void)uv_timer_start(&a->timer, on_timer, ASK_TIMEOUT_MS, 0);
+    answer(a, 504);
+}
+
+static unsigned no_such_peer(struct asker *a, const char *name)
+{
+    (void)snprintf(a->text, sizeof(a->text), "no peer is called \"%.63s\"", name);
+    return 404;
+}
+
+static unsigned handle_ping(struct asker *a, char *name)
+{
+    const struct config_peer *peer = config_find_peer(a->server->ctx->config, name);
+    if (!peer) {
+        return no_such_peer(a, name);
     }
-    if (strcmp(r->path, "/status") != 0) {
-        return 404;
+    (void)snprintf(a->peer, sizeof(a->peer), "%s", peer->name);
+    a->ping = app_ping_start(a->server->app, a->peer, on_pong, a);
+    (void)uv_timer_start(&a->timer, on_timer, PING_TIMEOUT_MS, 0);
+    return a->ping ? LATER : 500;
+}
+
+static unsigned handle_why(struct asker *a, char *name)
+{
+    if (!config_find_peer(a->server->ctx->config, name)) {
+        return no_such_peer(a, name);
     }
-    if (!r->get) {
-        return 405;
+    a->body = app_why(a->server->app, name);
+    return a->body ? 200 : 500;
+}
+
+static unsigned handle_route(struct asker *a, char *text)
+{
+    struct target t;
+    if (target_parse(&t, text, strlen(text)) != 0) {
+        (void)snprintf(a->text, sizeof(a->text), "this is no HOST:PORT");
+        return 400;
     }
+    a->body = app_route(a->server->app, &t);
+    return a->body ? 200 : 500;
+}
+
+static unsigned handle_status(struct asker *a, char *rest)
+{
+    (void)rest;
     a->body = app_status(a->server->app);
     return a->body ? 200 : 500;
+}
+
+/* --- all of them --- */
+
+static const struct question {
+    const char *path; /* one that ends with '/' has something behind it */
+    bool get;         /* else POST */
+    unsigned (*handle)(struct asker *a, char *rest);
+} questions[] = {
+    {"/status", true, handle_status},     {"/ping/", true, handle_ping},
+    {"/why/", true, handle_why},          {"/route/", true, handle_route},
+    {"/forward/", false, handle_forward}, {"/serve/", false, handle_serve},
+};
+
+static unsigned handle(struct asker *a, struct control_request *r)
+{
+    for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
+        const struct question *q = &questions[i];
+        size_t len = strlen(q->path);
+        bool open = q->path[len - 1] == '/';
+        if (strncmp(r->path, q->path, len) == 0 && (open || r->path[len] == '\0')) {
+            return r->get == q->get ? q->handle(a, r->path + len) : 405;
+        }
+    }
+    return 404;
 }
 
 static void answer(struct asker *a, unsigned status)
@@ -192,10 +270,18 @@ static void become_client(struct asker *a)
     forget(a);
 }
 
+static void take_request(struct asker *a, struct control_request *r)
+{
+    unsigned status = handle(a, r);
+    if (status != LATER) {
+        answer(a, status);
+    }
+}
+
 static size_t on_room(void *user, uint8_t **at)
 {
     struct asker *a = user;
-    if (a->answering) {
+    if (a->answering || a->ping) {
         a->in_len = 0; /* thrown away; only the end matters */
     }
     *at = (uint8_t *)a->in + a->in_len;
@@ -209,7 +295,7 @@ static void on_read(void *user, ssize_t n)
         drop(a);
         return;
     }
-    if (a->answering) {
+    if (a->answering || a->ping) {
         return;
     }
     a->in_len += (size_t)n;
@@ -222,7 +308,7 @@ static void on_read(void *user, ssize_t n)
     case CONTROL_MORE:
         break;
     case CONTROL_COMPLETE:
-        answer(a, handle(a, &r));
+        take_request(a, &r);
         break;
     case CONTROL_BAD:
         answer(a, 400);

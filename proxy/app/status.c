@@ -29,7 +29,7 @@ struct collection {
     char public_texts[2][ADDR_TEXT_MAX];
 };
 
-static const char *peer_state(enum adit_peer_state state)
+const char *app_peer_state_text(enum adit_peer_state state)
 {
     switch (state) {
     case ADIT_PEER_CONNECTING:
@@ -44,7 +44,7 @@ static const char *peer_state(enum adit_peer_state state)
     return "idle";
 }
 
-static const char *path_kind(enum adit_path_kind kind)
+const char *app_path_kind_text(enum adit_path_kind kind)
 {
     switch (kind) {
     case ADIT_PATH_DIRECT:
@@ -87,10 +87,10 @@ static struct control_peer describe_peer(const struct adit_peer_stats *s, struct
     return (struct control_peer){
         .name = s->name,
         .key = adit_key_format(s->key, t->key),
-        .state = peer_state(s->state),
+        .state = app_peer_state_text(s->state),
         .path =
             {
-                .kind = path_kind(s->path.kind),
+                .kind = app_path_kind_text(s->path.kind),
                 .address = direct ? addr_format(&s->path.address, t->address) : NULL,
                 .relay = path ? s->path.relay : NULL,
                 .rtt_us = path ? microseconds(s->path.rtt_ns) : CONTROL_UNKNOWN,

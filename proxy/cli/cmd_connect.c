@@ -4,26 +4,16 @@
 #include "proto/target.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <sysexits.h>
 
 enum { LINE_MAX_LEN = 16 + TARGET_TEXT_MAX };
-
-/* HOST and PORT as one target; false if it is none. */
-static bool join(struct target *t, const char *host, const char *port)
-{
-    char text[TARGET_TEXT_MAX + 2];
-    bool bare = strchr(host, ':') && host[0] != '['; /* IPv6 without its brackets */
-    int n = snprintf(text, sizeof(text), bare ? "[%s]:%s" : "%s:%s", host, port);
-    return n > 0 && (size_t)n < sizeof(text) && target_parse(t, text, (size_t)n) == 0;
-}
 
 static int run(const struct cli_call *call)
 {
     char line[LINE_MAX_LEN], target[TARGET_TEXT_MAX], text[64];
     struct target t;
     int code = EX_OK;
-    if (!join(&t, call->arguments[0], call->arguments[1])) {
+    if (!node_join_target(&t, call->arguments[0], call->arguments[1])) {
         return cli_usage_error(call->command, "%.255s %.20s is no HOST PORT", call->arguments[0],
                                call->arguments[1]);
     }
