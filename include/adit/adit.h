@@ -34,6 +34,15 @@ struct adit_relay_config {
     uint16_t port;
     const char *path; /* "/derp" */
     bool home;        /* one of this node's own: it listens there. Else only to reach peers. */
+    bool websocket;   /* DERP inside WebSocket messages (RFC 6455) */
+    bool tls;
+    /* With tls: SHA-256 of the public keys (SubjectPublicKeyInfo) of which the relay's certificate
+     * must have one; nothing else counts then. None: the system's store and the name decide. */
+    const uint8_t (*pins)[ADIT_KEY_LEN];
+    size_t pin_count;
+    const char *proxy_host; /* HTTP proxy to be asked for CONNECT; NULL = none */
+    uint16_t proxy_port;
+    const char *proxy_login; /* NAME:PASSWORD or NULL */
 };
 
 /* A STUN server, to be asked under which address the world sees the UDP socket (RFC 8489). */

@@ -74,6 +74,8 @@ struct adit_relay_stats {
     enum adit_relay_state state;
     uint64_t rtt_ns; /* 0 = not measured yet */
     uint64_t dropped;
+    bool tls, websocket;
+    const char *why; /* it is not up, or NULL; lives until the node is called again */
 };
 
 enum adit_portmap {

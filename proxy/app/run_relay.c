@@ -45,6 +45,10 @@ static struct adit_relay_server_config server_config(const struct relay_daemon *
     return (struct adit_relay_server_config){
         .listen = s->listen.items,
         .listen_count = s->listen.count,
+        .listen_tls = s->listen_tls.items,
+        .listen_tls_count = s->listen_tls.count,
+        .cert = s->cert,
+        .cert_key = s->cert_key,
         .stun = s->stun.items,
         .stun_count = s->stun.count,
         .allow = keys.out,
@@ -112,6 +116,7 @@ static void warn_of_the_rest(const struct relay_daemon *r, const struct config_s
         bool same;
     } kept[] = {
         {"listen", same_addrs(&was->listen, &now->listen)},
+        {"listen_tls", same_addrs(&was->listen_tls, &now->listen_tls)},
         {"stun", same_addrs(&was->stun, &now->stun)},
         {"key", strcmp(was->key.path, now->key.path) == 0},
         {"clients_max", was->clients_max == now->clients_max},

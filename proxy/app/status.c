@@ -4,6 +4,7 @@
 #include <base/mem.h>
 
 #include <stdio.h>
+#include <string.h>
 
 enum {
     URL_TEXT = CONFIG_HOST_MAX + CONFIG_URL_PATH_MAX + 24,
@@ -125,13 +126,16 @@ static struct control_peer describe_peer(const struct adit_peer_stats *s, struct
 
 static struct control_relay describe_relay(const struct adit_relay_stats *s, struct texts *t)
 {
-    (void)snprintf(t->url, sizeof(t->url), "http://%.255s:%u", s->host, (unsigned)s->port);
+    bool v6 = strchr(s->host, ':') != NULL;
+    (void)snprintf(t->url, sizeof(t->url), "%s%s://%s%.255s%s:%u", s->websocket ? "ws" : "http",
+                   s->tls ? "s" : "", v6 ? "[" : "", s->host, v6 ? "]" : "", (unsigned)s->port);
     return (struct control_relay){
         .name = s->name,
         .url = t->url,
         .state = relay_state(s->state),
         .rtt_us = microseconds(s->rtt_ns),
         .dropped = s->dropped,
+        .why = s->why,
     };
 }
 

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { LINE_MAX_LEN = 400 };
+enum { LINE_MAX_LEN = 600 };
 
 static void add_age(struct lines *t, double s)
 {
@@ -79,7 +79,8 @@ static void add_relay(struct lines *t, const cJSON *relay, int width)
     lines_add(t, "%-*.63s  relay %.20s  %.200s", width, lines_text_of(relay, "name", "?"),
               lines_text_of(relay, "state", "?"), lines_text_of(relay, "url", "?"));
     lines_add_ms(t, "  rtt ", lines_number_of(relay, "rtt_us", -1));
-    lines_add(t, "\n");
+    const char *why = lines_text_of(relay, "why", "");
+    lines_add(t, why[0] ? "  (%.190s)\n" : "%s\n", why);
 }
 
 static int widest(const cJSON *array, int width)

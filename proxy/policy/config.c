@@ -1,5 +1,7 @@
 #include "policy/config.h"
 
+#include "policy/config_internal.h"
+
 #include <base/check.h>
 #include <base/mem.h>
 
@@ -36,8 +38,11 @@ void config_free(struct config *config)
     }
     mem_free(config->serves);
     acl_deinit(&config->direct);
-    mem_free(config->relays.items);
+    config_free_relays(&config->relays);
     mem_free(config->server.listen.items);
+    mem_free(config->server.listen_tls.items);
+    mem_free(config->server.cert);
+    mem_free(config->server.cert_key);
     mem_free(config->server.allow.items);
     mem_free(config->server.stun.items);
     mem_free(config->server.metrics.items);

@@ -14,6 +14,7 @@
 #define POLICY_CONFIG_H
 
 #include "policy/acl.h"
+#include "policy/httpproxy.h"
 #include "proto/target.h"
 
 #include <base/addr.h>
@@ -29,6 +30,8 @@ enum {
     CONFIG_URL_PATH_MAX = 127,
     CONFIG_SOCKET_PATH_MAX = 103, /* what every system's sockaddr_un holds */
     CONFIG_PUBLIC_KEY_LEN = 32,
+    CONFIG_PIN_LEN = 32,
+    CONFIG_PINS_MAX = 4, /* of one relay: the key of today and that of tomorrow */
     CONFIG_TEXT_MAX = 1 << 20,
     CONFIG_LIST_MAX = 256, /* values of one key; lines of [route], [forward], [serve] */
     CONFIG_FRONTS_MAX = 64,
@@ -75,17 +78,42 @@ struct config_endpoints {
     size_t count;
 };
 
-/* http://HOST[:PORT][/PATH] */
+/* http, https, ws or wss://HOST[:PORT][/PATH] */
 struct config_url {
-    char host[CONFIG_HOST_MAX + 1];     /* as in config_endpoint */
-    uint16_t port;                      /* 80 if not given */
+    char host[CONFIG_HOST_MAX + 1]; /* as in config_endpoint */
+    uint16_t port;                  /* 80 or 443 if not given */
+    bool tls, websocket;
     char path[CONFIG_URL_PATH_MAX + 1]; /* "/derp" if not given */
 };
 
-/* A [relay NAME], or one named by URL in a [peer]: then the name is "". */
+/* SHA-256 of a certificate's public key (SubjectPublicKeyInfo). */
+struct config_pin {
+    uint8_t bytes[CONFIG_PIN_LEN];
+};
+
+struct config_pins {
+    struct config_pin *items;
+    size_t count;
+};
+
+enum config_proxy_kind {
+    CONFIG_PROXY_ENVIRONMENT, /* nothing is said: what the environment names */
+    CONFIG_PROXY_NONE,
+    CONFIG_PROXY_GIVEN,
+};
+
+struct config_proxy {
+    enum config_proxy_kind kind;
+    struct httpproxy *at; /* GIVEN */
+};
+
+/* A [relay NAME], or one named by URL in a [peer]: then the name is "". What is behind pointers
+ * belongs to the [relay]; the entries of peers have none. */
 struct config_relay {
     char name[CONFIG_NAME_MAX + 1];
     struct config_url url;
+    struct config_pins pins;
+    struct config_proxy proxy;
     unsigned line;
 };
 
@@ -199,6 +227,9 @@ struct config_serve {
 struct config_server {
     bool given; /* the section is there */
     struct config_addrs listen;
+    struct config_addrs listen_tls;
+    char *cert;                 /* PEM file; NULL = none */
+    char *cert_key;             /* NULL = none */
     struct config_addrs stun;   /* empty: no STUN server; at most two of each family */
     struct config_key_file key; /* the relay's secret key */
     struct config_public_keys allow;

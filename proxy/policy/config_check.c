@@ -136,7 +136,12 @@ static void inherit_relays(struct config_parser *p, struct config_peer *peer)
         p->no_memory = true;
         return;
     }
-    memcpy(peer->relays.items, all->items, all->count * sizeof(*all->items));
+    for (size_t i = 0; i < all->count; i++) {
+        struct config_relay *copy = &peer->relays.items[i];
+        *copy = all->items[i];
+        copy->pins = (struct config_pins){0};
+        copy->proxy = (struct config_proxy){0};
+    }
     peer->relays.count = all->count;
 }
 
@@ -245,6 +250,32 @@ static void check_forwards(struct config_parser *p)
     }
 }
 
+static void check_relays(struct config_parser *p)
+{
+    const struct config_relays *relays = &p->config->relays;
+    for (size_t i = 0; i < relays->count; i++) {
+        const struct config_relay *r = &relays->items[i];
+        if (r->pins.count > 0 && r->url.host[0] && !r->url.tls) {
+            config_point_at(p, r->line, "pin", "relay ", r->name);
+            config_fail(p, "is of no use without TLS: make the url https:// or wss://");
+        }
+    }
+}
+
+static void check_tls(struct config_parser *p)
+{
+    const struct config_server *server = &p->config->server;
+    bool listens = server->listen_tls.count > 0;
+    bool whole = server->cert && server->cert_key;
+    if (listens && !whole) {
+        config_point_at(p, 0, server->cert ? "cert_key" : "cert", "server", "");
+        config_fail(p, "is missing: listen_tls needs a certificate and its key");
+    } else if (!listens && (server->cert || server->cert_key)) {
+        config_point_at(p, 0, "listen_tls", "server", "");
+        config_fail(p, "is missing: nobody listens with the certificate");
+    }
+}
+
 static void check_server(struct config_parser *p)
 {
     const struct config_server *server = &p->config->server;
@@ -311,6 +342,8 @@ void config_check(struct config_parser *p)
     check_forwards(p);
     check_serves(p);
     check_server(p);
+    check_relays(p);
+    check_tls(p);
     check_stun(p);
     make_direct(p);
 }

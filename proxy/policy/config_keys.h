@@ -30,6 +30,8 @@ enum config_type {
     CONFIG_KEY,
     CONFIG_KEYS,
     CONFIG_URL,
+    CONFIG_PINS,
+    CONFIG_PROXY,
     CONFIG_ENDPOINTS,
     CONFIG_RELAYS,
     CONFIG_ALLOW,

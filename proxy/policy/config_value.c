@@ -251,6 +251,9 @@ void config_take(struct config_parser *p, const char *value)
     case CONFIG_URL:
         (void)config_take_url(p, field, value);
         break;
+    case CONFIG_PROXY:
+        config_take_proxy(p, field, value);
+        break;
     case CONFIG_ROUTE:
         config_take_route(p, p->key_text, value);
         break;
@@ -273,6 +276,7 @@ void config_take(struct config_parser *p, const char *value)
     case CONFIG_KEYS:
     case CONFIG_ENDPOINTS:
     case CONFIG_RELAYS:
+    case CONFIG_PINS:
     case CONFIG_ALLOW:
     case CONFIG_PREFIXES:
     case CONFIG_TYPES:

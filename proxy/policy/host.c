@@ -1,5 +1,7 @@
 #include "policy/host.h"
 
+#include <base/addr.h>
+
 #include <stdint.h>
 #include <string.h>
 
@@ -102,4 +104,28 @@ bool host_is_in(const char *name, const char *suffix)
         return false;
     }
     return len == name_len || name[name_len - len - 1] == '.';
+}
+
+bool host_split(char out[HOST_NAME_MAX_LEN + 1], uint16_t *port, const char *text, size_t len)
+{
+    char host[HOST_NAME_MAX_LEN + 1];
+    struct addr ip;
+    const char *close = len > 0 && text[0] == '[' ? memchr(text, ']', len) : NULL;
+    const char *from = close ? close : text;
+    const char *colon = memchr(from, ':', len - (size_t)(from - text));
+    size_t host_len = colon ? (size_t)(colon - text) : len;
+    int number = colon ? host_parse_port(colon + 1, len - host_len - 1) : *port;
+    if (number < 0 || host_len == 0 || host_len >= sizeof(host)) {
+        return false;
+    }
+    memcpy(host, text, host_len);
+    host[host_len] = '\0';
+    if (addr_parse_ip(&ip, host) == 0) {
+        char plain[ADDR_TEXT_MAX];
+        memcpy(out, addr_format_ip(&ip, plain), strlen(addr_format_ip(&ip, plain)) + 1);
+    } else if (!host_set_name(out, host, host_len)) {
+        return false;
+    }
+    *port = (uint16_t)number;
+    return true;
 }

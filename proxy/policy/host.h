@@ -23,6 +23,10 @@ bool host_parse_ports(const char *text, uint16_t *low, uint16_t *high);
  * its ]. */
 bool host_split_ports(const char *text, const char **host, size_t *len, const char **ports);
 
+/* "HOST", "HOST:PORT", "[IPv6]:PORT": a name in lower case, or an IP without brackets, into `out`;
+ * *port stays as it is when there is none. False if it is nothing of that. */
+bool host_split(char out[HOST_NAME_MAX_LEN + 1], uint16_t *port, const char *text, size_t len);
+
 /* "a.corp.example" and "corp.example" are in "corp.example", "xcorp.example" is not. Both in lower
  * case; an empty suffix holds nothing. */
 bool host_is_in(const char *name, const char *suffix);

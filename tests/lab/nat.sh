@@ -18,6 +18,8 @@
 #   nat_flush, nat_renumber, nat_swap   what happens to sites
 #   nat_portmapper ROUTER, nat_mapped ROUTER    its port-mapping daemon; what that has mapped
 #   nat_two KIND KIND     home and laptop behind such routers, keys, inis, the relay and web running
+#   nat_two_together KIND bridged|apart     the same behind one router: in one LAN, or in two that hear each
+#                         other only where the NAT turns packets back (hairpinning, RFC 4787 6)
 #   nat_two_start         their Adits, until both have their relay
 #   nat_probe NAME 4|6    what an RFC 5780 client sees there, nothing if the site has no such family
 #
@@ -50,7 +52,7 @@ nat_kinds=(public eim_eif eim_adf eim_apdf edm_random edm_sequential double_eim 
     v6_firewall dual_hard4 edm_portmap udp_blocked tcp_80_443_only)
 
 declare -A nat_number=([home]=2 [laptop]=3) nat_public_net=([home]=192.0.2.0 [laptop]=192.0.2.128)
-declare -A nat_kind nat_seed
+declare -A nat_kind nat_seed nat_apart
 
 # --- addresses -----------------------------------------------------------------------------------
 
@@ -272,10 +274,15 @@ table inet filter {
 NFT
 }
 
-# nat_eim ROUTER ALLOWED: ALLOWED says which arriving packets find the way back in.
+# nat_eim ROUTER ALLOWED: ALLOWED says which arriving packets find the way back in. What comes from
+# inside for the outside address turns back if the two LANs are apart.
 nat_eim() {
-    local outside seed=${nat_seed[$1]:-1}
+    local outside seed=${nat_seed[$1]:-1} turn="" apart=""
     outside=$(nat_outside "$1")
+    if [ -n "${nat_apart[$1]:-}" ]; then
+        turn="iifname != eth0 ip daddr $outside meta l4proto udp dnat ip to udp dport map @inside"
+        apart="iifname lan* oifname lan* ct status dnat accept; iifname lan* oifname lan* drop"
+    fi
     nat_load "$1" <<NFT
 table ip nat {
     map inside {
@@ -289,11 +296,13 @@ table ip nat {
     chain back {
         type nat hook prerouting priority -100; policy accept;
         ${2:+iifname eth0 meta l4proto udp $2 dnat ip to udp dport map @inside}
+        $turn
     }
     chain out {
         type nat hook postrouting priority 100; policy accept;
         oifname eth0 meta l4proto udp snat to $outside : jhash ip saddr . udp sport mod 65535 seed $seed offset 1
         oifname eth0 snat to $outside
+        oifname lan* ct status dnat meta l4proto udp snat to $outside : jhash ip saddr . udp sport mod 65535 seed $seed offset 1
     }
     chain note {
         type filter hook postrouting priority 300; policy accept;
@@ -302,7 +311,7 @@ table ip nat {
         oifname eth0 meta l4proto udp update @talked { udp sport . ip daddr }
     }
 }
-$(nat_filter "")
+$(nat_filter "$apart")
 NFT
 }
 
@@ -559,11 +568,47 @@ nat_relay_start() {
 }
 
 nat_two() {
-    local name
     nat_internet
     nat_site home "$1"
     nat_site laptop "$2"
     nat_meet "$(nat_edge_of home)" "$(nat_edge_of laptop)"
+    nat_two_nodes
+}
+
+nat_two_together() {
+    nat_internet
+    nat_kind[laptop]=$1
+    [ "$2" = bridged ] || nat_apart[gw_home]=yes
+    nat_site home "$1"
+    nat_namespace laptop
+    nat_link gw_home lan2 laptop
+    if [ "$2" = bridged ]; then
+        nat_bridge gw_home
+        ip -n laptop address add 192.168.1.3/24 dev eth0
+        ip -n laptop route add default via 192.168.1.1
+    else
+        ip -n gw_home address add 192.168.2.1/24 dev lan2
+        ip -n laptop address add 192.168.2.3/24 dev eth0
+        ip -n laptop route add default via 192.168.2.1
+    fi
+    nat_meet gw_home
+    nat_two_nodes
+}
+
+# One LAN of a router's two.
+nat_bridge() {
+    ip -n "$1" -batch - <<'IP'
+link add brlan type bridge
+link set brlan up
+address flush dev lan
+link set lan master brlan
+link set lan2 master brlan
+address add 192.168.1.1/24 dev brlan
+IP
+}
+
+nat_two_nodes() {
+    local name
     for name in home laptop relay; do
         lab_make_key "$name"
     done

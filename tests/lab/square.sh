@@ -90,7 +90,7 @@ cell() {
     if [ "$expected" = direct ]; then
         cell_wait "$(cell_patience "$1 $2")" 0.2
     else
-        cell_wait 4 1
+        cell_wait 3 1
     fi
     path=$(cell_path)
     cell_download "$path"

@@ -9,9 +9,12 @@
 #include "loop/relay_uv.h"
 #include "loop/stun_uv.h"
 #include "os/sysrng.h"
+#include "os/tls.h"
 
 struct adit_relay {
     struct relay_uv *uv;
+    struct tls_context *tls; /* NULL = none */
+    const struct log *log;
     struct stun_uv *stun; /* NULL = none */
     void (*stopped)(void *user);
     void *user;
@@ -38,12 +41,53 @@ static struct relay_server_config server_config(const struct adit_relay_server_c
     return c;
 }
 
+/* --- TLS --- */
+
+static void log_certificate(const struct adit_relay *r, const char *event)
+{
+    char text[TLS_WHY_MAX];
+    LOG_AT(r->log, LOG_INFO, "tls", event, "%s", tls_server_describe(r->tls, text));
+}
+
+static int start_tls(const struct adit_relay_server_config *config, struct adit_relay *r)
+{
+    char why[TLS_WHY_MAX];
+    if (config->listen_tls_count == 0) {
+        return 0;
+    }
+    int err = tls_server_new(config->cert, config->cert_key, &r->tls, why);
+    if (err) {
+        LOG_AT(r->log, LOG_ERROR, "tls", "not_usable", "why=\"%s\"", why);
+    } else {
+        log_certificate(r, "certificate");
+    }
+    return err;
+}
+
+static void reload_tls(const struct adit_relay_server_config *config, struct adit_relay *r)
+{
+    char why[TLS_WHY_MAX];
+    if (!r->tls || !config->cert || !config->cert_key) {
+        return;
+    }
+    if (tls_server_reload(r->tls, config->cert, config->cert_key, why)) {
+        LOG_AT(r->log, LOG_ERROR, "tls", "not_reloaded", "why=\"%s\"", why);
+    } else {
+        log_certificate(r, "certificate");
+    }
+}
+
+/* --- all of it --- */
+
 static int start_relay(struct uv_loop_s *loop, const struct adit_relay_server_config *config,
                        struct adit_relay *r)
 {
     struct relay_uv_config uv = {
         .listen = config->listen,
         .listen_count = config->listen_count,
+        .listen_tls = config->listen_tls,
+        .listen_tls_count = config->listen_tls_count,
+        .tls = r->tls,
         .server = server_config(config, r),
     };
     memcpy(uv.server.secret, config->secret, sizeof(uv.server.secret));
@@ -59,14 +103,16 @@ int adit_relay_start(struct uv_loop_s *loop, const struct adit_relay_server_conf
     if (!r) {
         return ERR_NO_MEMORY;
     }
-    int err = 0;
-    if (config->stun_count > 0) {
+    r->log = config->log;
+    int err = start_tls(config, r);
+    if (err == 0 && config->stun_count > 0) {
         err = stun_uv_start(loop, config->stun, config->stun_count, config->log, &r->stun);
     }
     if (err == 0) {
         err = start_relay(loop, config, r);
     }
     if (err != 0) {
+        tls_context_free(r->tls);
         if (r->stun) {
             stun_uv_stop(r->stun);
         }
@@ -90,7 +136,11 @@ bool adit_relay_stun_address(const struct adit_relay *r, size_t i, struct addr *
 int adit_relay_reload(struct adit_relay *r, const struct adit_relay_server_config *config)
 {
     struct relay_server_config c = server_config(config, r);
-    return relay_uv_reload(r->uv, &c);
+    int err = relay_uv_reload(r->uv, &c);
+    if (err == 0) {
+        reload_tls(config, r);
+    }
+    return err;
 }
 
 /* The STUN server goes last: its counters are told by the other one. */
@@ -103,6 +153,7 @@ static void on_stopped(void *user)
     if (r->stopped) {
         r->stopped(r->user);
     }
+    tls_context_free(r->tls);
     mem_free(r);
 }
 

@@ -213,19 +213,21 @@ static void on_activity(void *user)
 
 /* --- start --- */
 
-static int open_links(struct adit *a)
+static int open_links(struct adit *a, const struct adit_config *config)
 {
+    char why[TLS_WHY_MAX];
     for (size_t i = 0; i < a->relay_count; i++) {
         struct relay_link_options options = {.loop = a->loop,
                                              .node = a->node,
                                              .relay = i,
-                                             .host = a->relays[i].host,
-                                             .port = a->relays[i].port,
+                                             .config = &config->relays[i],
                                              .on_activity = on_activity,
                                              .user = a};
-        a->relays[i].link = relay_link_new(&options);
-        if (!a->relays[i].link) {
-            return ERR_NO_MEMORY;
+        int err = relay_link_new(&options, &a->relays[i].link, why);
+        if (err != 0) {
+            LOG_AT(a->log, LOG_ERROR, "relay", "not_usable", "relay=%s why=\"%s\"",
+                   a->relays[i].name, why);
+            return err;
         }
     }
     return 0;
@@ -254,7 +256,7 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
     a->user = user;
     int err = tunnel_make_node(a, config);
     if (err == 0) {
-        err = open_links(a);
+        err = open_links(a, config);
     }
     if (err == 0) {
         err = tunnel_open_socket(a, config);
@@ -387,6 +389,8 @@ bool adit_relay_stats(const struct adit *a, size_t relay, struct adit_relay_stat
     node_relay_stats(a->node, relay, out);
     out->host = a->relays[relay].host;
     out->port = a->relays[relay].port;
+    out->tls = a->relays[relay].tls;
+    out->websocket = a->relays[relay].websocket;
     return true;
 }
 

@@ -38,6 +38,7 @@ struct node_relay_config {
     const char *host_header; /* "host" or "host:port" */
     const char *path;
     bool home;
+    bool websocket;
 };
 
 struct node_peer_config {
@@ -144,6 +145,8 @@ bool node_is_lively(const struct node *n);
 void node_relay_connected(struct node *n, size_t relay, uint64_t now);
 /* The connection failed or ended; err 0 = closed by the relay. */
 void node_relay_disconnected(struct node *n, size_t relay, int err, uint64_t now);
+/* The same, for a reason that can be told. */
+void node_relay_failed(struct node *n, size_t relay, int err, const char *why, uint64_t now);
 void node_relay_input(struct node *n, size_t relay, const uint8_t *data, size_t len, uint64_t now);
 /* Bytes to write, valid until node_relay_sent has been told of all of them. */
 size_t node_relay_output(struct node *n, size_t relay, const uint8_t **data);

@@ -33,7 +33,8 @@
 #include "wire/params.h"
 
 enum {
-    NODE_OUTBOX_MAX = 64,  /* datagrams that are not stream data, waiting */
+    NODE_OUTBOX_MAX = 64, /* datagrams that are not stream data, waiting */
+    NODE_WHY_MAX = 192,
     NODE_RELAY_MTU = 8192, /* a relay carries up to 64 KiB a packet and queues 32 of them */
     NODE_RELAY_BACKLOG = 128 * 1024, /* above this a relay path is blocked */
     NODE_HANDSHAKES_PER_S = 64,      /* above this initiations need a cookie */
@@ -75,6 +76,7 @@ struct relay_link {
     bool want_close;
     bool blocked; /* some peer's path waits for room in the client's buffer */
     uint64_t dropped;
+    char why[NODE_WHY_MAX]; /* it went down, or did not come up; "" since it is up */
 };
 
 /* A former session whose streams still have to hear of their end. */

@@ -60,7 +60,7 @@ struct relay_client *relay_client_new(const struct relay_client_config *config)
     c->backoff_ns = CLIENT_BACKOFF_MIN_NS;
     bool named = copy_text(c->host, config->host) &&
                  copy_text(c->path, config->path ? config->path : "/derp");
-    if (!named || !make_buffers(c)) {
+    if (!named || !make_buffers(c) || (config->websocket && client_ws_open(c) != 0)) {
         relay_client_free(c);
         return NULL;
     }
@@ -73,11 +73,17 @@ void relay_client_free(struct relay_client *c)
     if (!c) {
         return;
     }
+    mem_free(c->ws);
     mem_free(c->in);
     mem_free(c->out[0].data);
     mem_free(c->out[1].data);
     sodium_memzero(c, sizeof(*c));
     mem_free(c);
+}
+
+bool relay_client_has_websocket(void)
+{
+    return ws_is_available();
 }
 
 void client_set_state(struct relay_client *c, enum relay_client_state state)
@@ -173,9 +179,15 @@ void relay_client_connected(struct relay_client *c, uint64_t now)
 
 void relay_client_disconnected(struct relay_client *c, int err, uint64_t now)
 {
+    relay_client_failed(c, err, NULL, now);
+}
+
+void relay_client_failed(struct relay_client *c, int err, const char *why, uint64_t now)
+{
     c->now = now;
     bool connecting = c->state == RELAY_CLIENT_CONNECTING;
-    client_fail(c, err ? err : ERR_CLOSED, connecting ? "cannot connect" : "connection closed");
+    const char *text = why ? why : connecting ? "cannot connect" : "connection closed";
+    client_fail(c, err ? err : ERR_CLOSED, text);
 }
 
 void relay_client_hurry(struct relay_client *c, uint64_t now)

@@ -83,6 +83,7 @@ static void free_conn(struct relay_server *s, struct relay_conn *c)
         TAILQ_REMOVE(&s->tell, c, told);
     }
     server_send_deinit(s, c, true);
+    server_ws_close(c);
     s->conns[slot] = NULL;
     s->free_slots[s->free_count++] = slot;
     mem_free(c);
@@ -300,7 +301,9 @@ void relay_server_input(struct relay_server *s, uint64_t id, const void *data, s
         at += n;
         len -= n;
     }
-    if (c && len > 0) {
+    if (c && len > 0 && c->ws) {
+        server_ws_input(s, c, at, len);
+    } else if (c && len > 0) {
         server_recv_frames(s, c, at, len);
     }
 }

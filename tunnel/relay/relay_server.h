@@ -9,6 +9,9 @@
  * together stay under pool_bytes_max. What is forwarded is never looked into, except for the six
  * bytes that mark signalling.
  *
+ * A client may come inside WebSocket (RFC 6455, sub-protocol "derp"): then the same bytes travel in
+ * binary messages of at most 32 KiB.
+ *
  * A login proves that the client owns its key, but it has no challenge: without TLS whoever saw a
  * login can repeat it and receive (not open) what is sent to that key, until its owner speaks.
  */

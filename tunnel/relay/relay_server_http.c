@@ -33,6 +33,10 @@ struct http_stage {
     bool complete;
     bool has_host;
     bool wants_derp;
+    bool wants_websocket;
+    bool ws_derp;    /* the sub-protocol */
+    bool ws_version; /* 13 */
+    struct piece ws_key;
     bool fast_start;
     bool forwarded; /* by a proxy: its address is not the one that asks */
     struct piece challenge;
@@ -64,12 +68,34 @@ static bool is_text(const struct piece *p, const char *text)
     return !p->too_long && strcasecmp(p->text, text) == 0;
 }
 
+/* "a, derp" */
+static bool lists(const struct piece *p, const char *word)
+{
+    static const char between[] = ", \t";
+    for (const char *at = p->text + strspn(p->text, between); *at && !p->too_long;
+         at += strspn(at, between)) {
+        size_t len = strcspn(at, between);
+        if (len == strlen(word) && strncasecmp(at, word, len) == 0) {
+            return true;
+        }
+        at += len;
+    }
+    return false;
+}
+
 static void finish_header(struct http_stage *h)
 {
     if (is_text(&h->name, "host")) {
         h->has_host = true;
     } else if (is_text(&h->name, "upgrade")) {
         h->wants_derp = is_text(&h->value, "derp");
+        h->wants_websocket = is_text(&h->value, "websocket");
+    } else if (is_text(&h->name, "sec-websocket-protocol")) {
+        h->ws_derp = h->ws_derp || lists(&h->value, "derp");
+    } else if (is_text(&h->name, "sec-websocket-version")) {
+        h->ws_version = is_text(&h->value, "13");
+    } else if (is_text(&h->name, "sec-websocket-key")) {
+        h->ws_key = h->value;
     } else if (is_text(&h->name, "derp-fast-start")) {
         h->fast_start = is_text(&h->value, "1");
     } else if (is_text(&h->name, "x-tailscale-challenge")) {
@@ -191,10 +217,50 @@ static void upgrade(struct relay_server *s, struct relay_conn *c)
     server_http_close(c);
 }
 
+/* 101, outside of any message, and ServerKey, in the first one. */
+static void upgrade_websocket(struct relay_server *s, struct relay_conn *c)
+{
+    char out[256];
+    char accept[WS_ACCEPT_TEXT];
+    uint8_t key[DERP_SERVER_KEY_LEN];
+    if (!c->http->ws_version) {
+        send_answer(s, c,
+                    &(struct answer){.status = "426 Upgrade Required",
+                                     .headers = "Sec-WebSocket-Version: 13\r\n",
+                                     .body = "WebSocket is spoken in version 13\n"});
+        return;
+    }
+    if (!ws_accept(accept, c->http->ws_key.text)) {
+        refuse(s, c, ws_is_available() ? "400 Bad Request" : "501 Not Implemented");
+        return;
+    }
+    int len = snprintf(out, sizeof(out),
+                       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                       "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n"
+                       "Sec-WebSocket-Protocol: derp\r\n\r\n",
+                       accept);
+    CHECK(len > 0 && (size_t)len < sizeof(out));
+    derp_write_server_key(key, s->public_key);
+    server_set_state(s, c, CONN_LOGIN);
+    if (server_ws_open(c) || !server_send_control(s, c, out, (size_t)len) ||
+        !server_send_control(s, c, key, sizeof(key))) {
+        server_kill(s, c, RELAY_CLOSE_NO_MEMORY);
+        return;
+    }
+    c->ws->raw_left = (size_t)len;
+    server_http_close(c);
+}
+
 static void answer_derp(struct relay_server *s, struct relay_conn *c)
 {
     const struct http_stage *h = c->http;
-    if (h->wants_derp && (h->parser.flags & F_CONNECTION_UPGRADE)) {
+    bool upgrades = (h->parser.flags & F_CONNECTION_UPGRADE) != 0;
+    if (h->wants_websocket && h->ws_derp && upgrades) {
+        upgrade_websocket(s, c);
+        return;
+    }
+    /* "websocket" without our sub-protocol is an ancient client that speaks plain DERP. */
+    if (upgrades && (h->wants_derp || h->wants_websocket)) {
         upgrade(s, c);
         return;
     }

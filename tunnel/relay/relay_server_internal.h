@@ -9,6 +9,7 @@
 #include "relay/relay_pool.h"
 #include "relay/relay_server.h"
 #include "wire/derp.h"
+#include "wire/websocket.h"
 
 #include <base/clock.h>
 #include <base/heap.h>
@@ -89,12 +90,25 @@ struct relay_key {
     UT_hash_handle hh;
 };
 
+/* A client inside WebSocket. */
+struct conn_ws {
+    struct ws_reader reader;
+    size_t raw_left; /* of what waits: still HTTP */
+    size_t left;     /* payload of the message that is being written */
+    size_t head_len, head_sent;
+    uint8_t head[WS_HEADER_MAX + WS_CONTROL_MAX]; /* of that message, or a whole pong */
+    bool pong_wanted;
+    uint8_t pong[WS_CONTROL_MAX];
+    size_t pong_len;
+};
+
 struct relay_conn {
     uint64_t id;
     enum conn_state state;
     struct addr from;
     struct address_count *address;
     struct http_stage *http; /* until the request is answered */
+    struct conn_ws *ws;      /* NULL = plain DERP */
 
     struct relay_key *key;
     TAILQ_ENTRY(relay_conn) of_key;
@@ -195,6 +209,15 @@ void server_http_close(struct relay_conn *c);
 size_t server_http_input(struct relay_server *s, struct relay_conn *c, const void *data,
                          size_t len);
 
+/* relay_server_ws.c */
+int server_ws_open(struct relay_conn *c);
+void server_ws_close(struct relay_conn *c);
+/* The others only when c->ws. */
+void server_ws_input(struct relay_server *s, struct relay_conn *c, const uint8_t *data, size_t len);
+size_t server_ws_output(const struct relay_conn *c, struct relay_span *out, size_t max);
+/* n bytes were written: how many of them were of packets. */
+size_t server_ws_sent(struct conn_ws *ws, size_t n);
+
 /* relay_server_recv.c */
 void server_recv_frames(struct relay_server *s, struct relay_conn *c, const uint8_t *data,
                         size_t len);
@@ -207,6 +230,8 @@ void server_recv_new_rate(struct relay_server *s, struct relay_conn *c);
 void server_send_init(struct relay_conn *c);
 /* Gives back all buffers that wait, and also those with the shell if `all`. */
 void server_send_deinit(struct relay_server *s, struct relay_conn *c, bool all);
+/* There is something to write; says so if that has not been said. */
+void server_send_announce(struct relay_server *s, struct relay_conn *c);
 /* A small frame or an HTTP answer. False if there are too many or there is no buffer. */
 bool server_send_control(struct relay_server *s, struct relay_conn *c, const void *data,
                          size_t len);

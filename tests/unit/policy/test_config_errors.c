@@ -24,7 +24,7 @@ static void messages_name_file_line_section_and_key(void **state)
         "f.ini:4: [node] log: \"loud\" is no level; accepted: error, warn, info, debug, "
         "trace");
     config_text_refuse("[relay main]\n\n", "f.ini:1: [relay main] url: is missing; accepted: "
-                                           "http://HOST[:PORT][/PATH]");
+                                           "http, https, ws or wss://HOST[:PORT][/PATH]");
     config_text_refuse("name = x\n", "f.ini:1: stands in no section");
 }
 
@@ -65,8 +65,20 @@ static void bad_values_are_refused(void **state)
         {"[limits]\nwindow = lots\n", "is no number"},
         {"[limits]\nwindow = 1k\n", "is too little"},
         {"[server]\nallow = " KEY_A "\nopen = true\n", "is neither yes nor no"},
-        {"[relay a]\nurl = https://relay.example\n", "needs TLS, which is not built in"},
+        {"[relay a]\nurl = ftp://relay.example\n", "does not start with http://"},
         {"[relay a]\nurl = relay.example\n", "does not start with http://"},
+        {"[relay a]\nurl = https://a:0\n", "bad host or port"},
+        {"[relay a]\nurl = https://a\npin = abcd\n", "is no hash of a key"},
+        {"[relay a]\nurl = https://a\npin = sha256:abcd\n", "is no hash of a key"},
+        {"[relay a]\nurl = https://a\npin = sha256:" KEY_A "x\n", "is no hash of a key"},
+        {"[relay a]\nurl = http://a\npin = sha256:" KEY_A "\n", "is of no use without TLS"},
+        {"[relay a]\nurl = ws://a\npin = sha256:" KEY_A "\n", "is of no use without TLS"},
+        {"[relay a]\nurl = http://a\nproxy = socks5://b\n", "is no HTTP proxy"},
+        {"[relay a]\nurl = http://a\nproxy = http://u:p@\n", "bad host or port"},
+        {"[relay a]\nurl = http://a\nproxy = http://u@b\n", "name without a password"},
+        {"[server]\nopen = yes\nlisten_tls = 127.0.0.1:1\n", "cert: is missing"},
+        {"[server]\nopen = yes\nlisten_tls = 127.0.0.1:1\ncert = a\n", "cert_key: is missing"},
+        {"[server]\nopen = yes\ncert = a\ncert_key = b\n", "listen_tls: is missing"},
         {"[relay a]\nurl = http://\n", "bad host or port"},
         {"[relay a]\nurl = http://a:0\n", "bad host or port"},
         {"[relay a]\nurl = http://a:65536\n", "bad host or port"},
@@ -83,7 +95,7 @@ static void bad_values_are_refused(void **state)
         {PEER_A "endpoint = ::1:5\n", "is no HOST:PORT"},
         {PEER_A "endpoint = 1.2.3:5\n", "is no HOST:PORT"},
         {PEER_A "endpoint = ,\n", "has no value"},
-        {PEER_A "relay = https://a.example\n", "needs TLS"},
+        {PEER_A "relay = gopher://a.example\n", "does not start with"},
         {PEER_A "relay = a_b\n", "is neither a name nor a URL"},
         {PEER_A "relay = main\n", "there is no [relay main]"},
         {PEER_A "allow = 10.0.0.1/8\n", "is no prefix"},
