@@ -4,6 +4,7 @@
 
 #include <base/mem.h>
 
+#include <stdio.h>
 #include <string.h>
 
 enum { LINE_MAX_LEN = 600 };
@@ -83,6 +84,30 @@ static void add_relay(struct lines *t, const cJSON *relay, int width)
     lines_add(t, why[0] ? "  (%.190s)\n" : "%s\n", why);
 }
 
+/* "exit  12 requests, 10 connected; refused 1, not_allowed 1"; nothing before the first one. */
+static void add_ends(struct lines *t, const cJSON *counters, const char *end, int width)
+{
+    char group[32];
+    const cJSON *own = cJSON_GetObjectItemCaseSensitive(counters, end);
+    double requests = lines_number_of(own, "requests", 0);
+    (void)snprintf(group, sizeof(group), "%s_failures", end);
+    if (requests <= 0) {
+        return;
+    }
+    lines_add(t, "%-*s  %s  %.0f requests, %.0f connected", width, "", end, requests,
+              lines_number_of(own, "connected", 0));
+    const char *before = "; ";
+    const cJSON *cause;
+    cJSON_ArrayForEach(cause, cJSON_GetObjectItemCaseSensitive(counters, group))
+    {
+        if (cJSON_IsNumber(cause) && cause->valuedouble > 0) {
+            lines_add(t, "%s%.30s %.0f", before, cause->string, cause->valuedouble);
+            before = ", ";
+        }
+    }
+    lines_add(t, "\n");
+}
+
 static int widest(const cJSON *array, int width)
 {
     const cJSON *item;
@@ -102,7 +127,7 @@ static char *describe(const cJSON *root)
     if (!cJSON_IsObject(node) || !cJSON_IsArray(peers)) {
         return NULL;
     }
-    size_t lines = 3 + (size_t)cJSON_GetArraySize(peers) + (size_t)cJSON_GetArraySize(relays);
+    size_t lines = 7 + (size_t)cJSON_GetArraySize(peers) + (size_t)cJSON_GetArraySize(relays);
     char *out = mem_new(lines, LINE_MAX_LEN);
     if (!out) {
         return NULL;
@@ -121,6 +146,9 @@ static char *describe(const cJSON *root)
     {
         add_relay(&t, item, width);
     }
+    const cJSON *counters = cJSON_GetObjectItemCaseSensitive(root, "counters");
+    add_ends(&t, counters, "front", width);
+    add_ends(&t, counters, "exit", width);
     return out;
 }
 

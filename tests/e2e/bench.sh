@@ -52,6 +52,7 @@ relayed=$(($(lab_cable_bytes relay) - relayed)) direct=$(($(lab_cable_bytes lapt
 assert_path laptop home direct
 
 expect 0 laptop home --seconds 1
+cat "$LAB/said"
 grep -qE '^  to it +over direct 10\.77\.0\.2:41000: [0-9.]+ Mbit/s' "$LAB/said" ||
     lab_fail "not for people: $(cat "$LAB/said")"
 grep -qE '^home: (AES-256-GCM|ChaCha20-Poly1305), since ' "$LAB/said" || lab_fail "no cipher"

@@ -197,6 +197,95 @@ static void front_asks_who_comes_from_elsewhere(void **state)
     config_text_refuse_part("[front]\nlisten = 127.0.0.1:1 127.0.0.1:1\n", "is there twice");
 }
 
+static void fronts_have_their_own_values(void **state)
+{
+    (void)state;
+    struct config *c = config_text_parse(
+        "[front Guests]\nlisten = 10.0.0.1:1 /run/g\nusers = g\nexit = peer home\n"
+        "path = relay-only\ncommands = connect, udp\nchoose = no\nuids = 0 1000\nuids = any\n"
+        "[front]\nlisten = 127.0.0.1:2\nexit = direct\n"
+        "[front plain]\nlisten = 127.0.0.1:3\n[peer home]\nkey = " KEY_A "\n");
+    const struct config_front *front = c->fronts;
+    assert_int_equal(c->fronts_count, 3);
+    assert_string_equal(front[0].name, "");
+    assert_addr(&front[0].listen.items[0].addr, "127.0.0.1:2");
+    assert_int_equal(front[0].exit.kind, ROUTE_DIRECT);
+    assert_true(front[0].exit.line > 0 && front[0].choose && front[0].path == PATH_ANY);
+    assert_int_equal(front[0].commands, COMMAND_CONNECT | COMMAND_BIND | COMMAND_UDP);
+    assert_string_equal(front[1].name, "guests");
+    assert_int_equal(front[1].listen.count, 2);
+    assert_string_equal(front[1].users.path, "/etc/adit/g");
+    assert_int_equal(front[1].exit.kind, ROUTE_PEER);
+    assert_int_equal(front[1].path, PATH_RELAY_ONLY);
+    assert_int_equal(front[1].commands, COMMAND_CONNECT | COMMAND_UDP);
+    assert_false(front[1].choose);
+    assert_true(front[1].uids.any && front[1].uids.count == 2 && front[1].uids.items[1] == 1000);
+    assert_int_equal(front[2].exit.line, 0);
+    assert_int_equal(front[2].commands, COMMAND_CONNECT | COMMAND_BIND | COMMAND_UDP);
+    assert_true(front[2].choose);
+    config_free(c);
+}
+
+static void users_are_welcome_by_number(void **state)
+{
+    (void)state;
+    uint32_t items[] = {5, 7};
+    const struct config_uids none = {0}, any = {.any = true}, some = {.items = items, .count = 2};
+    assert_true(config_uid_is_welcome(&none, 0, 1000));
+    assert_true(config_uid_is_welcome(&none, 1000, 1000));
+    assert_false(config_uid_is_welcome(&none, 5, 1000));
+    assert_true(config_uid_is_welcome(&some, 7, 1000));
+    assert_false(config_uid_is_welcome(&some, 6, 1000));
+    assert_true(config_uid_is_welcome(&any, 6, 1000));
+}
+
+static void what_is_served(void **state)
+{
+    (void)state;
+    struct config *c = config_text_parse(
+        "[serve]\nWiki = 127.0.0.1:3000\ngit:9418 = localhost:9418 home, home2\n"
+        "lp = ./cups.sock home2\n[peer home]\nkey = " KEY_A "\n[peer home2]\nkey = " KEY_B "\n");
+    const struct config_serve *s = c->serves;
+    assert_int_equal(c->serves_count, 3);
+    assert_string_equal(s[0].name, "wiki");
+    assert_int_equal(s[0].port, 80);
+    assert_null(s[0].peers);
+    assert_int_equal(s[0].target.port, 3000);
+    assert_int_equal(s[1].port, 9418);
+    assert_int_equal(s[1].peers_count, 2);
+    assert_string_equal(s[2].path, "/etc/adit/./cups.sock");
+    assert_int_equal(s[2].peers[0], 1);
+    struct config_serve more;
+    assert_null(config_parse_serve(&more, c, "x:1", "localhost:1 home"));
+    assert_int_equal(more.port, 1);
+    config_serve_free(&more);
+    assert_non_null(config_parse_serve(&more, c, "x:1", "localhost:1 nobody"));
+    assert_non_null(config_parse_serve(&more, c, "x", ""));
+    config_free(c);
+}
+
+static void what_goes_out_directly_is_guarded(void **state)
+{
+    (void)state;
+    struct config *c = config_text_parse("[route]\n169.254.1.0/24 = direct\n"
+                                         "169.254.169.254:81 = direct\n0.0.0.0/0 = direct\n"
+                                         "fe80::/10 = refuse\ndefault = direct\n");
+    static const struct {
+        const char *ip;
+        uint16_t port;
+        bool allowed;
+    } cases[] = {{"192.0.2.1", 80, true},       {"127.0.0.1", 80, true},
+                 {"169.254.1.7", 80, true},     {"169.254.2.7", 80, false},
+                 {"169.254.169.254", 81, true}, {"169.254.169.254", 80, false},
+                 {"fe80::1", 80, false},        {"fd00:ec2::254", 80, false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct addr a;
+        assert_int_equal(addr_parse_ip(&a, cases[i].ip), 0);
+        assert_int_equal(acl_allows(&c->direct, &a, cases[i].port, NULL), cases[i].allowed);
+    }
+    config_free(c);
+}
+
 static void front_listens_on_unix_sockets(void **state)
 {
     (void)state;
@@ -317,6 +406,10 @@ int main(void)
         cmocka_unit_test(server_and_limits),
         cmocka_unit_test(comments_spaces_and_line_ends),
         cmocka_unit_test(front_asks_who_comes_from_elsewhere),
+        cmocka_unit_test(fronts_have_their_own_values),
+        cmocka_unit_test(users_are_welcome_by_number),
+        cmocka_unit_test(what_is_served),
+        cmocka_unit_test(what_goes_out_directly_is_guarded),
         cmocka_unit_test(front_listens_on_unix_sockets),
         cmocka_unit_test(forwards),
         cmocka_unit_test(long_comments_and_names),
