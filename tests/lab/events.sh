@@ -13,7 +13,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # The longest first; the first three mostly wait.
 events=(lifetime idle_stream idle_none swap block renumber flush relay_gone relay_restart same_lan hairpin)
 
-# What an idle pair may cost, with its relay connection,
+# What an idle pair may cost, with its relay connections:
 # kB in an hour. In a short look there may be, on top, one of the things that are rare, in bytes: new
 # keys, a sign of life of the relay.
 IDLE_STREAM_KB=400 IDLE_STREAM_RARE=600
