@@ -13,9 +13,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # The longest first; the first three mostly wait.
 events=(lifetime idle_stream idle_none swap block renumber flush relay_gone relay_restart same_lan hairpin)
 
-# What an idle pair may cost, as tunnel/README.md promises and the simulator holds it to over an hour:
-# kB in an hour. In a short look there may be, on top, one of the things that are rare, in bytes: new
-# keys, a sign of life of the relay.
+# What an idle pair may cost, in kB of IP an hour, with its relay connections: tunnel/README.md promises
+# it and the simulator holds it to that over an hour. A short look may find, on top, some bytes of what
+# is rare: new keys, a sign of life of the relay.
 IDLE_STREAM_KB=50 IDLE_STREAM_RARE=600
 IDLE_NONE_KB=15 IDLE_NONE_RARE=300
 
