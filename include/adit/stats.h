@@ -103,6 +103,11 @@ struct adit_nat_stats {
     X(handshakes_limited)  /* too many; a cookie was asked for or nothing answered */              \
     X(relay_dropped)                                                                               \
     X(streams_refused)                                                                             \
+    X(datagrams_in)                                                                                \
+    X(datagrams_out)                                                                               \
+    X(datagrams_refused) /* the queue toward the peer was full */                                  \
+    X(datagrams_expired) /* waited too long in it */                                               \
+    X(datagrams_lost)    /* came in parts and not whole, to nobody, or to a full queue */          \
     X(path_changes)                                                                                \
     X(birthday_runs) /* a hard NAT and an easy one, see tunnel/path/birthday.h */                  \
     X(birthday_won)                                                                                \

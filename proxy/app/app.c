@@ -106,6 +106,7 @@ static void init(struct app *app, uv_loop_t *loop, const struct config *config,
     app->ctx.limits = (struct context_limits){
         .clients_max = (size_t)l->clients_max,
         .dials_max = DIALS_MAX,
+        .associations_max = (size_t)l->associations_max,
         .exit_max = (size_t)(l->streams_max * (config->peers_count ? config->peers_count : 1)),
     };
     size_t connections = app->ctx.limits.clients_max + app->ctx.limits.exit_max;

@@ -12,6 +12,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     ASKERS_MAX = 64, /* some of them hold a forwarded port */
@@ -108,15 +109,16 @@ static void send_rest(struct asker *a)
 }
 
 /* "LISTEN=TARGET"; a target has no '=', the path of a unix socket may. */
-static unsigned handle_forward(struct asker *a, char *both)
+static unsigned handle_forward(struct asker *a, const char *kind, const char *both)
 {
+    char listen[sizeof(a->in)];
     char address[CONFIG_SOCKET_PATH_MAX + 1];
-    char *split = strrchr(both, '=');
+    const char *split = strrchr(both, '=');
     if (!split) {
         return 400;
     }
-    *split = '\0';
-    const char *why = app_forward(a->server->app, both, split + 1, &a->forward);
+    (void)snprintf(listen, sizeof(listen), "%s%.*s", kind, (int)(split - both), both);
+    const char *why = app_forward(a->server->app, listen, split + 1, &a->forward);
     if (why) {
         (void)snprintf(a->text, sizeof(a->text), "%s", why);
         return 400;
@@ -144,6 +146,16 @@ static unsigned handle_serve(struct asker *a, char *both)
     (void)snprintf(a->text, sizeof(a->text), "%.63s.%.63s.peer:%u", s->name,
                    a->server->ctx->config->node.name, (unsigned)s->port);
     return 200;
+}
+
+static unsigned handle_forward_tcp(struct asker *a, char *both)
+{
+    return handle_forward(a, "", both);
+}
+
+static unsigned handle_forward_udp(struct asker *a, char *both)
+{
+    return handle_forward(a, "udp ", both);
 }
 
 /* --- questions about peers --- */
@@ -224,9 +236,13 @@ static const struct question {
     bool get;         /* else POST */
     unsigned (*handle)(struct asker *a, char *rest);
 } questions[] = {
-    {"/status", true, handle_status},     {"/ping/", true, handle_ping},
-    {"/why/", true, handle_why},          {"/route/", true, handle_route},
-    {"/forward/", false, handle_forward}, {"/serve/", false, handle_serve},
+    {"/status", true, handle_status},
+    {"/ping/", true, handle_ping},
+    {"/why/", true, handle_why},
+    {"/route/", true, handle_route},
+    {"/forward/", false, handle_forward_tcp},
+    {"/forward-udp/", false, handle_forward_udp},
+    {"/serve/", false, handle_serve},
 };
 
 static unsigned handle(struct asker *a, struct control_request *r)
@@ -348,6 +364,14 @@ static struct asker *asker_new(struct control_server *s, struct tcp *tcp)
     return a;
 }
 
+/* The socket's mode says the same, as long as nobody changes it. */
+static bool is_own_user(const struct tcp *tcp)
+{
+    static const struct config_uids nobody_else;
+    uint32_t uid;
+    return tcp_user(tcp, &uid) == 0 && config_uid_is_welcome(&nobody_else, uid, geteuid());
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
     struct control_server *s = server->data;
@@ -355,7 +379,8 @@ static void on_connection(uv_stream_t *server, int status)
     if (!tcp) {
         return;
     }
-    struct asker *a = tcp_accept(tcp, server) == 0 ? asker_new(s, tcp) : NULL;
+    bool welcome = tcp_accept(tcp, server) == 0 && is_own_user(tcp);
+    struct asker *a = welcome ? asker_new(s, tcp) : NULL;
     if (!a) {
         tcp_close(tcp);
         return;

@@ -150,14 +150,19 @@ static void collect_counters(struct collection *c, const struct app *app)
 #define COUNT_NODE(name) count(c, NULL, #name, node.name);
 #define COUNT_FRONT(name) count(c, "front", #name, own->front.name);
 #define COUNT_EXIT(name) count(c, "exit", #name, own->exit.name);
+#define COUNT_UDP(name) count(c, "udp", #name, own->udp.name);
     ADIT_COUNTER_TABLE(COUNT_NODE)
     FRONT_COUNTER_TABLE(COUNT_FRONT)
     count(c, "front", "clients_now", app->clients.count);
     EXIT_COUNTER_TABLE(COUNT_EXIT)
     count(c, "exit", "connections_now", app->exits.count);
+    UDP_COUNTER_TABLE(COUNT_UDP)
+    count(c, "udp", "associations_now", app->ctx.associations);
+    count(c, "udp", "flows_now", app->exits.flows.count);
 #undef COUNT_NODE
 #undef COUNT_FRONT
 #undef COUNT_EXIT
+#undef COUNT_UDP
     count_failures(c, "front_failures", own->front.failures);
     count_failures(c, "exit_failures", own->exit.failures);
     count(c, NULL, "blocks_refused", app->ctx.pool.refused);

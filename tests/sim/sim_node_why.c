@@ -180,7 +180,7 @@ static void a_path_that_was_cut_is_remembered(void **state)
     assert_true(path_of(&w, ADIT_PATH_DIRECT)->used);
     fleet_udp(f, false);
     fleet_open(f, 0, 1, (struct fleet_plan){.up = 2000000, .down = 1});
-    fleet_run(f, S(3));
+    fleet_run(f, S(6)); /* in doubt first, then given up */
     w = why(f, 0);
     const struct adit_why_path *direct = path_of(&w, ADIT_PATH_DIRECT);
     assert_false(direct->used);

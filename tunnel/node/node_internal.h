@@ -56,6 +56,8 @@ enum {
 #define NODE_BIRTHDAY_WAIT_MAX_NS (600 * NS_PER_S) /* between runs with a peer that fail */
 #define NODE_SOCKET_KEEP_NS (180 * NS_PER_S) /* a temporary socket on which nothing is heard */
 #define NODE_SUSPECT_NS (10 * NS_PER_S)      /* between suspicions that the router has restarted */
+#define NODE_REKEY_WAIT_NS (20 * NS_PER_S)   /* one side's, for the other to make new keys */
+#define NODE_ASKED_NS (5 * NS_PER_S)         /* in which STUN servers answer, if they do */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
 
 _Static_assert((int)NODE_SOCKETS_MAX == (int)BIRTHDAY_NUMBERS_MAX, "node.h tells of all sockets");
@@ -158,7 +160,9 @@ struct peer {
 
     /* paths */
     struct pathset paths;
-    uint32_t opened; /* bit set of path ids that the conn knows */
+    uint8_t chosen;           /* the path that the shell was told of */
+    struct pathset_ways ways; /* as the conn was told */
+    uint32_t opened;          /* bit set of path ids that the conn knows */
     uint64_t heard_ns, active_ns;
     uint64_t sent_ns;   /* first stream packet since something was heard; 0 = none */
     uint64_t waited_ns; /* since when streams are open without a break */
@@ -206,6 +210,7 @@ struct node {
 
     struct relay_link relays[NODE_RELAYS_MAX];
     size_t relay_count;
+    bool hurried; /* a relay: what it says is to be fetched */
     struct peer *peers;
     size_t peer_count;
     uint32_t index_mask; /* hides which peer an index belongs to */
@@ -225,6 +230,7 @@ struct node {
     bool want_stun_names;         /* the servers' names are to be looked up */
     uint64_t ping_id;             /* of the last one */
     size_t lively;                /* peers that are looked for or move data */
+    uint64_t lively_ns;           /* since when there are any */
 
     struct cookie_checker checker;
     uint64_t load_from_ns; /* the second in which initiations are counted */
@@ -307,6 +313,8 @@ void peer_paths_settle(struct peer *p, uint64_t now);
 bool peer_is_direct(const struct peer *p, uint64_t now);
 /* Drops the paths that are bound to this temporary socket. */
 void peer_drop_socket(struct peer *p, uint16_t socket, uint64_t now);
+/* The transport doubts the path. */
+void peer_suspect(struct peer *p, uint8_t id, uint64_t now);
 void peer_relay_changed(struct peer *p, size_t relay, bool up, uint64_t now);
 void peer_on_probe(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
                    uint64_t now);
@@ -372,5 +380,7 @@ uint64_t stream_handle(const struct peer *p, uint8_t generation, uint64_t id);
 /* --- node_relay.c --- */
 
 void node_relay_tick(struct node *n, uint64_t now);
+/* Looks whether the relay is there, or tries to reach it, at once. */
+void node_hurry_relay(struct node *n, size_t relay, uint64_t now);
 
 #endif

@@ -153,3 +153,10 @@ void node_relay_tick(struct node *n, uint64_t now)
         drain(n, i, now);
     }
 }
+
+/* Not fetched from here: this may be called for what a relay just said. */
+void node_hurry_relay(struct node *n, size_t relay, uint64_t now)
+{
+    relay_client_hurry(n->relays[relay].client, now);
+    n->hurried = true;
+}

@@ -204,6 +204,6 @@ int tls_verify_prepare(struct tls *t)
     }
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     bool done = X509_VERIFY_PARAM_set1_host(param, host, 0) == 1 &&
-                SSL_set_tlsext_host_name(t->ssl, host) == 1;
+                SSL_set_tlsext_host_name(t->ssl, t->context->host) == 1;
     return done ? 0 : ERR_NO_MEMORY;
 }

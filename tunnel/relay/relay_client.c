@@ -138,6 +138,7 @@ void client_login_done(struct relay_client *c)
     c->stats.ups++;
     c->up_at = c->now;
     c->ping_next = c->now;
+    c->ping_count = UINT64_MAX;
     c->ping_sent_at = TIME_NEVER;
     c->ping_limit = TIME_NEVER;
     client_set_state(c, RELAY_CLIENT_UP);
@@ -202,15 +203,41 @@ void relay_client_hurry(struct relay_client *c, uint64_t now)
     }
 }
 
+void client_used(struct relay_client *c)
+{
+    if (c->ping_next == TIME_NEVER) {
+        c->ping_next = time_add(c->now, CLIENT_PING_EVERY_NS);
+    }
+}
+
+/* Asks for the round trip if the connection was used since it was asked last. */
+static void measure(struct relay_client *c)
+{
+    uint64_t count = c->stats.packets_sent + c->stats.packets_received;
+    bool used = count != c->ping_count;
+    c->ping_count = count;
+    c->ping_next = used ? time_add(c->now, CLIENT_PING_EVERY_NS) : TIME_NEVER;
+    if (used) {
+        client_send_ping(c);
+    }
+}
+
+static uint64_t quiet_end(const struct relay_client *c)
+{
+    return c->ping_limit == TIME_NEVER ? time_add(c->heard_at, CLIENT_QUIET_NS) : TIME_NEVER;
+}
+
 static void tick_up(struct relay_client *c)
 {
     if (c->now >= time_add(c->heard_at, CLIENT_SILENCE_NS)) {
-        client_fail(c, ERR_CLOSED, "nothing heard for 35 s");
+        client_fail(c, ERR_CLOSED, "nothing heard for 75 s");
     } else if (c->now >= c->ping_limit) {
         client_fail(c, ERR_CLOSED, "no answer to a ping");
-    } else if (c->now >= c->ping_next) {
-        c->ping_next = time_add(c->now, CLIENT_PING_EVERY_NS);
+    } else if (c->now >= quiet_end(c)) {
+        c->ping_limit = time_add(c->heard_at, CLIENT_SILENCE_NS);
         client_send_ping(c);
+    } else if (c->now >= c->ping_next) {
+        measure(c);
     }
 }
 
@@ -230,7 +257,7 @@ uint64_t relay_client_next_ns(const struct relay_client *c)
 {
     if (c->state == RELAY_CLIENT_UP) {
         uint64_t answer = time_min(c->ping_limit, time_add(c->heard_at, CLIENT_SILENCE_NS));
-        return time_min(c->ping_next, answer);
+        return time_min(time_min(c->ping_next, answer), quiet_end(c));
     }
     return c->state == RELAY_CLIENT_BACKOFF || has_connection(c) ? c->deadline : TIME_NEVER;
 }

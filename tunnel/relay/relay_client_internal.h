@@ -23,8 +23,11 @@ enum {
 };
 
 #define CLIENT_CONNECT_NS (10 * NS_PER_S)
-#define CLIENT_PING_EVERY_NS (15 * NS_PER_S)
-#define CLIENT_SILENCE_NS (35 * NS_PER_S)
+#define CLIENT_PING_EVERY_NS (15 * NS_PER_S) /* while packets come and go */
+/* Relays say every 60 to 65 s that they are alive, which also keeps NATs and proxies on the way from
+ * forgetting the connection. Only one that says nothing is asked. */
+#define CLIENT_QUIET_NS (70 * NS_PER_S)
+#define CLIENT_SILENCE_NS (75 * NS_PER_S)
 #define CLIENT_HURRY_NS (3 * NS_PER_S)
 #define CLIENT_BACKOFF_MIN_NS (NS_PER_S / 4)
 #define CLIENT_BACKOFF_MAX_NS (5 * NS_PER_S)
@@ -99,7 +102,8 @@ struct relay_client {
 
     uint8_t ping[8];
     uint64_t ping_sent_at; /* TIME_NEVER = none is out */
-    uint64_t ping_next;
+    uint64_t ping_next;  /* TIME_NEVER = no packet since the last one */
+    uint64_t ping_count; /* packets both ways by then */
     uint64_t ping_limit; /* the answer must be here by then; TIME_NEVER = no matter */
     uint64_t rtt_ns;
 };
@@ -109,6 +113,8 @@ void client_set_state(struct relay_client *c, enum relay_client_state state);
 /* The connection is over: DOWN is queued, the back-off starts. */
 void client_fail(struct relay_client *c, int err, const char *text);
 void client_login_done(struct relay_client *c);
+/* A packet went or came. */
+void client_used(struct relay_client *c);
 
 /* relay_client_recv.c */
 void client_recv_reset(struct relay_client *c);

@@ -159,6 +159,7 @@ static bool recv_packet(struct relay_client *c, const struct derp_frame *f,
         .len = f->len - DERP_KEY,
     };
     c->stats.packets_received++;
+    client_used(c);
     c->stats.bytes_received += ev->len;
     return true;
 }

@@ -160,6 +160,7 @@ void relay_client_commit(struct relay_client *c, size_t len)
     derp_write_header(half->data + half->len, DERP_SEND_PACKET, DERP_KEY + len);
     client_send_done(c, total);
     c->stats.packets_sent++;
+    client_used(c);
     c->stats.bytes_sent += len;
 }
 

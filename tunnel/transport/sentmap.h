@@ -53,6 +53,7 @@ struct sent_packet {
     uint8_t state; /* enum sent_state */
     bool eliciting;
     bool probe; /* of the path MTU: set after commit */
+    bool copy;  /* of a packet of another path: set after commit */
 };
 
 struct sentmap {

@@ -286,6 +286,42 @@ static void who_does_not_read_is_cut_off_and_blocks_nobody(void **state)
     close_fixture(&f);
 }
 
+/* In no round of the loop more is read of a than its turn allows. */
+static void a_client_with_much_to_say_is_read_from_in_turn(void **state)
+{
+    (void)state;
+    enum { PACKETS = 60, BYTES = 1000, AT_ONCE = 16 << 10 };
+    static const uint8_t data[BYTES];
+    struct relay_server_config server = {.open = true};
+    struct fixture f;
+    open_fixture(&f, &server);
+    struct derp_peer *a = add_peer(&f, 1);
+    struct derp_peer *b = add_peer(&f, 2);
+    run_until(&f, &a->ups, 1);
+    run_until(&f, &b->ups, 1);
+    for (int i = 0; i < 10; i++) {
+        step(&f);
+    }
+    const struct relay_server_stats *stats = relay_uv_stats(f.relay);
+    for (int i = 0; i < PACKETS; i++) {
+        assert_int_equal(relay_client_send(a->core, b->key, data, BYTES), 0);
+    }
+    assert_int_equal(relay_client_send(b->core, a->key, data, 1), 0);
+    derp_peer_write(a);
+    derp_peer_write(b);
+    assert_int_equal(relay_client_backlog(a->core) + relay_client_backlog(b->core), 0);
+    uint64_t end = derp_peer_now() + 20 * NS_PER_S;
+    while (stats->packets_in < PACKETS + 1) {
+        uint64_t before = stats->bytes_in;
+        assert_true(derp_peer_now() < end);
+        uv_run(&f.loop, UV_RUN_NOWAIT);
+        assert_true(stats->bytes_in - before <= AT_ONCE + 1);
+    }
+    run_until(&f, &b->packets, PACKETS);
+    run_until(&f, &a->packets, 1);
+    close_fixture(&f);
+}
+
 /* More than the kernel's buffers hold: what waits goes out in order when b reads again. */
 static void a_late_reader_gets_everything(void **state)
 {
@@ -539,6 +575,7 @@ int main(void)
         cmocka_unit_test(leaving_is_told_to_who_received),
         cmocka_unit_test(who_does_not_read_loses_packets_and_blocks_nobody),
         cmocka_unit_test(who_does_not_read_is_cut_off_and_blocks_nobody),
+        cmocka_unit_test(a_client_with_much_to_say_is_read_from_in_turn),
         cmocka_unit_test(a_late_reader_gets_everything),
         cmocka_unit_test(listens_on_even_when_memory_is_short),
         cmocka_unit_test(a_drain_ends_when_the_last_client_has_left),

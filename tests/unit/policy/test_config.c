@@ -258,7 +258,7 @@ static void fronts_have_their_own_values(void **state)
     assert_addr(&front[0].listen.items[0].addr, "127.0.0.1:2");
     assert_int_equal(front[0].exit.kind, ROUTE_DIRECT);
     assert_true(front[0].exit.line > 0 && front[0].choose && front[0].path == PATH_ANY);
-    assert_int_equal(front[0].commands, COMMAND_CONNECT | COMMAND_BIND | COMMAND_UDP);
+    assert_int_equal(front[0].commands, COMMAND_CONNECT | COMMAND_UDP);
     assert_string_equal(front[1].name, "guests");
     assert_int_equal(front[1].listen.count, 2);
     assert_string_equal(front[1].users.path, "/etc/adit/g");
@@ -354,9 +354,9 @@ static void forwards(void **state)
     (void)state;
     struct config *c = config_text_parse(
         "[forward]\n127.0.0.1:8080 = Home:80\n[::1]:22 = 10.0.0.1:22\n/run/x = a.example:1\n"
-        "127.0.0.1:9 = localhost:9\n" PEER_A);
+        "127.0.0.1:9 = localhost:9\nudp  127.0.0.1:9 = Home:53\n" PEER_A);
     static const char *const expected[] = {"home.peer:80", "10.0.0.1:22", "a.example:1",
-                                           "localhost:9"};
+                                           "localhost:9", "home.peer:53"};
     assert_int_equal(c->forwards_count, COUNT(expected));
     for (size_t i = 0; i < COUNT(expected); i++) {
         char out[TARGET_TEXT_MAX];
@@ -364,6 +364,9 @@ static void forwards(void **state)
     }
     assert_addr(&c->forwards[1].listen.addr, "[::1]:22");
     assert_string_equal(c->forwards[2].listen.path, "/run/x");
+    assert_false(c->forwards[3].listen.udp);
+    assert_true(c->forwards[4].listen.udp);
+    assert_addr(&c->forwards[4].listen.addr, "127.0.0.1:9");
     config_free(c);
     config_text_refuse("[forward]\n127.0.0.1:1 = hime:80\n" PEER_A,
                        "f.ini:2: [forward]: \"hime:80\" names a peer that there is not");
@@ -371,6 +374,8 @@ static void forwards(void **state)
     config_text_refuse_part("[forward]\n127.0.0.1:1 = home\n" PEER_A, "is no PEER:PORT");
     config_text_refuse_part("[forward]\n127.0.0.1:1 = home:0\n" PEER_A, "has port 0");
     config_text_refuse_part("[forward]\n127.0.0.1 = home:1\n" PEER_A, "is neither IP:PORT nor");
+    config_text_refuse_part("[forward]\nudp /run/x = home:1\n" PEER_A, "datagrams need IP:PORT");
+    config_text_refuse_part("[forward]\nudp 10.0.0.1:1 = home:1\n" PEER_A, "is not loopback");
 }
 
 static void long_comments_and_names(void **state)
