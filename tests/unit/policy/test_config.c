@@ -268,7 +268,7 @@ static void fronts_have_their_own_values(void **state)
     assert_false(front[1].choose);
     assert_true(front[1].uids.any && front[1].uids.count == 2 && front[1].uids.items[1] == 1000);
     assert_int_equal(front[2].exit.line, 0);
-    assert_int_equal(front[2].commands, COMMAND_CONNECT | COMMAND_BIND | COMMAND_UDP);
+    assert_int_equal(front[2].commands, COMMAND_CONNECT | COMMAND_UDP);
     assert_true(front[2].choose);
     config_free(c);
 }
