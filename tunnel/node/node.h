@@ -84,6 +84,7 @@ void node_input(struct node *n, unsigned socket, const struct addr *from, uint8_
 /* A run of datagrams for one address: `segment` bytes each, the last may be shorter. */
 struct node_batch {
     unsigned socket; /* 0 = the shared one */
+    unsigned hops;   /* it shall pass that many routers at most; 0 = as many as usual */
     struct addr to;
     const uint8_t *data; /* valid until the next call of node_output */
     size_t len;

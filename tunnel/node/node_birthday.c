@@ -69,6 +69,7 @@ static void on_sign(struct peer *p, const struct addr *addr, bool whole, uint64_
     struct birthday *b = &p->node->birthday;
     if (birthday_probe(b, p->index, addr, now)) {
         log_step(p, "probing");
+        p->birthday_asks = 0;
     } else if (whole && own_verdict(p->node) == HARD && birthday_open(b, p->index, addr, now)) {
         log_step(p, "opening");
         p->told_version = 0;
@@ -103,6 +104,13 @@ static uint64_t ask_ns(const struct peer *p)
     return at > ready ? at : ready;
 }
 
+/* A question costs nothing but a frame, so it is put again soon, and ever less often. */
+static uint64_t ask_again_ns(const struct peer *p)
+{
+    unsigned doublings = p->birthday_asks < 6 ? p->birthday_asks : 6;
+    return NODE_BIRTHDAY_AFTER_NS << doublings;
+}
+
 static void ask(struct peer *p, uint64_t now)
 {
     if (!birthday_ask(&p->node->birthday, p->index, now)) {
@@ -127,7 +135,9 @@ static void challenge(struct peer *p, unsigned socket, const struct addr *to, ui
     /* Nobody waits for this very answer: whatever comes back makes a path, and that is asked. */
     rng_fill(p->node->rng, token, sizeof(token));
     frame_write_challenge(&w, token);
+    p->node->hops = p->node->birthday.hops;
     peer_send_probe(p, &where, &w, now);
+    p->node->hops = 0;
 }
 
 void node_birthday_settle(struct peer *p, uint64_t now)
@@ -189,9 +199,16 @@ static void release_old(struct node *n, uint64_t now)
 void node_birthday_tick(struct node *n, uint64_t now)
 {
     struct birthday *b = &n->birthday;
+    bool asking = b->state == BIRTHDAY_ASKING;
     if (birthday_tick(b, now)) {
-        log_step(&n->peers[b->who], "given_up");
-        node_wake(&n->peers[b->who]);
+        struct peer *p = &n->peers[b->who];
+        log_step(p, asking ? "not_answered" : "given_up");
+        if (asking) { /* busy, at rest, or it does not know its own NAT yet: nothing was sent */
+            p->birthday_asks++;
+            p->birthday_wait_ns = 0;
+            p->birthday_ns = now + ask_again_ns(p);
+        }
+        node_wake(p);
     }
     if (now >= n->release_ns) {
         release_old(n, now);

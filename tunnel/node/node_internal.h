@@ -64,6 +64,7 @@ _Static_assert((int)NODE_SOCKETS_MAX == (int)BIRTHDAY_NUMBERS_MAX, "node.h tells
 
 struct outgoing {
     uint16_t socket;
+    uint8_t hops; /* 0 = as many as usual */
     struct addr to;
     size_t len;
     uint8_t data[PACKET_MTU_BASE];
@@ -175,6 +176,7 @@ struct peer {
     bool hard;                 /* the peer's list shows an EDM NAT */
     uint64_t birthday_ns;      /* no birthday run that we ask for before */
     uint64_t birthday_wait_ns; /* back-off of these */
+    unsigned birthday_asks;    /* that were not answered, in a row */
     bool lively;               /* counted in node->lively */
 
     /* pings */
@@ -242,6 +244,7 @@ struct node {
 
     struct outgoing outbox[NODE_OUTBOX_MAX];
     size_t outbox_first, outbox_count;
+    uint8_t hops;     /* of the datagrams that are being put there */
     uint8_t *batch;   /* NODE_BATCH_BYTES */
     uint8_t *scratch; /* one relay packet, opened in place */
 
