@@ -66,7 +66,7 @@ struct adit_config {
     const char *name;
     uint8_t secret[ADIT_KEY_LEN];
     struct addr listen; /* UDP; family ADDR_NONE = any address; port 0 = any port */
-    bool portmap;       /* ask the router for a port (PCP, NAT-PMP) */
+    bool portmap;       /* ask the router for a port (PCP, NAT-PMP, UPnP) */
     /* Temporary sockets of one run of birthday probing, at most 256, when our NAT maps each
      * destination to another port and the peer's does not, or the reverse. 0 = it is not done. */
     unsigned birthday_sockets;
@@ -76,6 +76,7 @@ struct adit_config {
     uint64_t resume_timeout_ns;  /* how long streams wait for a silent peer */
     uint64_t session_window_max; /* bytes a session may hold one way; 0 = default */
     uint32_t streams_max;        /* per peer; 0 = default */
+    uint64_t datagrams_max; /* bytes of datagrams that wait in a session one way; 0 = default */
     const struct adit_stun_config *stun;
     size_t stun_count;
     const struct adit_relay_config *relays;
@@ -99,6 +100,7 @@ enum adit_event_type {
     ADIT_EVENT_WRITABLE, /* room, after adit_space gave none */
     ADIT_EVENT_RESET,    /* over, both ways, with `cause`; the id is free */
     ADIT_EVENT_GONE,     /* both directions finished and acknowledged; the id is free */
+    ADIT_EVENT_DATAGRAM, /* one came beside the stream; data, valid until the handler returns */
     ADIT_EVENT_PONG,     /* an answer to adit_ping: `pong` */
     ADIT_EVENT_PEER,     /* the state or path of `peer` changed (for status and log) */
 };
@@ -156,6 +158,16 @@ void adit_consume(struct adit *a, uint64_t stream, size_t len);
 
 /* Abandons both directions; the peer sees RESET with the cause. No event follows here. */
 void adit_abort(struct adit *a, uint64_t stream, enum cause cause);
+
+/* --- datagrams --- */
+
+/* The largest one: what UDP carries, and a target. */
+#define ADIT_DATAGRAM_MAX (65507 + ADIT_TARGET_MAX)
+
+/* Sends a message beside the bytes of a stream that we opened or have accepted: unreliable, in no
+ * order, dropped when it is too old, gone with the stream. 0, ERR_NOT_FOUND, ERR_STATE,
+ * ERR_TOO_LARGE, ERR_NO_ROOM (the queue is full), ERR_NO_MEMORY; nothing was taken then. */
+int adit_datagram_send(struct adit *a, uint64_t stream, const void *data, size_t len);
 
 /* --- looking --- */
 

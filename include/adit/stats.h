@@ -23,6 +23,14 @@ enum adit_path_kind {
     ADIT_PATH_RELAY,
 };
 
+/* How data packets are sealed: chosen in the handshake, AES where both machines have the
+ * instructions for it. */
+enum adit_aead {
+    ADIT_AEAD_NONE, /* no session */
+    ADIT_AEAD_CHACHA20POLY1305,
+    ADIT_AEAD_AES256GCM,
+};
+
 struct adit_peer_stats {
     const char *name; /* lives as long as the node */
     uint8_t key[ADIT_KEY_LEN];
@@ -36,6 +44,7 @@ struct adit_peer_stats {
         uint64_t cwnd, in_flight; /* bytes */
         uint32_t probe_timeouts;  /* since the last acknowledgement */
     } path;
+    enum adit_aead aead;
     size_t streams;
     uint64_t bytes_in, bytes_out; /* stream bytes since the node started */
     uint64_t packets_lost;
@@ -103,6 +112,11 @@ struct adit_nat_stats {
     X(handshakes_limited)  /* too many; a cookie was asked for or nothing answered */              \
     X(relay_dropped)                                                                               \
     X(streams_refused)                                                                             \
+    X(datagrams_in)                                                                                \
+    X(datagrams_out)                                                                               \
+    X(datagrams_refused) /* the queue toward the peer was full */                                  \
+    X(datagrams_expired) /* waited too long in it */                                               \
+    X(datagrams_lost)    /* came in parts and not whole, to nobody, or to a full queue */          \
     X(path_changes)                                                                                \
     X(birthday_runs) /* a hard NAT and an easy one, see tunnel/path/birthday.h */                  \
     X(birthday_won)                                                                                \

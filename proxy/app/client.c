@@ -1,6 +1,5 @@
 #include "app/client_internal.h"
 
-#include <adit/peercred.h>
 #include <base/mem.h>
 
 #include <sodium.h>
@@ -22,6 +21,9 @@ void client_forget(struct client *c)
         exchange_deinit(&c->exchange);
     }
     client_drop_kept(c);
+    if (c->association) {
+        association_stop(c->association);
+    }
     front_deinit(&c->front);
     uv_close((uv_handle_t *)&c->timer, on_timer_closed);
 }
@@ -335,8 +337,7 @@ static bool is_welcome(const struct tcp *tcp, const struct client_door *door)
 {
     static const struct config_uids nobody_else;
     uint32_t uid;
-    uv_os_fd_t fd;
-    return uv_fileno(&tcp->uv.handle, &fd) == 0 && peercred_uid(fd, &uid) == 0 &&
+    return tcp_user(tcp, &uid) == 0 &&
            config_uid_is_welcome(door->front ? &door->front->uids : &nobody_else, uid, geteuid());
 }
 

@@ -13,6 +13,10 @@ void client_give_up_dialling(struct client *c, enum cause cause)
         dialer_cancel(c->dialer);
         c->dialer = NULL;
     }
+    if (c->binder) {
+        binder_stop(c->binder);
+        c->binder = NULL;
+    }
     if (c->end) {
         endpoint_abort(c->end, cause);
         c->end = NULL;
@@ -25,12 +29,14 @@ void client_refuse(struct client *c, enum cause cause)
     LOG_AT(c->ctx->log, LOG_INFO, "front", "failed", "target=%s cause=%s",
            target_format(front_target(&c->front), text), cause_name(cause));
     context_count_failure(c->ctx->counters.front.failures, cause);
+    if (c->relaying) {
+        client_end_exchange(c);
+    }
     front_failed(&c->front, cause, client_now(c));
     client_step(c);
 }
 
-/* Replies and joins both sides; `c` may be gone afterwards. */
-static void connected(struct client *c, struct endpoint *end, const struct addr *bound)
+void client_connected(struct client *c, struct endpoint *end, const struct addr *bound)
 {
     front_connected(&c->front, bound);
     c->ctx->counters.front.connected++;
@@ -44,21 +50,27 @@ static void connected(struct client *c, struct endpoint *end, const struct addr 
     }
 }
 
+void client_connected_tcp(struct client *c, struct tcp *tcp, const struct addr *bound)
+{
+    struct endpoint *end = endpoint_of_tcp(tcp);
+    if (end) {
+        client_connected(c, end, bound);
+    } else {
+        tcp_close(tcp);
+        client_refuse(c, CAUSE_LIMIT);
+    }
+}
+
 static void on_dialled(void *user, struct tcp *tcp, enum cause cause)
 {
     struct client *c = user;
     c->dialer = NULL;
-    struct endpoint *end = tcp ? endpoint_of_tcp(tcp) : NULL;
-    if (end) {
-        struct addr bound = tcp_local(tcp);
-        connected(c, end, &bound);
-        return;
-    }
     if (tcp) {
-        tcp_close(tcp);
-        cause = CAUSE_LIMIT;
+        struct addr bound = tcp_local(tcp);
+        client_connected_tcp(c, tcp, &bound);
+    } else {
+        client_refuse(c, cause);
     }
-    client_refuse(c, cause);
 }
 
 static void on_accepted(void *user, const void *info, size_t len)
@@ -73,20 +85,29 @@ static void on_accepted(void *user, const void *info, size_t len)
     c->in_len -= c->early;
     memmove(c->in, c->in + c->early, c->in_len);
     c->early = 0;
-    connected(c, c->end, bound.family == ADDR_NONE ? NULL : &bound);
+    client_connected(c, c->end, bound.family == ADDR_NONE ? NULL : &bound);
 }
 
 static int open_stream(struct client *c);
 
-/* The peer was restarted and knew nothing of the session any more, so it never saw the request:
- * that is worth a second one. */
+/* Of what went along with the request nobody can say whether it got to the target before the
+ * restart: only what changes nothing there is sent twice (RFC 9110 section 9.2.2). */
+static bool may_repeat(const struct client *c)
+{
+    return c->relaying ? exchange_may_repeat(&c->exchange) : c->early == 0;
+}
+
+/* The peer was restarted and knows nothing of the session any more. */
 static bool reopen(struct client *c, enum cause cause)
 {
-    if (cause != CAUSE_PEER_RESTARTED || c->reopened) {
+    if (cause != CAUSE_PEER_RESTARTED || c->reopened || !may_repeat(c)) {
         return false;
     }
     c->reopened = true;
     c->ctx->counters.front.reopened++;
+    if (c->relaying) {
+        client_end_exchange(c);
+    }
     return open_stream(c) == 0;
 }
 
@@ -126,19 +147,22 @@ static void go_direct(struct client *c, const struct target *t)
     }
 }
 
-/* What an HTTP client sends behind its request is the next one. */
+/* What a client of plain HTTP sends behind its request may be the next one. */
 static bool has_raw_data(const struct client *c)
 {
     const struct front *f = &c->front;
     return f->kind != FRONT_HTTP || front_request(f)->form != HTTPREQ_ABSOLUTE;
 }
 
-/* They stay in `in` until the stream is accepted: it may have to be opened again. */
 void client_send_early(struct client *c)
 {
     uint8_t *at = NULL;
     size_t room;
-    if (front_state(&c->front) != FRONT_CONNECTING || !c->end || !has_raw_data(c)) {
+    if (front_state(&c->front) != FRONT_CONNECTING || !c->end) {
+        return;
+    }
+    if (!has_raw_data(c)) {
+        client_send_head(c);
         return;
     }
     while (c->early < c->in_len && (room = endpoint_space(c->end, c->in_len - c->early, &at)) > 0) {
@@ -150,8 +174,8 @@ void client_send_early(struct client *c)
     }
 }
 
-/* Which paths it may take: the user's word, else the listener's. */
-static enum adit_lane lane_of(const struct client *c)
+/* The user's word, else the listener's. */
+enum adit_lane client_lane(const struct client *c)
 {
     enum config_path path = c->policy ? c->policy->path : PATH_ANY;
     switch (c->wish.path_given ? c->wish.path : path) {
@@ -165,22 +189,38 @@ static enum adit_lane lane_of(const struct client *c)
     return ADIT_LANE_ANY;
 }
 
+struct route_choice client_choice(const struct client *c)
+{
+    return (struct route_choice){
+        .exit = c->policy ? &c->policy->exit : NULL,
+        .wished = c->wish.exit,
+        .peer = c->wish.peer,
+    };
+}
+
+int client_open(struct client *c, const char *text, const struct endpoint_events *on)
+{
+    int err = endpoint_open(c->ctx->node, c->route.peer, text, on, c, &c->end);
+    if (err == 0) {
+        err = adit_bind(c->ctx->node, endpoint_stream(c->end), client_lane(c));
+    }
+    if (err != 0) {
+        client_give_up_dialling(c, CAUSE_CANCELLED);
+    }
+    return err;
+}
+
 static int open_stream(struct client *c)
 {
     const struct target *t = front_target(&c->front);
     char text[TARGET_TEXT_MAX];
     (void)(c->route.self ? route_name_there(t, text) : target_format(t, text));
     c->early = 0;
-    int err = endpoint_open(c->ctx->node, c->route.peer, text, &opening, c, &c->end);
+    int err = client_open(c, text, &opening);
     if (err == 0) {
-        err = adit_bind(c->ctx->node, endpoint_stream(c->end), lane_of(c));
+        client_send_early(c);
     }
-    if (err != 0) {
-        client_give_up_dialling(c, CAUSE_CANCELLED);
-        return err;
-    }
-    client_send_early(c);
-    return 0;
+    return err;
 }
 
 static void go_to_peer(struct client *c)
@@ -191,34 +231,11 @@ static void go_to_peer(struct client *c)
     }
 }
 
-static void decide(struct client *c, const struct target *t)
-{
-    const struct route_choice choice = {
-        .exit = c->policy ? &c->policy->exit : NULL,
-        .wished = c->wish.exit,
-        .peer = c->wish.peer,
-    };
-    c->route = route_decide(c->ctx->config, t, &choice);
-}
-
-static bool may_connect(const struct client *c)
-{
-    return !c->policy || (c->policy->commands & COMMAND_CONNECT);
-}
-
-void client_go(struct client *c)
+static void dial(struct client *c)
 {
     const struct target *t = front_target(&c->front);
-    bool peer_name = t->kind == TARGET_NAME && host_is_in(t->name, "peer");
-    c->reopened = false;
-    c->ctx->counters.front.requests++;
-    if (c->wish.unclear || !may_connect(c)) {
-        client_refuse(c, c->wish.unclear ? CAUSE_UNKNOWN_WISH : CAUSE_REFUSED_BY_ROUTE);
-        return;
-    }
-    decide(c, t);
     if (client_take_kept(c, t)) {
-        connected(c, c->end, NULL);
+        client_connected(c, c->end, NULL);
         return;
     }
     switch (c->route.kind) {
@@ -229,8 +246,59 @@ void client_go(struct client *c)
         go_to_peer(c);
         break;
     case ROUTE_REFUSE:
-        client_refuse(c, peer_name && !c->route.self ? CAUSE_UNKNOWN_PEER : CAUSE_REFUSED_BY_ROUTE);
+        client_refuse(c, client_refusal(c));
         break;
+    }
+}
+
+enum cause client_refusal(const struct client *c)
+{
+    const struct target *t = front_target(&c->front);
+    bool peer_name = t->kind == TARGET_NAME && host_is_in(t->name, "peer");
+    return peer_name && !c->route.self ? CAUSE_UNKNOWN_PEER : CAUSE_REFUSED_BY_ROUTE;
+}
+
+/* Who has come by no listener of the front's (a forwarded port, the control socket) only connects.
+ */
+static bool is_allowed(const struct client *c, enum config_command command)
+{
+    return c->policy ? (c->policy->commands & command) != 0 : command == COMMAND_CONNECT;
+}
+
+static void obey(struct client *c, enum socks5_command command)
+{
+    const struct route_choice choice = client_choice(c);
+    switch (command) {
+    case SOCKS5_CONNECT:
+        c->route = route_decide(c->ctx->config, front_target(&c->front), &choice);
+        dial(c);
+        break;
+    case SOCKS5_BIND:
+        c->route = route_decide(c->ctx->config, front_target(&c->front), &choice);
+        client_bind(c);
+        break;
+    case SOCKS5_ASSOCIATE:
+        client_associate(c);
+        break;
+    }
+}
+
+void client_go(struct client *c)
+{
+    static const enum config_command needed[] = {
+        [SOCKS5_CONNECT] = COMMAND_CONNECT,
+        [SOCKS5_BIND] = COMMAND_BIND,
+        [SOCKS5_ASSOCIATE] = COMMAND_UDP,
+    };
+    enum socks5_command command = front_command(&c->front);
+    c->reopened = false;
+    c->ctx->counters.front.requests++;
+    if (c->wish.unclear) {
+        client_refuse(c, CAUSE_UNKNOWN_WISH);
+    } else if (!is_allowed(c, needed[command])) {
+        client_refuse(c, CAUSE_REFUSED_BY_ROUTE);
+    } else {
+        obey(c, command);
     }
 }
 
@@ -242,7 +310,7 @@ static bool has_path(const struct client *c)
     if (!adit_peer_stats(c->ctx->node, c->route.peer, &peer) || peer.state != ADIT_PEER_CONNECTED) {
         return false;
     }
-    enum adit_lane lane = lane_of(c);
+    enum adit_lane lane = client_lane(c);
     return lane == ADIT_LANE_ANY ||
            peer.path.kind == (lane == ADIT_LANE_RELAY ? ADIT_PATH_RELAY : ADIT_PATH_DIRECT);
 }

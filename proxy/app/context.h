@@ -15,7 +15,11 @@
 #include <stdint.h>
 #include <uv.h>
 
-enum { CONTEXT_CAUSES = 64 }; /* causes above it count as CAUSE_FAILED */
+enum {
+    CONTEXT_CAUSES = 64,      /* causes above it count as CAUSE_FAILED */
+    CONTEXT_DATAGRAM = 65536, /* the largest datagram */
+    CONTEXT_HEADROOM = 512,   /* for a head that is put before it */
+};
 
 #define FRONT_COUNTER_TABLE(X)                                                                     \
     X(clients)         /* accepted */                                                              \
@@ -36,6 +40,25 @@ enum { CONTEXT_CAUSES = 64 }; /* causes above it count as CAUSE_FAILED */
     X(requests)  /* streams opened by peers */                                                     \
     X(connected) /* targets reached */
 
+/* Datagrams, at the front and at the exit; those of the tunnel are counted there. */
+#define UDP_COUNTER_TABLE(X)                                                                       \
+    X(associations)         /* UDP ASSOCIATE that was granted */                                   \
+    X(associations_refused) /* at the ceiling associations_max */                                  \
+    X(from_clients)                                                                                \
+    X(to_clients)                                                                                  \
+    X(strangers)        /* not from the client of the association */                               \
+    X(fragments)        /* FRAG is not 0 */                                                        \
+    X(malformed)        /* no head, or one without a target */                                     \
+    X(refused_by_route) /* no route leads there */                                                 \
+    X(dropped)          /* toward a peer or client: too large, too many, or nobody there */        \
+    X(sent)             /* from here to targets */                                                 \
+    X(received)         /* and from there */                                                       \
+    X(not_allowed)      /* targets that the peer may not reach */                                  \
+    X(too_many_targets) /* of one flow, or new ones too fast */                                    \
+    X(unasked)          /* from somebody who was sent nothing */                                   \
+    X(names_not_found)                                                                             \
+    X(unsent) /* the system did not take it */
+
 struct context_counters {
 #define COUNTER_FIELD(name) uint64_t name;
     struct {
@@ -46,13 +69,17 @@ struct context_counters {
         EXIT_COUNTER_TABLE(COUNTER_FIELD)
         uint64_t failures[CONTEXT_CAUSES];
     } exit;
+    struct {
+        UDP_COUNTER_TABLE(COUNTER_FIELD)
+    } udp;
 #undef COUNTER_FIELD
 };
 
 struct context_limits {
-    size_t clients_max; /* applications at the front at once */
-    size_t dials_max;   /* connections to targets being set up for peers at once */
-    size_t exit_max;    /* connections for peers at once */
+    size_t clients_max;      /* applications at the front at once */
+    size_t dials_max;        /* connections to targets being set up for peers at once */
+    size_t exit_max;         /* connections for peers at once */
+    size_t associations_max; /* UDP associations at once, and as many flows of peers */
 };
 
 struct context {
@@ -66,6 +93,8 @@ struct context {
     struct context_limits limits;
     struct context_counters counters;
     struct pool pool;
+    size_t associations;                                   /* now */
+    uint8_t datagram[CONTEXT_HEADROOM + CONTEXT_DATAGRAM]; /* the one being dealt with */
 };
 
 static inline void context_count_failure(uint64_t failures[CONTEXT_CAUSES], enum cause cause)

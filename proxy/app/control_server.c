@@ -12,6 +12,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     ASKERS_MAX = 64, /* some of them hold a forwarded port */
@@ -44,6 +45,7 @@ struct asker {
     char *body; /* of control_status; NULL if there is none */
     char text[ANSWER_TEXT_MAX];
     struct app_ping *ping; /* NULL, or what is waited for */
+    struct app_bench *bench;
     char peer[CONFIG_NAME_MAX + 1];
     /* NULL, or what there is as long as the asker is. */
     struct listener *forward;
@@ -74,6 +76,9 @@ static void forget(struct asker *a)
     }
     if (a->ping) {
         app_ping_cancel(a->ping);
+    }
+    if (a->bench) {
+        app_bench_cancel(a->bench);
     }
     uv_close((uv_handle_t *)&a->timer, on_timer_closed);
 }
@@ -108,15 +113,16 @@ static void send_rest(struct asker *a)
 }
 
 /* "LISTEN=TARGET"; a target has no '=', the path of a unix socket may. */
-static unsigned handle_forward(struct asker *a, char *both)
+static unsigned handle_forward(struct asker *a, const char *kind, const char *both)
 {
+    char listen[sizeof(a->in)];
     char address[CONFIG_SOCKET_PATH_MAX + 1];
-    char *split = strrchr(both, '=');
+    const char *split = strrchr(both, '=');
     if (!split) {
         return 400;
     }
-    *split = '\0';
-    const char *why = app_forward(a->server->app, both, split + 1, &a->forward);
+    (void)snprintf(listen, sizeof(listen), "%s%.*s", kind, (int)(split - both), both);
+    const char *why = app_forward(a->server->app, listen, split + 1, &a->forward);
     if (why) {
         (void)snprintf(a->text, sizeof(a->text), "%s", why);
         return 400;
@@ -144,6 +150,16 @@ static unsigned handle_serve(struct asker *a, char *both)
     (void)snprintf(a->text, sizeof(a->text), "%.63s.%.63s.peer:%u", s->name,
                    a->server->ctx->config->node.name, (unsigned)s->port);
     return 200;
+}
+
+static unsigned handle_forward_tcp(struct asker *a, char *both)
+{
+    return handle_forward(a, "", both);
+}
+
+static unsigned handle_forward_udp(struct asker *a, char *both)
+{
+    return handle_forward(a, "udp ", both);
 }
 
 /* --- questions about peers --- */
@@ -190,6 +206,33 @@ static unsigned handle_ping(struct asker *a, char *name)
     return a->ping ? LATER : 500;
 }
 
+static void on_benched(void *user, char *json, const char *why)
+{
+    struct asker *a = user;
+    a->bench = NULL;
+    a->body = json;
+    (void)snprintf(a->text, sizeof(a->text), "%s", why ? why : "");
+    (void)uv_timer_start(&a->timer, on_timer, ASK_TIMEOUT_MS, 0);
+    answer(a, json ? 200 : 502);
+}
+
+static unsigned handle_bench(struct asker *a, char *what)
+{
+    const char *why = NULL;
+    char peer[CONFIG_NAME_MAX + 1];
+    (void)snprintf(peer, sizeof(peer), "%.*s", (int)strcspn(what, "/"), what);
+    if (!config_find_peer(a->server->ctx->config, peer)) {
+        return no_such_peer(a, peer);
+    }
+    a->bench = app_bench_start(a->server->app, what, on_benched, a, &why);
+    if (!a->bench) {
+        (void)snprintf(a->text, sizeof(a->text), "%s", why);
+        return 400;
+    }
+    (void)uv_timer_stop(&a->timer);
+    return LATER;
+}
+
 static unsigned handle_why(struct asker *a, char *name)
 {
     if (!config_find_peer(a->server->ctx->config, name)) {
@@ -224,9 +267,14 @@ static const struct question {
     bool get;         /* else POST */
     unsigned (*handle)(struct asker *a, char *rest);
 } questions[] = {
-    {"/status", true, handle_status},     {"/ping/", true, handle_ping},
-    {"/why/", true, handle_why},          {"/route/", true, handle_route},
-    {"/forward/", false, handle_forward}, {"/serve/", false, handle_serve},
+    {"/status", true, handle_status},
+    {"/ping/", true, handle_ping},
+    {"/why/", true, handle_why},
+    {"/bench/", true, handle_bench},
+    {"/route/", true, handle_route},
+    {"/forward/", false, handle_forward_tcp},
+    {"/forward-udp/", false, handle_forward_udp},
+    {"/serve/", false, handle_serve},
 };
 
 static unsigned handle(struct asker *a, struct control_request *r)
@@ -281,7 +329,7 @@ static void take_request(struct asker *a, struct control_request *r)
 static size_t on_room(void *user, uint8_t **at)
 {
     struct asker *a = user;
-    if (a->answering || a->ping) {
+    if (a->answering || a->ping || a->bench) {
         a->in_len = 0; /* thrown away; only the end matters */
     }
     *at = (uint8_t *)a->in + a->in_len;
@@ -295,7 +343,7 @@ static void on_read(void *user, ssize_t n)
         drop(a);
         return;
     }
-    if (a->answering || a->ping) {
+    if (a->answering || a->ping || a->bench) {
         return;
     }
     a->in_len += (size_t)n;
@@ -348,6 +396,14 @@ static struct asker *asker_new(struct control_server *s, struct tcp *tcp)
     return a;
 }
 
+/* The socket's mode says the same, as long as nobody changes it. */
+static bool is_own_user(const struct tcp *tcp)
+{
+    static const struct config_uids nobody_else;
+    uint32_t uid;
+    return tcp_user(tcp, &uid) == 0 && config_uid_is_welcome(&nobody_else, uid, geteuid());
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
     struct control_server *s = server->data;
@@ -355,7 +411,8 @@ static void on_connection(uv_stream_t *server, int status)
     if (!tcp) {
         return;
     }
-    struct asker *a = tcp_accept(tcp, server) == 0 ? asker_new(s, tcp) : NULL;
+    bool welcome = tcp_accept(tcp, server) == 0 && is_own_user(tcp);
+    struct asker *a = welcome ? asker_new(s, tcp) : NULL;
     if (!a) {
         tcp_close(tcp);
         return;

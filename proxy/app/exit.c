@@ -1,5 +1,6 @@
 #include "app/exit.h"
 
+#include "app/binder.h"
 #include "app/dialer.h"
 #include "app/endpoint.h"
 #include "app/pump.h"
@@ -14,6 +15,7 @@ struct exit_conn {
     struct exits *all;
     struct endpoint *end;  /* NULL once the pump has it */
     struct dialer *dialer; /* while it dials */
+    struct binder *binder; /* or waits to be dialled */
     struct pump pump;
     size_t peer;
     struct target target;
@@ -48,21 +50,26 @@ static void fail(struct exit_conn *x, enum cause cause)
     forget(x);
 }
 
+static void pump(struct exit_conn *x, struct tcp *tcp)
+{
+    struct pump_parts parts = {.tcp = tcp, .end = x->end, .broken = CAUSE_TARGET_RESET};
+    x->all->ctx->counters.exit.connected++;
+    x->end = NULL;
+    pump_start(&x->pump, &parts, on_pump_over, x);
+}
+
 static void join(struct exit_conn *x, struct tcp *tcp)
 {
     static const struct addr nowhere = {.family = ADDR_IPV4}; /* a unix socket */
     char text[ADDR_TEXT_MAX];
     struct addr bound = tcp_local(tcp);
     (void)addr_format(bound.family == ADDR_NONE ? &nowhere : &bound, text);
-    if (adit_accept(x->all->ctx->node, endpoint_stream(x->end), text, strlen(text)) != 0) {
+    if (adit_accept(x->all->ctx->node, endpoint_stream(x->end), text, strlen(text)) == 0) {
+        pump(x, tcp);
+    } else {
         tcp_close(tcp);
         fail(x, CAUSE_FAILED);
-        return;
     }
-    x->all->ctx->counters.exit.connected++;
-    struct pump_parts parts = {.tcp = tcp, .end = x->end, .broken = CAUSE_TARGET_RESET};
-    x->end = NULL;
-    pump_start(&x->pump, &parts, on_pump_over, x);
 }
 
 static void on_dialled(void *user, struct tcp *tcp, enum cause cause)
@@ -82,6 +89,11 @@ static void give_up_dialling(struct exit_conn *x)
     if (x->dialer) {
         dialer_cancel(x->dialer);
         x->dialer = NULL;
+        x->all->dialling--;
+    }
+    if (x->binder) {
+        binder_stop(x->binder);
+        x->binder = NULL;
         x->all->dialling--;
     }
 }
@@ -128,9 +140,80 @@ static struct dialer *dial_service(struct exit_conn *x, const struct config_serv
     return dialer_start(ctx, &serve->target, NULL, on_dialled, x);
 }
 
-/* `serve` NULL: the target itself, as far as `allow` of the peer says so. */
-static enum cause begin(struct exits *e, const struct adit_event *ev, const struct target *t,
-                        const struct config_serve *serve)
+/* --- BIND ------------------------------------------------------------------------------------ */
+
+static void on_listening(void *user, const struct addr *at)
+{
+    struct exit_conn *x = user;
+    char text[ADDR_TEXT_MAX];
+    (void)addr_format(at, text);
+    if (adit_accept(x->all->ctx->node, endpoint_stream(x->end), text, strlen(text)) != 0) {
+        give_up_dialling(x);
+        fail(x, CAUSE_FAILED);
+    }
+}
+
+/* Who has connected is the first the front reads: a length byte and text. */
+static bool tell_who(struct exit_conn *x, const struct addr *from)
+{
+    uint8_t *at;
+    char text[ADDR_TEXT_MAX];
+    size_t len = strlen(addr_format(from, text));
+    if (endpoint_space(x->end, len + 1, &at) < len + 1) {
+        return false;
+    }
+    at[0] = (uint8_t)len;
+    memcpy(at + 1, text, len);
+    return endpoint_wrote(x->end, len + 1) == 0;
+}
+
+static void on_bound(void *user, struct tcp *tcp, enum cause cause)
+{
+    struct exit_conn *x = user;
+    struct addr from = tcp ? tcp_remote(tcp) : (struct addr){.family = ADDR_NONE};
+    x->binder = NULL;
+    x->all->dialling--;
+    if (!tcp) {
+        fail(x, cause);
+    } else if (!tell_who(x, &from)) {
+        tcp_close(tcp);
+        fail(x, CAUSE_LIMIT);
+    } else {
+        pump(x, tcp);
+    }
+}
+
+/* --- what peers ask for ---------------------------------------------------------------------- */
+
+struct wanted {
+    struct target target;
+    bool bind;                        /* wait for a connection from there */
+    const struct config_serve *serve; /* NULL: as far as `allow` of the peer says so */
+};
+
+static bool start(struct exit_conn *x, const struct wanted *w)
+{
+    struct context *ctx = x->all->ctx;
+    const struct acl *allow = &ctx->config->peers[x->peer].allow;
+    const struct binder_options options = {
+        .ctx = ctx,
+        .expected = &w->target,
+        .acl = allow,
+        .listening = on_listening,
+        .done = on_bound,
+        .user = x,
+    };
+    if (w->bind) {
+        x->binder = binder_start(&options);
+    } else if (w->serve) {
+        x->dialer = dial_service(x, w->serve);
+    } else {
+        x->dialer = dialer_start(ctx, &w->target, allow, on_dialled, x);
+    }
+    return x->binder || x->dialer;
+}
+
+static enum cause begin(struct exits *e, const struct adit_event *ev, const struct wanted *w)
 {
     if (e->count >= e->ctx->limits.exit_max || e->dialling >= e->ctx->limits.dials_max) {
         return CAUSE_LIMIT;
@@ -141,13 +224,11 @@ static enum cause begin(struct exits *e, const struct adit_event *ev, const stru
     }
     x->all = e;
     x->peer = ev->peer;
-    x->target = *t;
-    const struct acl *allow = &e->ctx->config->peers[ev->peer].allow;
-    x->dialer = serve ? dial_service(x, serve) : dialer_start(e->ctx, t, allow, on_dialled, x);
-    x->end = x->dialer ? endpoint_of_stream(e->ctx->node, ev->stream) : NULL;
-    if (!x->end) {
-        if (x->dialer) {
-            dialer_cancel(x->dialer);
+    x->target = w->target;
+    x->end = endpoint_of_stream(e->ctx->node, ev->stream);
+    if (!x->end || !start(x, w)) {
+        if (x->end) {
+            endpoint_abort(x->end, CAUSE_LIMIT);
         }
         mem_free(x);
         return CAUSE_LIMIT;
@@ -159,14 +240,49 @@ static enum cause begin(struct exits *e, const struct adit_event *ev, const stru
     return CAUSE_NONE;
 }
 
-static enum cause begin_service(struct exits *e, const struct adit_event *ev,
-                                const struct target *t)
+static bool is_flow(const struct adit_event *ev)
 {
-    const struct config_serve *serve = find_service(e, t);
-    if (!serve) {
+    static const char udp[] = "udp";
+    return ev->len == sizeof(udp) - 1 && memcmp(ev->data, udp, ev->len) == 0;
+}
+
+/* "HOST:PORT", or "bind HOST:PORT". */
+static bool read_wanted(const struct adit_event *ev, struct wanted *w)
+{
+    static const char prefix[] = BINDER_TARGET_PREFIX;
+    size_t skip = sizeof(prefix) - 1;
+    w->bind = ev->len > skip && memcmp(ev->data, prefix, skip) == 0;
+    skip = w->bind ? skip : 0;
+    return target_parse(&w->target, (const char *)ev->data + skip, ev->len - skip) == 0;
+}
+
+/* CAUSE_NONE if it may be had. */
+static enum cause look_at(struct exits *e, const struct adit_event *ev, struct wanted *w)
+{
+    if (w->bind) {
+        bool may = e->ctx->config->peers[ev->peer].bind && !serve_is_meant(&w->target);
+        return may ? CAUSE_NONE : CAUSE_NOT_ALLOWED;
+    }
+    if (!serve_is_meant(&w->target)) {
+        return CAUSE_NONE;
+    }
+    w->serve = find_service(e, &w->target);
+    if (!w->serve) {
         return CAUSE_NAME_NOT_FOUND;
     }
-    return serve_allows(serve, ev->peer) ? begin(e, ev, t, serve) : CAUSE_NOT_ALLOWED;
+    return serve_allows(w->serve, ev->peer) ? CAUSE_NONE : CAUSE_NOT_ALLOWED;
+}
+
+static enum cause take(struct exits *e, const struct adit_event *ev, bool *readable)
+{
+    struct wanted w = {0};
+    *readable = true;
+    if (is_flow(ev)) {
+        return exit_flows_open(&e->flows, ev);
+    }
+    *readable = read_wanted(ev, &w);
+    enum cause cause = *readable ? look_at(e, ev, &w) : CAUSE_BAD_TARGET;
+    return cause == CAUSE_NONE ? begin(e, ev, &w) : cause;
 }
 
 const char *exits_serve(struct exits *e, const char *name, const char *value,
@@ -198,17 +314,14 @@ void exits_init(struct exits *e, struct context *ctx)
     *e = (struct exits){.ctx = ctx};
     LIST_INIT(&e->list);
     LIST_INIT(&e->services);
+    exit_flows_init(&e->flows, ctx);
 }
 
 void exits_open(struct exits *e, const struct adit_event *ev)
 {
-    struct target t;
+    bool good;
     e->ctx->counters.exit.requests++;
-    bool good = target_parse(&t, ev->data, ev->len) == 0;
-    enum cause cause = CAUSE_BAD_TARGET;
-    if (good) {
-        cause = serve_is_meant(&t) ? begin_service(e, ev, &t) : begin(e, ev, &t, NULL);
-    }
+    enum cause cause = take(e, ev, &good);
     if (cause == CAUSE_NONE) {
         return;
     }
@@ -221,6 +334,7 @@ void exits_open(struct exits *e, const struct adit_event *ev)
 void exits_stop(struct exits *e)
 {
     struct exit_conn *x;
+    exit_flows_stop(&e->flows);
     while ((x = LIST_FIRST(&e->list)) != NULL) {
         give_up_dialling(x);
         if (x->end) {

@@ -1,6 +1,8 @@
 /* The exit: streams that peers opened, dialled from here as far as `allow` of that peer says so.
  *
- * A stream's target is text, "HOST:PORT" (proto/target.h). "localhost:PORT" means this machine:
+ * A stream's target is text, "HOST:PORT" (proto/target.h); "udp" is a flow (exit_flow.h), "bind
+ * HOST:PORT" waits for a connection from there (binder.h), if the peer has `bind = yes`.
+ * "localhost:PORT" means this machine:
  * so NAME.peer arrives. `allow` sees the addresses it stands for, 127.0.0.1 and ::1. A name in
  * .peer is a service of ours (policy/serve.h), and its own line says who may.
  */
@@ -8,6 +10,7 @@
 #define APP_EXIT_H
 
 #include "app/context.h"
+#include "app/exit_flow.h"
 
 #include <adit/adit.h>
 
@@ -26,6 +29,7 @@ struct exits {
     LIST_HEAD(, exit_service) services;
     size_t count, dialling;
     LIST_HEAD(, exit_conn) list;
+    struct exit_flows flows;
 };
 
 void exits_init(struct exits *e, struct context *ctx);

@@ -1,5 +1,6 @@
 #include "app/listener.h"
 
+#include "app/udp_forward.h"
 #include "app/unixsocket.h"
 
 #include <base/mem.h>
@@ -17,6 +18,7 @@ struct listener {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     } uv;
+    struct udp_forward *udp; /* then there are no connections, and no handle */
     struct config_listen at;
     struct client_door door;
     struct target target;
@@ -62,6 +64,9 @@ static bool has_guests(const struct listener *l)
 
 static int bind_and_listen(struct listener *l)
 {
+    if (l->at.udp) {
+        return udp_forward_start(l->clients->ctx, &l->at.addr, &l->target, &l->udp);
+    }
     int status = is_unix(l) ? unixsocket_bind(&l->uv.pipe, l->at.path, has_guests(l)) : bind_tcp(l);
     if (status == 0) {
         status = uv_listen(&l->uv.stream, LISTENER_BACKLOG, on_connection);
@@ -84,6 +89,9 @@ static struct listener *listener_new(struct clients *clients, const struct confi
         l->target = *door->target;
         l->door.target = &l->target;
     }
+    if (at->udp) {
+        return l;
+    }
     /* Makes no socket yet: cannot fail. */
     (void)(is_unix(l) ? uv_pipe_init(clients->ctx->loop, &l->uv.pipe, 0)
                       : uv_tcp_init(clients->ctx->loop, &l->uv.tcp));
@@ -94,7 +102,7 @@ static struct listener *listener_new(struct clients *clients, const struct confi
 /* Known as ours from now on. */
 static void place(struct listener *l)
 {
-    if (!is_unix(l)) {
+    if (!is_unix(l) && !l->udp) {
         l->place.addr = listener_address(l);
         l->placed = true;
         own_add(&l->clients->ctx->own, &l->place);
@@ -130,6 +138,9 @@ struct addr listener_address(const struct listener *l)
     if (is_unix(l)) {
         return (struct addr){.family = ADDR_NONE};
     }
+    if (l->udp) {
+        return udp_forward_address(l->udp);
+    }
     (void)uv_tcp_getsockname(&l->uv.tcp, (struct sockaddr *)&sa, &len);
     return tcp_addr((const struct sockaddr *)&sa);
 }
@@ -153,6 +164,13 @@ void listener_stop(struct listener *l)
 {
     if (l->placed) {
         own_remove(&l->place);
+    }
+    if (l->udp) {
+        udp_forward_stop(l->udp);
+    }
+    if (l->at.udp) {
+        mem_free(l);
+        return;
     }
     uv_close(&l->uv.handle, on_closed); /* removes a unix socket's file */
 }

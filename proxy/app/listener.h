@@ -1,6 +1,6 @@
 /* A place at which applications connect: to the front, or (forwarded) to one target. TCP, or a unix
  * socket that only its user may open (or those that the ini lists) and that therefore asks for no
- * password.
+ * password. What is forwarded may be UDP, too.
  */
 #ifndef APP_LISTENER_H
 #define APP_LISTENER_H

@@ -187,6 +187,7 @@ int nodeconfig_init(struct nodeconfig *n, const struct config *c, const struct a
     n->node.resume_timeout_ns = c->node.resume_timeout_ns;
     n->node.session_window_max = c->limits.window;
     n->node.streams_max = (uint32_t)c->limits.streams_max;
+    n->node.datagrams_max = c->limits.datagrams;
     n->node.log = log;
     for (size_t i = 0; i < c->relays.count; i++) {
         (void)relay_index(n, &c->relays.items[i], true);

@@ -57,6 +57,19 @@ const char *app_path_kind_text(enum adit_path_kind kind)
     return "none";
 }
 
+const char *app_aead_text(enum adit_aead aead)
+{
+    switch (aead) {
+    case ADIT_AEAD_CHACHA20POLY1305:
+        return "chacha20poly1305";
+    case ADIT_AEAD_AES256GCM:
+        return "aes256gcm";
+    case ADIT_AEAD_NONE:
+        break;
+    }
+    return NULL;
+}
+
 static const char *relay_state(enum adit_relay_state state)
 {
     switch (state) {
@@ -99,6 +112,7 @@ static struct control_peer describe_peer(const struct adit_peer_stats *s, struct
                 .in_flight = path ? s->path.in_flight : CONTROL_UNKNOWN,
                 .probe_timeouts = path ? s->path.probe_timeouts : CONTROL_UNKNOWN,
             },
+        .aead = app_aead_text(s->aead),
         .streams = s->streams,
         .bytes_in = s->bytes_in,
         .bytes_out = s->bytes_out,
@@ -150,14 +164,19 @@ static void collect_counters(struct collection *c, const struct app *app)
 #define COUNT_NODE(name) count(c, NULL, #name, node.name);
 #define COUNT_FRONT(name) count(c, "front", #name, own->front.name);
 #define COUNT_EXIT(name) count(c, "exit", #name, own->exit.name);
+#define COUNT_UDP(name) count(c, "udp", #name, own->udp.name);
     ADIT_COUNTER_TABLE(COUNT_NODE)
     FRONT_COUNTER_TABLE(COUNT_FRONT)
     count(c, "front", "clients_now", app->clients.count);
     EXIT_COUNTER_TABLE(COUNT_EXIT)
     count(c, "exit", "connections_now", app->exits.count);
+    UDP_COUNTER_TABLE(COUNT_UDP)
+    count(c, "udp", "associations_now", app->ctx.associations);
+    count(c, "udp", "flows_now", app->exits.flows.count);
 #undef COUNT_NODE
 #undef COUNT_FRONT
 #undef COUNT_EXIT
+#undef COUNT_UDP
     count_failures(c, "front_failures", own->front.failures);
     count_failures(c, "exit_failures", own->exit.failures);
     count(c, NULL, "blocks_refused", app->ctx.pool.refused);

@@ -1,5 +1,6 @@
 #include "app/tcp.h"
 
+#include <adit/peercred.h>
 #include <base/check.h>
 #include <base/mem.h>
 
@@ -259,6 +260,13 @@ struct addr tcp_remote(const struct tcp *t)
     int len = sizeof(sa);
     (void)uv_tcp_getpeername(&t->uv.tcp, (struct sockaddr *)&sa, &len);
     return tcp_addr((const struct sockaddr *)&sa);
+}
+
+int tcp_user(const struct tcp *t, uint32_t *uid)
+{
+    uv_os_fd_t fd;
+    int status = uv_fileno(&t->uv.handle, &fd);
+    return status == 0 ? peercred_uid(fd, uid) : status;
 }
 
 static void on_close(uv_handle_t *handle)

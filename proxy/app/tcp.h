@@ -80,6 +80,9 @@ int tcp_finish(struct tcp *t);
 struct addr tcp_local(const struct tcp *t);
 struct addr tcp_remote(const struct tcp *t);
 
+/* The user at the other end of a unix socket. 0 or a negative system error. */
+int tcp_user(const struct tcp *t, uint32_t *uid);
+
 void tcp_close(struct tcp *t);
 /* With RST, so that the application knows that it did not get everything. */
 void tcp_reset(struct tcp *t);

@@ -16,7 +16,8 @@ static int run(const struct cli_call *call)
         strpbrk(target, " ?#=")) {
         return cli_usage_error(call->command, "LISTEN is a PORT, IP:PORT or path; then PEER:PORT");
     }
-    (void)snprintf(line, sizeof(line), "POST /forward/%s=%s", listen, target);
+    const char *kind = cli_value(call, "udp") ? "forward-udp" : "forward";
+    (void)snprintf(line, sizeof(line), "POST /%s/%s=%s", kind, listen, target);
     int fd = node_hold(call, line, text, sizeof(text), &code);
     if (fd < 0) {
         return code;
@@ -41,5 +42,6 @@ const struct cli_command cmd_forward = {
         {
             {'c', "config", "FILE", "the ini instead of ~/.config/adit/adit.ini"},
             {0, "socket", "PATH", "the control socket, whatever the ini says"},
+            {'u', "udp", NULL, "lead datagrams there; LISTEN is a port or IP:PORT"},
         },
 };

@@ -136,6 +136,7 @@ struct config_node {
     struct config_endpoints stun_derper; /* in the form that a derper answers */
     bool punch;
     bool birthday;
+    bool bench;
     bool portmap;
     bool offload;
     char *state;
@@ -151,13 +152,15 @@ struct config_peer {
     struct config_endpoints endpoints;
     struct config_relays relays; /* names replaced by their URL; all [relay]s if none was given */
     struct acl allow;
+    bool bind; /* it may wait here for connections */
     unsigned line;
 };
 
 /* Where applications connect to: TCP, or a unix socket that only its user may open. */
 struct config_listen {
     struct addr addr;                      /* family ADDR_NONE: a unix socket */
-    char path[CONFIG_SOCKET_PATH_MAX + 1]; /* "" when it is TCP */
+    char path[CONFIG_SOCKET_PATH_MAX + 1]; /* "" when it is TCP or UDP */
+    bool udp;                              /* [forward] only: datagrams, at addr */
     unsigned line;
 };
 
@@ -246,7 +249,9 @@ struct config_limits {
     uint64_t clients_max; /* applications connected at the front at once */
     uint64_t streams_max; /* open at once in one session */
     uint64_t peers_max;
-    uint64_t window; /* bytes a session may hold for one direction */
+    uint64_t window;           /* bytes a session may hold for one direction */
+    uint64_t datagrams;        /* the same, of datagrams */
+    uint64_t associations_max; /* UDP associations at once, and as many flows of peers */
 };
 
 struct config {
@@ -295,8 +300,8 @@ void config_free(struct config *config);
 const char *config_error_format(const struct config_errors *errors, size_t index, char *out,
                                 size_t cap);
 
-/* LISTEN of [forward]: a loopback IP:PORT, or a path with a '/' in it, as it is. NULL, or what is
- * wrong with it (static). */
+/* LISTEN of [forward]: a loopback IP:PORT, or a path with a '/' in it, as it is; before either a
+ * "udp " for datagrams, which take no path. NULL, or what is wrong with it (static). */
 const char *config_parse_listen(struct config_listen *listen, const char *text);
 /* TARGET of [forward]: HOST:PORT; a peer's bare name becomes NAME.peer. The same. */
 const char *config_parse_forward(struct target *target, const struct config *config,

@@ -52,8 +52,11 @@ const struct config_key config_keys_table[] = {
     {S("node"), .name = "birthday", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
      .help = "Whether to try many ports at once where one NAT is hard: up to 256 sockets.",
      NODE(birthday)},
+    {S("node"), .name = "bench", .type = CONFIG_YES_NO, .initial = "no", .accepted = "yes, no",
+     .help = "Whether peers may measure how fast data gets here and back, with `adit bench`.",
+     NODE(bench)},
     {S("node"), .name = "portmap", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
-     .help = "Whether to ask the router for a port of its outside (PCP, NAT-PMP).", NODE(portmap)},
+     .help = "Whether to ask the router for a port of its outside (PCP, NAT-PMP, UPnP).", NODE(portmap)},
     {S("node"), .name = "offload", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
      .help = "Whether the system may split and join UDP packets, where it can.", NODE(offload)},
     {S("node"), .name = "state", .type = CONFIG_PATH,
@@ -96,6 +99,9 @@ const struct config_key config_keys_table[] = {
     {S("peer"), .name = "allow", .type = CONFIG_ALLOW, .list = true, .initial = "",
      .accepted = "any, IP, PREFIX or HOST, each with an optional :PORT or :PORT-PORT",
      .help = "What the peer may reach through this machine; nothing if not given.", PEER(allow)},
+    {S("peer"), .name = "bind", .type = CONFIG_YES_NO, .initial = "no", .accepted = "yes, no",
+     .help = "Whether the peer may wait here for connections from what it may reach (BIND).",
+     PEER(bind)},
 
     {S("front"), .name = "listen", .type = CONFIG_LISTENS, .list = true,
      .initial = "127.0.0.1:1080",
@@ -112,7 +118,7 @@ const struct config_key config_keys_table[] = {
      .accepted = "any, direct-only or relay-only",
      .help = "Which paths to a peer connections may take.", FRONT(path)},
     {S("front"), .name = "commands", .type = CONFIG_COMMANDS, .list = true,
-     .initial = "connect bind udp", .accepted = "connect, bind, udp",
+     .initial = "connect udp", .accepted = "connect, bind, udp",
      .help = "What clients may ask for; HTTP is connect.", FRONT(commands)},
     {S("front"), .name = "choose", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
      .help = "Whether user names choose exit and path: NAME@PEER, NAME+relay-only.", FRONT(choose)},
@@ -127,7 +133,8 @@ const struct config_key config_keys_table[] = {
      .offset = 0},
 
     {S("forward"), .name = "LISTEN", .type = CONFIG_FORWARD, .initial = "",
-     .accepted = "LISTEN = PEER:PORT or HOST:PORT; LISTEN is a loopback IP:PORT or a path",
+     .accepted = "LISTEN = PEER:PORT or HOST:PORT; LISTEN is a loopback IP:PORT or a path, or udp "
+                 "and a loopback IP:PORT",
      .help = "Whoever connects to LISTEN gets there.", .offset = 0},
 
     {S("serve"), .name = "SERVICE", .type = CONFIG_SERVE, .initial = "",
@@ -192,6 +199,14 @@ const struct config_key config_keys_table[] = {
     {S("limits"), .name = "window", .type = CONFIG_NUMBER, .initial = "64M", .least = 64 << 10,
      .most = 1 << 30, .accepted = "bytes from 64k to 1G",
      .help = "Bytes that a session holds for one direction.", LIMITS(window)},
+    {S("limits"), .name = "datagrams", .type = CONFIG_NUMBER, .initial = "1M", .least = 300 << 10,
+     .most = 64 << 20, .accepted = "bytes from 300k to 64M",
+     .help = "Bytes of UDP datagrams that wait in a session, for one direction.",
+     LIMITS(datagrams)},
+    {S("limits"), .name = "associations_max", .type = CONFIG_NUMBER, .initial = "256", .least = 1,
+     .most = 16 << 10, .accepted = "a number from 1 to 16k",
+     .help = "UDP associations of applications at once, and as many of peers.",
+     LIMITS(associations_max)},
     {.name = NULL},
 };
 

@@ -37,9 +37,10 @@ struct front_times {
     uint64_t connect;   /* request to answer of the target */
     uint64_t linger;    /* after a failure was told */
     uint64_t idle;      /* HTTP: from an answer to the next request */
+    uint64_t bind;      /* BIND: from the first reply to the connection */
 };
 
-extern const struct front_times front_times_default; /* 15 s, 30 s, 5 s, 60 s */
+extern const struct front_times front_times_default; /* 15 s, 30 s, 5 s, 60 s, 130 s */
 
 struct front_options {
     bool password_needed;
@@ -131,7 +132,13 @@ void front_answered(struct front *f, bool keep, uint64_t now);
 /* RELAYING: the connection that was used again had ended already; FRONT_EVENT_CONNECT follows. */
 void front_again(struct front *f, uint64_t now);
 
+/* BIND: somebody can connect at `at` now; front_connected, with the address of who did, or
+ * front_failed follow. Nothing unless the state is CONNECTING. */
+void front_bound(struct front *f, const struct addr *at, uint64_t now);
+
 enum front_state front_state(const struct front *f);
+/* What is to be done with front_target; for all but SOCKS5 it is CONNECT. */
+enum socks5_command front_command(const struct front *f);
 const struct target *front_target(const struct front *f);
 
 /* RELAYING and CONNECTING to there: the request. */

@@ -16,7 +16,8 @@
 #include "loop/stream_uv.h"
 
 enum {
-    CHUNK_BYTES = 16 << 10, /* of what was read: forwarded before more fills the queues */
+    READ_BYTES = 16 << 10,  /* of one client, before the others have their turn */
+    CHUNK_BYTES = 16 << 10, /* forwarded before more fills the queues: TLS may hold back some */
     SPANS_MAX = 64,
     BACKLOG = 512,
     KEEP_ALIVE_S = 60,
@@ -397,6 +398,7 @@ int relay_uv_start(uv_loop_t *loop, const struct relay_uv_config *config, struct
     r->drain.data = r;
     r->prepare.data = r;
     r->buffers.round = 1;
+    r->buffers.read_max = READ_BYTES;
     /* None of these can fail, says libuv. */
     CHECK(uv_timer_init(loop, &r->timer) == 0 && uv_timer_init(loop, &r->drain) == 0);
     CHECK(uv_prepare_init(loop, &r->prepare) == 0);
@@ -478,6 +480,7 @@ void relay_uv_drain(struct relay_uv *r, uint64_t wait_ns, void (*done)(void *use
     close_listeners(r);
     relay_server_drain(r->server, wait_ns, TRY_FOR_NS, now);
     run_events(r, now);
+    uv_update_time(r->loop); /* libuv counts from when it looked last */
     CHECK(uv_timer_start(&r->drain, on_drained, wait_ns / NS_PER_MS, 0) == 0);
 }
 

@@ -191,7 +191,8 @@ static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
     struct stream_uv_buffers *b = s->buffers;
     /* Without room libuv ends its reading of this socket and comes back in the next round. */
     bool again = b->round != 0 && s->round == b->round;
-    *buf = uv_buf_init(again ? NULL : (char *)b->in, again ? 0 : sizeof(b->in));
+    size_t room = b->read_max > 0 ? b->read_max : sizeof(b->in);
+    *buf = uv_buf_init(again ? NULL : (char *)b->in, again ? 0 : (unsigned)room);
     s->round = b->round;
 }
 

@@ -20,8 +20,8 @@ enum { STREAM_UV_READ = 64 << 10 };
 struct stream_uv;
 
 struct stream_uv_buffers {
-    uint64_t
-        round; /* counted by the owner: each stream is read from once in a round; 0 = at will */
+    uint64_t round;  /* counted by the owner: a stream is read from once in each; 0 = at will */
+    size_t read_max; /* bytes of one read; 0 = STREAM_UV_READ */
     uint8_t in[STREAM_UV_READ];
     uint8_t plain[STREAM_UV_READ];
     uint8_t out[TLS_WRITE_MAX];

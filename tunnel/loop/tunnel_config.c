@@ -139,6 +139,7 @@ static struct conn_limits limits_of(const struct adit_config *c)
     struct conn_limits limits =
         c->session_window_max != 0 ? conn_limits_of(c->session_window_max) : conn_limits_default();
     limits.streams_max = c->streams_max != 0 ? c->streams_max : limits.streams_max;
+    limits.datagrams_max = c->datagrams_max != 0 ? c->datagrams_max : limits.datagrams_max;
     return limits;
 }
 

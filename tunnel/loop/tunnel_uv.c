@@ -60,6 +60,9 @@ static void dispatch(struct adit *a, const struct node_event *ev)
     case NODE_EVENT_STREAM_GONE:
         tunnel_stream_event(a, ev, ADIT_EVENT_GONE);
         break;
+    case NODE_EVENT_DATAGRAM:
+        tunnel_stream_event(a, ev, ADIT_EVENT_DATAGRAM);
+        break;
     case NODE_EVENT_PONG:
         a->handler(a->user, &(struct adit_event){
                                 .type = ADIT_EVENT_PONG, .peer = ev->peer, .pong = &ev->pong});

@@ -162,6 +162,7 @@ enum node_event_type {
     NODE_EVENT_STREAM_WRITABLE,
     NODE_EVENT_STREAM_RESET,
     NODE_EVENT_STREAM_GONE,
+    NODE_EVENT_DATAGRAM,
     NODE_EVENT_PONG,          /* `pong` of `peer` */
     NODE_EVENT_PEER,          /* state or path changed */
     NODE_EVENT_RELAY_CONNECT, /* open a connection to `relay`, then node_relay_connected */
@@ -180,6 +181,7 @@ struct node_event {
     enum cause cause;
     uint8_t data[FRAME_TARGET_MAX]; /* opened: target; accepted: info */
     size_t len;
+    const uint8_t *datagram; /* of `len` bytes, valid until the next node_event */
     struct adit_pong pong;
 };
 
@@ -206,6 +208,8 @@ int node_stream_finish(struct node *n, uint64_t stream);
 size_t node_stream_peek(struct node *n, uint64_t stream, const uint8_t **at, bool *fin);
 void node_stream_consume(struct node *n, uint64_t stream, size_t len, uint64_t now);
 int node_stream_abort(struct node *n, uint64_t stream, enum cause cause);
+/* An unreliable message beside the stream's bytes. */
+int node_datagram_send(struct node *n, uint64_t stream, const void *data, size_t len, uint64_t now);
 /* Index of the stream's peer. */
 size_t node_stream_peer(uint64_t stream);
 

@@ -44,6 +44,11 @@ static bool translate(struct peer *p, uint8_t generation, const struct conn_even
     case CONN_EVENT_GONE:
         out->type = NODE_EVENT_STREAM_GONE;
         return true;
+    case CONN_EVENT_DATAGRAM:
+        out->type = NODE_EVENT_DATAGRAM;
+        out->datagram = in->u.datagram.data;
+        out->len = in->u.datagram.len;
+        return current;
     case CONN_EVENT_PATH_SUSPECT:
         if (current) {
             peer_suspect(p, in->path, now);

@@ -196,7 +196,7 @@ int tls_verify_setup(struct tls_context *c, char why[TLS_WHY_MAX])
 
 int tls_verify_prepare(struct tls *t)
 {
-    const char *host = t->context->host;
+    char *host = t->context->host; /* the macro below wants it writable */
     X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
     unsigned char ip[16];
     if (inet_pton(AF_INET, host, ip) == 1 || inet_pton(AF_INET6, host, ip) == 1) {
@@ -204,6 +204,6 @@ int tls_verify_prepare(struct tls *t)
     }
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     bool done = X509_VERIFY_PARAM_set1_host(param, host, 0) == 1 &&
-                SSL_set_tlsext_host_name(t->ssl, host) == 1;
+                SSL_set_tlsext_host_name(t->ssl, t->context->host) == 1;
     return done ? 0 : ERR_NO_MEMORY;
 }

@@ -58,6 +58,7 @@ struct relay_server *relay_server_new(const struct relay_server_config *config)
     s->config = *config;
     server_fill_limits(&s->config.limits);
     TAILQ_INIT(&s->tell);
+    TAILQ_INIT(&s->pending);
     relay_pool_init(&s->pool, s->config.limits.pool_bytes_max);
     rng_fill(config->rng, s->hash_seed, sizeof(s->hash_seed));
     if (crypto_scalarmult_base(s->public_key, config->secret) || make_tables(s, config)) {
@@ -96,6 +97,9 @@ static void retire(struct relay_server *s, struct relay_conn *c, enum relay_clos
     LOG_AT(s->config.log, reason == RELAY_CLOSE_GONE ? LOG_DEBUG : LOG_INFO, "relay_server",
            "close", "from=%s state=%s why=\"%s\"", addr_format(&c->from, text),
            state_names[c->state], relay_close_text(reason));
+    if (c->state != CONN_OPEN) {
+        server_no_longer_pending(s, c);
+    }
     server_set_state(s, c, CONN_DEAD);
     c->reason = reason;
     s->stats.closed[reason]++;
@@ -241,6 +245,23 @@ static uint64_t take_slot(struct relay_server *s, struct relay_conn *c)
     return (uint64_t)s->generations[slot] << 32 | slot;
 }
 
+void server_no_longer_pending(struct relay_server *s, struct relay_conn *c)
+{
+    TAILQ_REMOVE(&s->pending, c, waits);
+    s->pending_count--;
+}
+
+/* Connections that say nothing cost a place for a while. Who takes many of them pushes out its own,
+ * and a client that logs in as fast as the network lets it is not in time to be pushed. */
+static void add_pending(struct relay_server *s, struct relay_conn *c)
+{
+    if (s->pending_count >= s->config.limits.pending_max) {
+        server_kill(s, TAILQ_FIRST(&s->pending), RELAY_CLOSE_CROWDED);
+    }
+    TAILQ_INSERT_TAIL(&s->pending, c, waits);
+    s->pending_count++;
+}
+
 int relay_server_accept(struct relay_server *s, const struct addr *from, uint64_t now, uint64_t *id)
 {
     uint8_t ip[16];
@@ -268,6 +289,7 @@ int relay_server_accept(struct relay_server *s, const struct addr *from, uint64_
     c->keep_alive_at = TIME_NEVER;
     c->handshake_end = time_add(now, s->config.limits.handshake_timeout_ns);
     server_schedule(s, c, c->handshake_end);
+    add_pending(s, c);
     s->stats.accepted++;
     s->stats.connections++;
     *id = c->id;

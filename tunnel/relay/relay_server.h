@@ -31,7 +31,8 @@ struct stun_server_stats;
 
 /* 0 = the value in brackets. */
 struct relay_server_limits {
-    size_t clients_max;             /* connections of any kind [10000] */
+    size_t clients_max; /* connections of any kind [10000] */
+    size_t pending_max; /* of them not logged in: the oldest makes room [a quarter, at least 8] */
     size_t clients_per_address_max; /* per IPv4 address or IPv6 /64 [clients_max] */
     size_t queue_packets_max;       /* per client and queue [128] */
     size_t queue_bytes_max;         /* per client, both queues [1 MiB], at least one full packet */
@@ -66,6 +67,7 @@ struct relay_server_config {
     X(LOGIN, "login does not open")                                                                \
     X(NOT_ADMITTED, "key not admitted")                                                            \
     X(TIMEOUT, "no login in time")                                                                 \
+    X(CROWDED, "no login, and others wait")                                                        \
     X(STALLED, "takes no data")                                                                    \
     X(DUPLICATE, "too many connections of one key")                                                \
     X(NO_MEMORY, "out of memory")                                                                  \

@@ -138,7 +138,8 @@ struct relay_conn {
     uint64_t gone_at;     /* budget of PeerGone "not here" */
 
     struct heap_node timer;
-    uint64_t handshake_end; /* TIME_NEVER once logged in */
+    uint64_t handshake_end;        /* TIME_NEVER once logged in */
+    TAILQ_ENTRY(relay_conn) waits; /* not logged in, and not dead */
     uint64_t keep_alive_every;
     uint64_t keep_alive_at;
 
@@ -168,6 +169,8 @@ struct relay_server {
     uint64_t next_serial;
     struct relay_pool pool;
     struct heap timers;
+    struct relay_conns pending; /* oldest first */
+    size_t pending_count;
     struct relay_conns tell;
 };
 
@@ -176,6 +179,8 @@ unsigned server_hash(const struct relay_server *s, const void *data, size_t len)
 struct relay_conn *server_find(const struct relay_server *s, uint64_t id);
 void server_set_state(struct relay_server *s, struct relay_conn *c, enum conn_state state);
 void server_tell(struct relay_server *s, struct relay_conn *c, unsigned what);
+/* It has logged in, or it is over. */
+void server_no_longer_pending(struct relay_server *s, struct relay_conn *c);
 /* Ends the connection; its memory lives until the shell has taken the event. */
 void server_kill(struct relay_server *s, struct relay_conn *c, enum relay_close reason);
 /* Makes sure that the timer fires at `at` or before. */

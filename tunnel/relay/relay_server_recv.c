@@ -114,6 +114,7 @@ void server_send_info(struct relay_server *s, struct relay_conn *c)
 static void open_conn(struct relay_server *s, struct relay_conn *c)
 {
     uint64_t jitter = rng_below(s->config.rng, SERVER_KEEP_ALIVE_JITTER_NS);
+    server_no_longer_pending(s, c);
     server_set_state(s, c, CONN_OPEN);
     c->handshake_end = TIME_NEVER;
     c->keep_alive_every = s->config.limits.keep_alive_ns + jitter;

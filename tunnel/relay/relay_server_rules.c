@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PENDING_LEAST = 8 };
+
 static size_t size_or(size_t value, size_t otherwise)
 {
     return value > 0 ? value : otherwise;
@@ -20,6 +22,8 @@ void server_fill_limits(struct relay_server_limits *l)
 {
     const size_t packet = DERP_PACKET_OVERHEAD + DERP_PACKET_MAX;
     l->clients_max = size_or(l->clients_max, 10000);
+    size_t quarter = l->clients_max / 4;
+    l->pending_max = size_or(l->pending_max, quarter > PENDING_LEAST ? quarter : PENDING_LEAST);
     l->clients_per_address_max = size_or(l->clients_per_address_max, l->clients_max);
     l->queue_packets_max = size_or(l->queue_packets_max, 128);
     l->queue_bytes_max = size_or(l->queue_bytes_max, 1 << 20);

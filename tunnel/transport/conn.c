@@ -18,7 +18,9 @@ struct conn_limits conn_limits_of(uint64_t window)
                                 .stream_window_max = stream,
                                 .send_buffer_max = UINT64_C(4) << 20,
                                 .streams_max = 4096,
-                                .max_ack_delay_ns = 25 * NS_PER_MS};
+                                .max_ack_delay_ns = 25 * NS_PER_MS,
+                                .datagrams_max = UINT64_C(1) << 20,
+                                .datagram_age_ns = 250 * NS_PER_MS};
 }
 
 struct conn_limits conn_limits_default(void)
@@ -47,6 +49,7 @@ struct conn *conn_new(const struct conn_config *config)
     TAILQ_INIT(&c->events);
     conn_lanes_init(c);
     flow_init(&c->credit, config->limits.session_window, config->limits.session_window_max);
+    conn_init_datagrams(c);
     return c;
 }
 
@@ -62,6 +65,7 @@ void conn_free(struct conn *c)
         stream_free(s);
     }
     table_deinit(&c->streams);
+    conn_free_datagrams(c);
     ranges_deinit(&c->unseen);
     for (size_t i = 0; i < PACKET_PATHS_MAX; i++) {
         path_deinit(&c->paths[i]);
@@ -195,6 +199,7 @@ size_t conn_stream_wanted(const struct conn *c)
 void conn_stats(const struct conn *c, struct conn_stats *out)
 {
     *out = c->stats;
+    out->datagrams_lost += c->datagrams.parts.lost;
 }
 
 void conn_send_candidates(struct conn *c, const struct frame_candidate *list, size_t count)

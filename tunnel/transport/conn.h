@@ -42,6 +42,8 @@ struct conn_limits {
     uint64_t send_buffer_max; /* bytes one stream may hold unacknowledged */
     uint32_t streams_max;     /* streams that the peer may have open at once; as many as we may */
     uint64_t max_ack_delay_ns;
+    uint64_t datagrams_max; /* bytes of datagrams that may wait, one way; one stream's: a quarter */
+    uint64_t datagram_age_ns; /* older ones are not sent any more */
 };
 
 /* Limits for a session that may hold `window` bytes. One stream gets a sixteenth at most: what a
@@ -173,6 +175,19 @@ size_t conn_stream_peek(struct conn *c, uint64_t id, const uint8_t **at, bool *f
  * consumed, the receiving side is done. */
 void conn_stream_consume(struct conn *c, uint64_t id, size_t len, uint64_t now);
 
+/* --- datagrams ---
+ *
+ * Unreliable messages beside a stream's bytes (RFC 9221), for as long as the stream lives. They are
+ * paced and counted against the congestion window, leave before the bytes of streams (which get at
+ * least a quarter of what leaves), are acknowledged, and never sent again. One that does not fit
+ * into a packet travels in parts; if one of them is lost, all of it is. Nothing says how many
+ * arrive, or in what order.
+ */
+
+/* Copies. 0, ERR_NOT_FOUND, ERR_STATE (finished, or not yet accepted by us), ERR_TOO_LARGE (over
+ * FRAME_DATAGRAM_MAX), ERR_NO_ROOM (the queue is full), ERR_NO_MEMORY. */
+int conn_datagram_send(struct conn *c, uint64_t id, const void *data, size_t len, uint64_t now);
+
 /* Sends CLOSE on the used path; after it only the output of that one packet makes sense. */
 void conn_close(struct conn *c, uint64_t cause, const char *text);
 /* Every stream ends with a RESET event of this cause; nothing is sent any more. */
@@ -188,6 +203,7 @@ enum conn_event_type {
     CONN_EVENT_PATH_SUSPECT, /* two probe timeouts in a row on `path` */
     CONN_EVENT_CANDIDATES,   /* u.candidates */
     CONN_EVENT_PEER_CLOSED,  /* u.close; the session is over */
+    CONN_EVENT_DATAGRAM,     /* u.datagram, valid until the next call into the conn */
 };
 
 struct conn_event {
@@ -204,6 +220,10 @@ struct conn_event {
             size_t count;
             struct frame_candidate list[FRAME_CANDIDATES_MAX];
         } candidates;
+        struct {
+            const uint8_t *data;
+            size_t len;
+        } datagram;
     } u;
 };
 
@@ -215,8 +235,12 @@ void conn_send_candidates(struct conn *c, const struct frame_candidate *list, si
 
 struct conn_stats {
     uint64_t packets_in, packets_out, packets_lost, packets_duplicate, packets_copied;
-    uint64_t bytes_in, bytes_out; /* stream bytes, each counted once */
+    uint64_t bytes_in, bytes_out; /* of streams, each counted once, and of datagrams */
     uint64_t streams_opened, streams_refused;
+    uint64_t datagrams_in, datagrams_out;
+    uint64_t datagrams_refused; /* not taken: the queue is full, or no memory */
+    uint64_t datagrams_expired; /* waited too long to be sent, or their stream ended first */
+    uint64_t datagrams_lost;    /* came, but not whole, to nobody, or to a full queue */
 };
 void conn_stats(const struct conn *c, struct conn_stats *out);
 

@@ -28,6 +28,7 @@ void conn_drop_stream(struct conn *c, struct stream *s)
     struct conn_ids *ids = s->local ? &c->ours : &c->theirs;
     conn_unlink(c, s);
     c->over_count -= s->over_told;
+    conn_drop_flow(c, s);
     table_remove(&c->streams, s->id);
     ids->open--;
     ids->gone++;
@@ -40,6 +41,7 @@ void conn_forget_stream(struct conn *c, struct stream *s)
     struct conn_ids *ids = s->local ? &c->ours : &c->theirs;
     conn_unlink(c, s);
     c->over_count -= s->over_told;
+    conn_drop_flow(c, s);
     table_remove(&c->streams, s->id);
     ids->open--;
     c->stats.streams_opened--;

@@ -8,6 +8,7 @@
  *   conn_send.c    what goes into the next packet
  *   conn_timer.c   deadlines
  *   conn_stream.c  the application's calls
+ *   conn_datagram.c  datagrams, both ways
  *   conn_close.c   the end of streams and of the session
  *   conn_event.c   what the application fetches
  */
@@ -16,8 +17,10 @@
 
 #include "transport/ack.h"
 #include "transport/conn.h"
+#include "transport/dgramq.h"
 #include "transport/flow.h"
 #include "transport/path.h"
+#include "transport/reassembly.h"
 #include "transport/sched.h"
 #include "transport/stream.h"
 #include "transport/table.h"
@@ -42,6 +45,7 @@ struct conn_ids {
 struct conn_queue {
     struct stream_list control; /* streams with control frames to send */
     struct sched sched;
+    uint64_t passed_over; /* by datagrams, bytes: then it is their turn */
 };
 
 struct conn {
@@ -93,6 +97,17 @@ struct conn {
         uint64_t cause;
         char text[FRAME_CLOSE_TEXT_MAX + 1];
     } closing;
+
+    struct {
+        struct {
+            struct dgramq queue;
+            size_t sent;       /* bytes of the first that have left */
+            uint64_t ready_ns; /* since when the lane has a path */
+        } out[FRAME_LANES];
+        struct dgramq in;
+        struct reassembly parts;
+        size_t flows; /* streams with datagrams: without one no memory is held */
+    } datagrams;
 
     /* events of the whole session: one place each */
     uint32_t suspects; /* bit per path */
@@ -189,6 +204,24 @@ void conn_requeue(struct conn *c, const struct path *p, const struct sent_packet
 void conn_move_flight(struct conn *c, struct path *p);
 /* Our path on which acknowledgements of the peer's `from` leave; 0 = none now. */
 uint8_t conn_reply_path(const struct conn *c, uint8_t from);
+
+/* --- datagrams --- */
+
+void conn_init_datagrams(struct conn *c);
+void conn_free_datagrams(struct conn *c);
+/* One of the streams with datagrams goes. */
+void conn_drop_flow(struct conn *c, const struct stream *s);
+/* One of the lane may leave; drops those that may not any more. */
+bool conn_has_datagram(struct conn *c, enum frame_lane lane);
+/* Streams wait beside them and it is their turn. */
+bool conn_datagrams_yield(struct conn *c, enum frame_lane lane);
+/* Writes the next one, or a part of it; `fresh`: no other went into this packet. False if there is
+ * none, or no room for it. */
+bool conn_write_datagram(struct conn *c, enum frame_lane lane, struct writer *w, bool fresh);
+/* `len` bytes of the stream left. */
+void conn_on_stream_sent(struct conn *c, const struct stream *s, size_t len);
+int conn_on_datagram(struct conn *c, const struct frame *f, uint64_t now);
+bool conn_take_datagram(struct conn *c, struct conn_event *ev);
 
 static inline uint64_t conn_send_left(const struct conn *c)
 {

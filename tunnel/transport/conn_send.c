@@ -1,4 +1,5 @@
-/* What goes into the next packet: acknowledgements, control frames, stream data, in this order. */
+/* What goes into the next packet: acknowledgements, control frames, datagrams, stream data, in this
+ * order. */
 #include "transport/conn.h"
 
 #include <base/check.h>
@@ -232,13 +233,13 @@ static bool write_stream(struct build *b, struct stream *s)
                                  .len = (uint32_t)len,
                                  .fin = fin});
     sched_on_sent(&conn_queue_of(b->c, s)->sched, s, (size_t)len);
+    conn_on_stream_sent(b->c, s, (size_t)len);
     return true;
 }
 
-static void write_queue(struct build *b, struct conn_queue *q)
+static void write_streams(struct build *b, struct conn_queue *q)
 {
     struct stream *s;
-    write_control(b, q);
     while (has_room(b, STREAM_LEAST) && (s = sched_next(&q->sched, conn_send_left(b->c))) != NULL) {
         if (!write_stream(b, s)) {
             break;
@@ -246,18 +247,37 @@ static void write_queue(struct build *b, struct conn_queue *q)
     }
 }
 
+/* They leave no record: nothing is done when they are lost. */
+static void write_datagrams(struct build *b, enum frame_lane lane)
+{
+    bool fresh = true;
+    while (!conn_datagrams_yield(b->c, lane) && conn_write_datagram(b->c, lane, &b->w, fresh)) {
+        fresh = false;
+        b->eliciting = true;
+    }
+}
+
 /* What may go on the path: that of its lanes, and the session's with those that are not bound. */
 static void write_data(struct build *b, uint8_t path)
 {
     struct conn *c = b->c;
+    if (c->used[FRAME_LANE_ANY] == path) {
+        write_session_limits(b);
+    }
     for (size_t lane = 0; lane < FRAME_LANES; lane++) {
-        if (c->used[lane] != path) {
-            continue;
+        if (c->used[lane] == path) {
+            write_control(b, &c->queues[lane]);
         }
-        if (lane == FRAME_LANE_ANY) {
-            write_session_limits(b);
+    }
+    for (size_t lane = 0; lane < FRAME_LANES; lane++) {
+        if (c->used[lane] == path) {
+            write_datagrams(b, (enum frame_lane)lane);
         }
-        write_queue(b, &c->queues[lane]);
+    }
+    for (size_t lane = 0; lane < FRAME_LANES; lane++) {
+        if (c->used[lane] == path) {
+            write_streams(b, &c->queues[lane]);
+        }
     }
 }
 

@@ -162,6 +162,40 @@ static void a_socks4_user_id_may_wish(void **state)
     teardown(f);
 }
 
+/* A connection that is there already serves the next request only if that wishes for the same. */
+static void each_request_has_its_own_wish(void **state)
+{
+    (void)state;
+#define ANY "Proxy-Authorization: Basic YW5uK2FueTp4\r\n\r\n" /* ann+any:x */
+#define GET_ANY "GET http://127.0.0.1:$/x HTTP/1.1\r\nHost: no\r\n" ANY
+    static const struct {
+        const char *request;
+        bool anew;
+    } steps[] = {{GET_X, true}, {GET_X, false}, {GET_ANY, true}, {GET_ANY, false}, {GET_X, true}};
+    struct front_world *f = setup(NULL, NULL, NULL);
+    struct addr at;
+    int listener = world_listen(&at);
+    int client = world_connect(&f->front), server = -1;
+    for (size_t i = 0; i < 5; i++) {
+        ask(f, client, steps[i].request, &at);
+        if (steps[i].anew) {
+            if (server >= 0) {
+                assert_true(world_end(&f->w, server) <= 0);
+                (void)close(server);
+            }
+            server = world_accept(&f->w, listener);
+        }
+        get_head(f, server, &at);
+        put(f, server, ANSWER);
+        get(f, client, PASSED);
+    }
+    assert_int_equal(f->ctx.counters.front.http_reused, 2);
+    (void)close(client);
+    (void)close(server);
+    (void)close(listener);
+    teardown(f);
+}
+
 enum { STRANGER = 65533, FRIEND = 65532 };
 
 /* A process of that user connects and waits for the end or an answer; its exit status tells. */
@@ -259,6 +293,7 @@ int main(void)
         cmocka_unit_test(unix_sockets_are_the_users_own),
         cmocka_unit_test(a_name_is_checked_without_its_wishes),
         cmocka_unit_test(a_socks4_user_id_may_wish),
+        cmocka_unit_test(each_request_has_its_own_wish),
         cmocka_unit_test(unix_sockets_know_their_guests),
         cmocka_unit_test(forwarded_ports_lead_to_their_target),
     };

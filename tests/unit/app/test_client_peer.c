@@ -190,6 +190,14 @@ static void jam_open(struct jam *j)
     }
 }
 
+static void jam_close(struct jam *j)
+{
+    for (size_t i = 0; i < FILLERS; i++) {
+        (void)close(j->fillers[i]);
+    }
+    (void)close(j->listener);
+}
+
 /* The next connection that brings a byte. */
 static int jam_accept(struct jam *j, struct pair_world *t, void *first)
 {
@@ -212,14 +220,14 @@ static void fill(uint8_t data[EARLY])
     }
 }
 
-/* Request and bytes behind it, until home dials a target that does not answer yet. */
-static int ask_early(struct pair_world *t, const struct jam *j, const uint8_t data[EARLY])
+/* A request, until home dials a target that does not answer yet. Bytes behind it are there then. */
+static int ask_jammed(struct pair_world *t, const struct jam *j, const void *data, size_t len)
 {
     struct adit_peer_stats s;
     int client = world_ask(&t->w, &t->socks, "home.peer", j->at.port);
-    world_put(&t->w, client, data, EARLY);
+    world_put(&t->w, client, data, len);
     WORLD_UNTIL(&t->w, t->home.app->exits.dialling == 1 && app_peer_stats(t->home.app, 0, &s) &&
-                           s.bytes_in >= EARLY);
+                           s.bytes_in >= len);
     return client;
 }
 
@@ -250,37 +258,104 @@ static void early_data_goes_along(void **state)
     jam_open(&j);
     (void)snprintf(home, sizeof(home), "allow = 127.0.0.1:%u\n" NO_FRONT, (unsigned)j.at.port);
     struct pair_world *t = pair_new(home, FRONT);
-    int client = ask_early(t, &j, data);
+    int client = ask_jammed(t, &j, data, EARLY);
     check_arrived(t, &j, client, data);
     assert_int_equal(t->laptop.app->ctx.counters.front.reopened, 0);
     pair_free(t);
 }
 
-/* A home with the same key turns up and knows nothing of the session: what is not accepted yet is
- * asked for once more, with the bytes that went along. */
+/* A home with the same key turns up and knows nothing of the session. The old one goes. */
+static void restart_home(struct pair_world *t, uint16_t port)
+{
+    char home[128], endpoint[ADDR_TEXT_MAX];
+    struct pair_node before = t->home;
+    struct addr laptop = app_local(t->laptop.app);
+    const struct context_counters *n = &t->laptop.app->ctx.counters;
+    (void)snprintf(home, sizeof(home), "endpoint = %s\nallow = 127.0.0.1:%u\n" NO_FRONT,
+                   addr_format(&laptop, endpoint), (unsigned)port);
+    pair_start(t, &t->home, "home2", 0, home);
+    WORLD_UNTIL(&t->w, n->front.reopened + n->front.failures[CAUSE_PEER_RESTARTED] > 0);
+    pair_stop(t, &before);
+    config_free(before.config);
+}
+
+/* What is not accepted yet is asked for once more. */
 static void a_restart_of_the_peer_is_not_the_clients_business(void **state)
 {
     (void)state;
     struct jam j;
     uint8_t data[EARLY];
-    char home[128], endpoint[ADDR_TEXT_MAX];
+    char home[64];
     fill(data);
     jam_open(&j);
     (void)snprintf(home, sizeof(home), "allow = 127.0.0.1:%u\n" NO_FRONT, (unsigned)j.at.port);
     struct pair_world *t = pair_new(home, FRONT);
-    int client = ask_early(t, &j, data);
-    struct pair_node before = t->home;
-    struct addr laptop = app_local(t->laptop.app);
-    (void)snprintf(home, sizeof(home), "endpoint = %s\nallow = 127.0.0.1:%u\n" NO_FRONT,
-                   addr_format(&laptop, endpoint), (unsigned)j.at.port);
-    pair_start(t, &t->home, "home2", 0, home);
-    WORLD_UNTIL(&t->w, t->laptop.app->ctx.counters.front.reopened == 1);
-    pair_stop(t, &before);
-    config_free(before.config);
+    int client = ask_jammed(t, &j, data, 0);
+    restart_home(t, j.at.port);
+    assert_int_equal(t->laptop.app->ctx.counters.front.reopened, 1);
+    world_put(&t->w, client, data, EARLY);
     check_arrived(t, &j, client, data);
-    const uint64_t *failures = t->laptop.app->ctx.counters.front.failures;
-    assert_int_equal(failures[CAUSE_PEER_RESTARTED], 0);
     pair_free(t);
+}
+
+/* But not if bytes went along, which may have done their work already. */
+static void what_may_have_arrived_is_not_sent_twice(void **state)
+{
+    (void)state;
+    struct jam j;
+    uint8_t data[EARLY];
+    char home[64];
+    fill(data);
+    jam_open(&j);
+    (void)snprintf(home, sizeof(home), "allow = 127.0.0.1:%u\n" NO_FRONT, (unsigned)j.at.port);
+    struct pair_world *t = pair_new(home, FRONT);
+    int client = ask_jammed(t, &j, data, EARLY);
+    restart_home(t, j.at.port);
+    assert_int_equal(world_rep(&t->w, client), SOCKS5_REP_FAILURE);
+    assert_int_equal(world_end(&t->w, client), 0);
+    (void)close(client);
+    assert_int_equal(t->laptop.app->ctx.counters.front.reopened, 0);
+    assert_int_equal(t->home.app->ctx.counters.exit.requests, 0);
+    jam_close(&j);
+    pair_free(t);
+}
+
+/* A plain GET goes along with the request for a stream, and may be asked for twice; a POST not. */
+static void heads_of_plain_http_go_along(void **state)
+{
+    (void)state;
+    for (int post = 0; post < 2; post++) {
+        struct jam j;
+        char home[64], text[128], in[64];
+        struct adit_peer_stats s;
+        jam_open(&j);
+        (void)snprintf(home, sizeof(home), "allow = 127.0.0.1:%u\n" NO_FRONT, (unsigned)j.at.port);
+        struct pair_world *t = pair_new(home, FRONT);
+        int client = world_connect(&t->socks);
+        int len = snprintf(text, sizeof(text), "%s http://home.peer:%u/x HTTP/1.1\r\n\r\n",
+                           post ? "POST" : "GET", (unsigned)j.at.port);
+        world_put(&t->w, client, text, (size_t)len);
+        WORLD_UNTIL(&t->w, t->home.app->exits.dialling == 1 && app_peer_stats(t->home.app, 0, &s) &&
+                               s.bytes_in > 20);
+        restart_home(t, j.at.port);
+        if (post) {
+            assert_int_equal(world_get(&t->w, client, in, 12), 12);
+            assert_memory_equal(in, "HTTP/1.1 502", 12);
+            assert_int_equal(t->home.app->ctx.counters.exit.requests, 0);
+            jam_close(&j);
+        } else {
+            int server = jam_accept(&j, t, in);
+            assert_int_equal(world_get(&t->w, server, in + 1, 14), 14);
+            assert_memory_equal(in, "GET /x HTTP/1.1", 15);
+            world_put(&t->w, server, "HTTP/1.1 204 No\r\n\r\n", 19);
+            assert_int_equal(world_get(&t->w, client, in, 12), 12);
+            assert_memory_equal(in, "HTTP/1.1 204", 12);
+            (void)close(server);
+            (void)close(j.listener);
+        }
+        (void)close(client);
+        pair_free(t);
+    }
 }
 
 /* relay-only without a relay: it waits, and the cause is told. */
@@ -350,6 +425,8 @@ int main(void)
         cmocka_unit_test(the_user_name_chooses_the_exit),
         cmocka_unit_test(early_data_goes_along),
         cmocka_unit_test(a_restart_of_the_peer_is_not_the_clients_business),
+        cmocka_unit_test(what_may_have_arrived_is_not_sent_twice),
+        cmocka_unit_test(heads_of_plain_http_go_along),
         cmocka_unit_test(a_wish_for_a_path_is_kept),
         cmocka_unit_test(each_front_has_its_own_way),
     };

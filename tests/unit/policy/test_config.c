@@ -103,6 +103,53 @@ static void peer_without_relay_is_looked_for_on_all(void **state)
     config_free(c);
 }
 
+static void ways_to_a_relay(void **state)
+{
+    (void)state;
+    static const uint8_t pin[CONFIG_PIN_LEN] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+                                                11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+                                                22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+    struct config *c = config_text_parse(
+        "[relay a]\nurl = https://a.example\nproxy = http://u:p%3A@Proxy.example:3128\n"
+        "pin = sha256:" KEY_A ", sha256:" KEY_A "=\n"
+        "pin = sha256:000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F\n"
+        "[relay b]\nurl = wss://b.example:1/x\nproxy = none\n[relay c]\nurl = "
+        "ws://c.example\n" PEER_A);
+    const struct config_relay *r = c->relays.items;
+    assert_int_equal(c->relays.count, 3);
+    assert_true(r[0].url.tls && !r[0].url.websocket);
+    assert_int_equal(r[0].url.port, 443);
+    assert_int_equal(r[0].pins.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_memory_equal(r[0].pins.items[i].bytes, pin, sizeof(pin));
+    }
+    assert_int_equal(r[0].proxy.kind, CONFIG_PROXY_GIVEN);
+    assert_string_equal(r[0].proxy.at->host, "proxy.example");
+    assert_string_equal(r[0].proxy.at->login, "u:p:");
+    assert_true(r[1].url.tls && r[1].url.websocket);
+    assert_int_equal(r[1].url.port, 1);
+    assert_string_equal(r[1].url.path, "/x");
+    assert_int_equal(r[1].proxy.kind, CONFIG_PROXY_NONE);
+    assert_true(!r[2].url.tls && r[2].url.websocket);
+    assert_int_equal(r[2].url.port, 80);
+    assert_int_equal(r[2].proxy.kind, CONFIG_PROXY_ENVIRONMENT);
+    assert_int_equal(c->peers[0].relays.count, 3);
+    assert_null(c->peers[0].relays.items[0].pins.items); /* they are the relay's */
+    assert_null(c->peers[0].relays.items[0].proxy.at);
+    config_free(c);
+}
+
+static void a_server_with_a_certificate(void **state)
+{
+    (void)state;
+    struct config *c = config_text_parse("[server]\nopen = yes\nlisten_tls = 0.0.0.0:443 [::]:443\n"
+                                         "cert = a.crt\ncert_key = /x/a.key\n");
+    assert_int_equal(c->server.listen_tls.count, 2);
+    assert_string_equal(c->server.cert, "/etc/adit/a.crt");
+    assert_string_equal(c->server.cert_key, "/x/a.key");
+    config_free(c);
+}
+
 static void routes(void **state)
 {
     (void)state;
@@ -211,7 +258,7 @@ static void fronts_have_their_own_values(void **state)
     assert_addr(&front[0].listen.items[0].addr, "127.0.0.1:2");
     assert_int_equal(front[0].exit.kind, ROUTE_DIRECT);
     assert_true(front[0].exit.line > 0 && front[0].choose && front[0].path == PATH_ANY);
-    assert_int_equal(front[0].commands, COMMAND_CONNECT | COMMAND_BIND | COMMAND_UDP);
+    assert_int_equal(front[0].commands, COMMAND_CONNECT | COMMAND_UDP);
     assert_string_equal(front[1].name, "guests");
     assert_int_equal(front[1].listen.count, 2);
     assert_string_equal(front[1].users.path, "/etc/adit/g");
@@ -221,7 +268,7 @@ static void fronts_have_their_own_values(void **state)
     assert_false(front[1].choose);
     assert_true(front[1].uids.any && front[1].uids.count == 2 && front[1].uids.items[1] == 1000);
     assert_int_equal(front[2].exit.line, 0);
-    assert_int_equal(front[2].commands, COMMAND_CONNECT | COMMAND_BIND | COMMAND_UDP);
+    assert_int_equal(front[2].commands, COMMAND_CONNECT | COMMAND_UDP);
     assert_true(front[2].choose);
     config_free(c);
 }
@@ -307,9 +354,9 @@ static void forwards(void **state)
     (void)state;
     struct config *c = config_text_parse(
         "[forward]\n127.0.0.1:8080 = Home:80\n[::1]:22 = 10.0.0.1:22\n/run/x = a.example:1\n"
-        "127.0.0.1:9 = localhost:9\n" PEER_A);
+        "127.0.0.1:9 = localhost:9\nudp  127.0.0.1:9 = Home:53\n" PEER_A);
     static const char *const expected[] = {"home.peer:80", "10.0.0.1:22", "a.example:1",
-                                           "localhost:9"};
+                                           "localhost:9", "home.peer:53"};
     assert_int_equal(c->forwards_count, COUNT(expected));
     for (size_t i = 0; i < COUNT(expected); i++) {
         char out[TARGET_TEXT_MAX];
@@ -317,6 +364,9 @@ static void forwards(void **state)
     }
     assert_addr(&c->forwards[1].listen.addr, "[::1]:22");
     assert_string_equal(c->forwards[2].listen.path, "/run/x");
+    assert_false(c->forwards[3].listen.udp);
+    assert_true(c->forwards[4].listen.udp);
+    assert_addr(&c->forwards[4].listen.addr, "127.0.0.1:9");
     config_free(c);
     config_text_refuse("[forward]\n127.0.0.1:1 = hime:80\n" PEER_A,
                        "f.ini:2: [forward]: \"hime:80\" names a peer that there is not");
@@ -324,6 +374,8 @@ static void forwards(void **state)
     config_text_refuse_part("[forward]\n127.0.0.1:1 = home\n" PEER_A, "is no PEER:PORT");
     config_text_refuse_part("[forward]\n127.0.0.1:1 = home:0\n" PEER_A, "has port 0");
     config_text_refuse_part("[forward]\n127.0.0.1 = home:1\n" PEER_A, "is neither IP:PORT nor");
+    config_text_refuse_part("[forward]\nudp /run/x = home:1\n" PEER_A, "datagrams need IP:PORT");
+    config_text_refuse_part("[forward]\nudp 10.0.0.1:1 = home:1\n" PEER_A, "is not loopback");
 }
 
 static void long_comments_and_names(void **state)
@@ -402,6 +454,8 @@ int main(void)
         cmocka_unit_test(node_values),
         cmocka_unit_test(peer_values),
         cmocka_unit_test(peer_without_relay_is_looked_for_on_all),
+        cmocka_unit_test(ways_to_a_relay),
+        cmocka_unit_test(a_server_with_a_certificate),
         cmocka_unit_test(routes),
         cmocka_unit_test(server_and_limits),
         cmocka_unit_test(comments_spaces_and_line_ends),

@@ -157,8 +157,9 @@ static void metrics_are_the_counters(void **state)
     static const char *const lines[] = {
         "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
         "\n# TYPE adit_relay_clients gauge\nadit_relay_clients 2\n",
-        "\n# TYPE adit_relay_packets_total counter\nadit_relay_packets_total{way=\"in\"} 3\n"
-        "adit_relay_packets_total{way=\"out\"} 3\n",
+        "\n# TYPE adit_relay_packets_total counter\n",
+        "\nadit_relay_packets_total{way=\"in\"} 3\n",
+        "\nadit_relay_packets_total{way=\"out\"} 3\n",
         "\nadit_relay_bytes_total{way=\"out\"} 15\n",
         "\nadit_relay_closed_total{why=\"takes no data\"} 0\n",
         "\nadit_relay_dropped_total{why=\"queue_head\"} 0\n",
