@@ -199,6 +199,7 @@ void tunnel_pump(struct adit *a)
         }
     }
     tunnel_store_timestamp(a);
+    tunnel_store_recipes(a);
     send_output(a, now);
     if (!a->stopped_links) {
         for (size_t i = 0; i < a->relay_count; i++) {

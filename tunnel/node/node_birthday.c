@@ -88,6 +88,37 @@ void node_birthday_list(struct peer *p, const struct frame_candidate *list, size
     }
 }
 
+/* --- what worked before --- */
+
+/* False: nobody has told us yet how the world sees us. */
+static bool name_place(const struct peer *p, uint8_t network[RECIPE_NETWORK_LEN],
+                       uint8_t peer[RECIPE_PEER_LEN])
+{
+    const struct stunclient_server *best = stunclient_best(&p->node->stun, ADDR_IPV4);
+    if (best) {
+        recipe_name_network(network, &p->node->gateway, &best->mapped);
+        recipe_name_peer(peer, p->key.bytes);
+    }
+    return best != NULL;
+}
+
+static bool worked_before(const struct peer *p)
+{
+    uint8_t network[RECIPE_NETWORK_LEN];
+    uint8_t peer[RECIPE_PEER_LEN];
+    return name_place(p, network, peer) &&
+           recipes_find(&p->node->recipes, network, peer) == RECIPE_BIRTHDAY;
+}
+
+void node_birthday_remember(struct peer *p, bool birthday)
+{
+    uint8_t network[RECIPE_NETWORK_LEN];
+    uint8_t peer[RECIPE_PEER_LEN];
+    if (name_place(p, network, peer)) {
+        recipes_note(&p->node->recipes, network, peer, birthday ? RECIPE_BIRTHDAY : RECIPE_NONE);
+    }
+}
+
 /* --- the run --- */
 
 /* When we would ask this peer, TIME_NEVER if it is not for us. */
@@ -98,7 +129,8 @@ static uint64_t ask_ns(const struct peer *p)
         birthday_is_with(&n->birthday, p->index) || own_verdict(n) != EASY) {
         return TIME_NEVER;
     }
-    uint64_t at = time_add(p->punch_ns, NODE_BIRTHDAY_AFTER_NS);
+    uint64_t wait = worked_before(p) ? NODE_BIRTHDAY_KNOWN_NS : NODE_BIRTHDAY_AFTER_NS;
+    uint64_t at = time_add(p->punch_ns, wait);
     at = at > p->birthday_ns ? at : p->birthday_ns;
     uint64_t ready = birthday_ready_ns(&n->birthday);
     return at > ready ? at : ready;
@@ -151,6 +183,9 @@ void node_birthday_settle(struct peer *p, uint64_t now)
     }
     if (!p->punching) {
         bool won = p->started && peer_is_direct(p, now);
+        if (won && b->state != BIRTHDAY_ASKING) {
+            node_birthday_remember(p, true);
+        }
         p->birthday_wait_ns = won ? 0 : p->birthday_wait_ns;
         birthday_stop(b, won, now);
         log_step(p, won ? "won" : "stopped");

@@ -137,6 +137,9 @@ cand_peer_response(struct cand_peer *p, const uint8_t token[FRAME_CHALLENGE_LEN]
 /* That address has proved itself otherwise. */
 void cand_peer_answered(struct cand_peer *p, const struct addr *addr);
 
+/* The peer told us of it. */
+bool cand_peer_is_named(const struct cand_peer *p, const struct addr *addr);
+
 /* The next address to send a path challenge to now, with this token; most useful first. False if
  * none is due. */
 bool cand_peer_output(struct cand_peer *p, struct addr *to, uint8_t token[FRAME_CHALLENGE_LEN],
