@@ -195,7 +195,9 @@ static void a_late_reader_gets_everything(void **state)
     static uint8_t big[60000];
     struct relay_server_config server = {
         .open = true,
-        .limits = {.queue_packets_max = PACKETS, .queue_bytes_max = (size_t)32 << 20},
+        .limits = {.queue_packets_max = PACKETS,
+                   .queue_bytes_max = (size_t)32 << 20,
+                   .write_stall_ns = 3600 * NS_PER_S},
     };
     struct fixture f;
     open_fixture(&f, &server);
