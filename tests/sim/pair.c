@@ -208,6 +208,7 @@ static void init_side(struct pair *p, size_t index)
     s->tick.fire = on_tick;
     struct conn_config config = {
         .limits = p->config.limits[index],
+        .congestion = p->config.congestion,
         .even = index == 0,
         .rng = p->world.rng,
     };

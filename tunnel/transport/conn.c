@@ -34,6 +34,7 @@ struct conn *conn_new(const struct conn_config *config)
     }
     c->limits = config->limits;
     c->log = config->log;
+    c->congestion = config->congestion == CONN_CONGESTION_CUBIC ? &cc_cubic : &cc_bbr;
     c->even = config->even;
     c->peer.max_ack_delay_ns = config->limits.max_ack_delay_ns;
     for (size_t i = 0; i < PACKET_PATHS_MAX; i++) {
@@ -97,7 +98,7 @@ void conn_path_open(struct conn *c, uint8_t path, size_t mtu, uint64_t now)
         conn_move_flight(c, &c->paths[path]);
         path_close(&c->paths[path]);
     }
-    path_open(&c->paths[path], mtu, now);
+    path_open(&c->paths[path], c->congestion, mtu, now);
 }
 
 void conn_path_search_mtu(struct conn *c, uint8_t path, size_t most, uint64_t now)

@@ -60,8 +60,15 @@ struct conn_peer_limits {
     uint64_t max_ack_delay_ns;
 };
 
+enum conn_congestion {
+    CONN_CONGESTION_DEFAULT, /* the one that the measurements favour: BBR */
+    CONN_CONGESTION_CUBIC,
+    CONN_CONGESTION_BBR,
+};
+
 struct conn_config {
     struct conn_limits limits;
+    enum conn_congestion congestion;
     bool even; /* we open even stream ids, the peer odd ones */
     struct rng rng;
     const struct log *log; /* may be NULL */

@@ -38,6 +38,7 @@ struct conn {
     struct conn_limits limits;
     struct conn_peer_limits peer;
     const struct log *log;
+    const struct cc_ops *congestion;
     bool even;
     bool started;
     enum conn_state state;

@@ -370,6 +370,7 @@ size_t conn_output(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint6
     }
     if (path == c->used && c->state == CONN_OPEN && !conn_has_data(c)) {
         p->limited_end = p->sent.next;
+        rate_mark_limited(&p->rate, p->in_flight);
     }
     return len;
 }

@@ -45,10 +45,15 @@ static void refill(struct pacer *p, uint64_t now)
 
 void pacer_update(struct pacer *p, uint64_t cwnd, uint64_t srtt_ns, bool slow_start, uint64_t now)
 {
-    refill(p, now);
     uint64_t gained = slow_start ? 2 * cwnd : cwnd + cwnd / 4;
     uint64_t srtt = srtt_ns > 0 ? srtt_ns : 1;
     uint64_t rate = gained < UINT64_MAX / NS_PER_S ? gained * NS_PER_S / srtt : RATE_MAX;
+    pacer_set_rate(p, rate, now);
+}
+
+void pacer_set_rate(struct pacer *p, uint64_t rate, uint64_t now)
+{
+    refill(p, now);
     rate = rate > 0 ? rate : 1;
     bool first = p->rate == 0;
     p->rate = rate < RATE_MAX ? rate : RATE_MAX;

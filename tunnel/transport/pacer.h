@@ -29,6 +29,8 @@ struct pacer {
 void pacer_init(struct pacer *p, size_t mtu, uint64_t now);
 /* Sets rate and burst anew after the window or the RTT changed. */
 void pacer_update(struct pacer *p, uint64_t cwnd, uint64_t srtt_ns, bool slow_start, uint64_t now);
+/* The same for a rate, in bytes per second. */
+void pacer_set_rate(struct pacer *p, uint64_t rate, uint64_t now);
 /* When the next packet of a full MTU may leave; <= now means at once. */
 uint64_t pacer_next(const struct pacer *p, uint64_t now);
 void pacer_sent(struct pacer *p, size_t bytes, uint64_t now);
