@@ -39,6 +39,7 @@ enum {
     BBR_FULL_LOSS_EVENTS = 6, /* StartupFullLossCnt */
     BBR_FULL_BW_ROUNDS = 3,
     BBR_RENO_ROUNDS = 63,
+    BBR_DOWN_ROUNDS_MAX = 6,
     BBR_AGGREGATION_ROUNDS = 10,
 };
 #define BBR_MIN_RTT_FILTER_NS (10 * NS_PER_S)
@@ -130,6 +131,7 @@ struct bbr {
     uint64_t cycle_ns; /* when the state began */
     uint64_t wait_ns;
     uint64_t probed_round; /* when it last probed */
+    uint64_t down_round;   /* when DOWN began */
     bool probing;          /* losses now tell about the probe */
     uint32_t up_rounds;
     uint64_t up_bytes; /* acknowledged bytes that raise inflight_hi by a packet */

@@ -185,12 +185,15 @@ void bbr_reset_full_bw(struct bbr *b)
 /* 5.3.1.2: three rounds without a quarter more. */
 static void check_full_bw(struct bbr *b, const struct rate_sample *rs)
 {
-    if (b->full_bw_now || !b->round_start || rs->limited) {
+    if (b->full_bw_now || rs->limited) {
         return;
     }
     if (rs->bw >= b->full_bw + b->full_bw / 4) {
         bbr_reset_full_bw(b);
         b->full_bw = rs->bw;
+        return;
+    }
+    if (!b->round_start) {
         return;
     }
     b->full_bw_now = ++b->full_bw_rounds >= BBR_FULL_BW_ROUNDS;

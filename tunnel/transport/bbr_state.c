@@ -66,6 +66,7 @@ static void start_down(struct bbr *b, uint64_t delivered, uint64_t now)
     pick_wait(b, now);
     b->acks = BBR_ACKS_STOPPING;
     b->round_end = delivered;
+    b->down_round = b->rounds;
     set_state(b, BBR_DOWN, now);
 }
 
@@ -127,10 +128,13 @@ static bool is_time_to_probe(const struct bbr *b, uint64_t cwnd, uint64_t now)
            b->rounds - b->probed_round >= least(packets, BBR_RENO_ROUNDS);
 }
 
+/* Where round trips vary much, what is in flight may never come down to what fits into the least
+ * one: a few rounds are enough then. */
 static bool is_drained(const struct bbr *b, const struct rate_sample *rs)
 {
     uint64_t bdp = bbr_inflight(b, bbr_max_bw(b), BBR_GAIN(100));
-    return rs->in_flight <= least(bdp, bbr_with_headroom(b));
+    return rs->in_flight <= least(bdp, bbr_with_headroom(b)) ||
+           b->rounds - b->down_round >= BBR_DOWN_ROUNDS_MAX;
 }
 
 /* 5.3.3.6: until the bandwidth grows no more, but not while the window is what holds it back. */

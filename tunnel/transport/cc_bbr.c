@@ -41,12 +41,16 @@ static void set_pace(struct cc *cc, const struct rtt *rtt)
 {
     struct bbr *b = &cc->bbr;
     uint64_t rate = pace(b, bbr_pacing_gain(b));
-    if (b->bw == 0) {
+    if (cc->pacing_rate == 0) {
+        /* The first samples are of few packets: the window says more (5.6.2). */
         uint64_t srtt = rtt->smoothed > 0 ? rtt->smoothed : 1;
-        rate = (cc->cwnd * NS_PER_S / srtt) * bbr_pacing_gain(b) >> 8;
+        rate = most(rate, (cc->cwnd * NS_PER_S / srtt) * bbr_pacing_gain(b) >> 8);
     }
+    /* However little came through, the next round trip brings a few packets more. */
+    uint64_t rtt_ns = most(rtt->smoothed, NS_PER_MS);
+    rate = most(rate, bbr_min_pipe(b) * NS_PER_S / rtt_ns);
     if (b->full_bw_reached || rate > cc->pacing_rate) {
-        cc->pacing_rate = most(rate, 1);
+        cc->pacing_rate = rate;
     }
 }
 

@@ -6,17 +6,20 @@
 
 #include "transport/conn_internal.h"
 
-#define STREAM_WINDOW_LEAST (UINT64_C(64) << 10)
+enum { STREAM_WINDOWS = 2048 };
+#define STREAM_WINDOW_LEAST (UINT64_C(16) << 10)
 
 struct conn_limits conn_limits_of(uint64_t window)
 {
-    uint64_t stream = window / 16 > STREAM_WINDOW_LEAST ? window / 16 : STREAM_WINDOW_LEAST;
+    uint64_t stream = window / STREAM_WINDOWS;
+    stream = stream > STREAM_WINDOW_LEAST ? stream : STREAM_WINDOW_LEAST;
     stream = stream < window ? stream : window;
     return (struct conn_limits){.session_window = window,
                                 .session_window_max = window,
                                 .stream_window = stream,
-                                .stream_window_max = stream,
-                                .send_buffer_max = UINT64_C(4) << 20,
+                                .stream_window_max = window / 2 > stream ? window / 2 : stream,
+                                .send_buffer_max = window / 2 > stream ? window / 2 : stream,
+                                .send_buffers_max = window,
                                 .streams_max = 4096,
                                 .max_ack_delay_ns = 25 * NS_PER_MS};
 }

@@ -23,10 +23,19 @@ void conn_unlink(struct conn *c, struct stream *s)
     sched_remove(&c->sched, s);
 }
 
+/* Everything that is counted for the stream is no more. */
+static void settle_accounts(struct conn *c, struct stream *s)
+{
+    conn_end_grant(c, s);
+    c->buffered -= s->buffered;
+    s->buffered = 0;
+}
+
 void conn_drop_stream(struct conn *c, struct stream *s)
 {
     struct conn_ids *ids = s->local ? &c->ours : &c->theirs;
     conn_unlink(c, s);
+    settle_accounts(c, s);
     c->over_count -= s->over_told;
     table_remove(&c->streams, s->id);
     ids->open--;
@@ -39,6 +48,7 @@ void conn_forget_stream(struct conn *c, struct stream *s)
 {
     struct conn_ids *ids = s->local ? &c->ours : &c->theirs;
     conn_unlink(c, s);
+    settle_accounts(c, s);
     c->over_count -= s->over_told;
     table_remove(&c->streams, s->id);
     ids->open--;
@@ -76,6 +86,7 @@ void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause)
         s->hello_made = false;
     }
     if (stream_reset(s, cause)) {
+        conn_count_buffer(c, s);
         sched_remove(&c->sched, s);
         conn_want_control(c, s, STREAM_CONTROL_RESET);
     }

@@ -103,6 +103,7 @@ static int on_stream(struct conn *c, const struct frame *f, uint64_t now)
     c->credit.received += more;
     c->stats.bytes_in += more;
     stream_update_recv(s);
+    conn_relieve(c, s);
     if (!was_readable && stream_is_readable(s)) {
         conn_raise(c, s, STREAM_EVENT_READABLE);
     }
@@ -220,6 +221,7 @@ static int on_max_stream_data(struct conn *c, uint64_t id, uint64_t limit)
     if (limit > s->send_limit) {
         s->send_limit = limit;
         sched_add(&c->sched, s);
+        conn_tell_writable(c, s);
     }
     return 0;
 }

@@ -10,27 +10,13 @@
 #include "transport/conn_internal.h"
 #include "wire/varint.h"
 
-/* A writer that found no room is told again when so much is free. */
-enum { WRITABLE_ROOM = 65536 };
-
-static void tell_writable(struct conn *c, struct stream *s)
-{
-    size_t enough = (size_t)c->limits.send_buffer_max / 4;
-    if (enough > WRITABLE_ROOM) {
-        enough = WRITABLE_ROOM;
-    }
-    if (s->wants_room && stream_is_writable(s) && sendbuf_room(&s->out) >= enough) {
-        s->wants_room = false;
-        conn_raise(c, s, STREAM_EVENT_WRITABLE);
-    }
-}
-
 static void on_stream_frame_acked(struct conn *c, struct stream *s, const struct sent_record *r)
 {
     switch ((enum sent_type)r->type) {
     case SENT_STREAM:
         stream_on_data_acked(s, r->from, r->len, r->fin);
-        tell_writable(c, s);
+        conn_count_buffer(c, s);
+        conn_tell_writable(c, s);
         sched_add(&c->sched, s);
         break;
     case SENT_HELLO:
