@@ -52,6 +52,8 @@ struct adit_peer_config {
     size_t relay_count;
 };
 
+enum adit_congestion { ADIT_CONGESTION_BBR, ADIT_CONGESTION_CUBIC };
+
 struct adit_config {
     const char *name;
     uint8_t secret[ADIT_KEY_LEN];
@@ -62,6 +64,7 @@ struct adit_config {
     unsigned birthday_sockets;
     bool punch;                  /* look for direct paths: tell peers our addresses, probe theirs */
     bool offload;                /* use UDP_SEGMENT and UDP_GRO where the system has them */
+    enum adit_congestion congestion;
     const char *state_dir;       /* the handshake timestamp is kept here; NULL = not kept */
     uint64_t resume_timeout_ns;  /* how long streams wait for a silent peer */
     uint64_t session_window_max; /* bytes a session may hold one way; 0 = default */
@@ -73,6 +76,13 @@ struct adit_config {
     const struct adit_peer_config *peers;
     size_t peer_count;
     const struct log *log; /* lives as long as the node */
+};
+
+/* Which paths a stream may take. */
+enum adit_lane {
+    ADIT_LANE_ANY,
+    ADIT_LANE_DIRECT,
+    ADIT_LANE_RELAY,
 };
 
 enum adit_event_type {
@@ -115,6 +125,10 @@ void adit_local(const struct adit *a, struct addr *out);
  * waited long enough. 0, ERR_NOT_FOUND (no such peer), ERR_NO_ROOM, ERR_NO_MEMORY. */
 int adit_open(struct adit *a, size_t peer, const void *target, size_t len, void *user,
               uint64_t *stream);
+/* Binds a stream, right after adit_open, to one kind of path: neither its target nor its bytes
+ * travel on the other, from either end. While there is no such path they wait; the caller aborts
+ * when it has waited long enough. 0, ERR_NOT_FOUND, ERR_STATE (the target has left already). */
+int adit_bind(struct adit *a, uint64_t stream, enum adit_lane lane);
 int adit_accept(struct adit *a, uint64_t stream, const void *info, size_t len);
 void adit_set_user(struct adit *a, uint64_t stream, void *user);
 

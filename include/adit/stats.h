@@ -62,6 +62,7 @@ enum adit_portmap {
     ADIT_PORTMAP_NONE,
     ADIT_PORTMAP_PCP,
     ADIT_PORTMAP_NATPMP,
+    ADIT_PORTMAP_UPNP,
 };
 
 /* The NAT in front of the node, as far as STUN servers have shown it while peers were sought. */

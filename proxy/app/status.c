@@ -192,6 +192,8 @@ static const char *portmap_name(enum adit_portmap portmap)
         return "pcp";
     case ADIT_PORTMAP_NATPMP:
         return "natpmp";
+    case ADIT_PORTMAP_UPNP:
+        return "upnp";
     case ADIT_PORTMAP_NONE:
         break;
     }

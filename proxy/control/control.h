@@ -3,7 +3,7 @@
  *
  * The JSON of /status is an interface; fields are added, never renamed or removed:
  *   {"node":{"name","key","listen",
- *            "nat":{"ipv4":{"mapping","address"},"ipv6":{...},"portmap":"none|pcp|natpmp"}},
+ *            "nat":{"ipv4":{"mapping","address"},"ipv6":{...},"portmap":"none|pcp|natpmp|upnp"}},
  *    "peers":[{"name","key","state":"idle|connecting|connected|lost",
  *              "path":{"kind":"direct|relay|none","address","relay","rtt_us","mtu",
  *                      "cwnd","in_flight","probe_timeouts"},

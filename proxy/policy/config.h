@@ -94,6 +94,8 @@ struct config_key_file {
     unsigned line; /* 0 = the default */
 };
 
+enum config_congestion { CONFIG_CONGESTION_BBR, CONFIG_CONGESTION_CUBIC };
+
 struct config_node {
     char name[CONFIG_NAME_MAX + 1];
     struct config_key_file key; /* the secret key */
@@ -104,6 +106,7 @@ struct config_node {
     bool birthday;
     bool portmap;
     bool offload;
+    enum config_congestion congestion;
     char *state;
     char *control;
     enum log_level log;

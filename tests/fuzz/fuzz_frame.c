@@ -26,7 +26,10 @@ static void write_again(struct writer *w, const struct frame *f)
         frame_write_stop(w, f->u.stop.stream, f->u.stop.cause);
         break;
     case FRAME_OPEN:
-        frame_write_open(w, f->u.open.stream, f->u.open.data, f->u.open.len);
+        frame_write_open_bound(w, f->u.open.stream, f->u.open.lane, f->u.open.data, f->u.open.len);
+        break;
+    case FRAME_OPEN_BOUND:
+        CHECK(false); /* read as FRAME_OPEN */
         break;
     case FRAME_ACCEPT:
         frame_write_accept(w, f->u.accept.stream, f->u.accept.data, f->u.accept.len);

@@ -206,6 +206,7 @@ static void step_stream(struct world *w, struct reader *r, uint8_t how)
     uint64_t id;
     if ((how >> 1 & 7) < 2) {
         if (s->stream_count < STREAMS_MAX && conn_stream_open(s->conn, "t", 1, &id) == 0) {
+            (void)conn_stream_bind(s->conn, id, (enum frame_lane)((how >> 4) % FRAME_LANES));
             add_stream(s, id);
         }
     } else if (s->stream_count > 0) {
@@ -236,9 +237,14 @@ static void step_path(struct world *w, uint8_t how)
     bool open = conn_path_info(s->conn, path, &info);
     switch (how >> 1 & 7) {
     case 0:
-    case 1:
         if (open) {
             conn_path_use(s->conn, path, how & 128, w->now);
+        }
+        break;
+    case 1:
+        if (open) {
+            conn_path_use_for(s->conn, how & 128 ? FRAME_LANE_RELAY : FRAME_LANE_DIRECT, path,
+                              how & 64, w->now);
         }
         break;
     case 2:

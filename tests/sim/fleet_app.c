@@ -179,6 +179,7 @@ uint64_t fleet_app_open(struct fleet_app *a, size_t peer, const struct fleet_pla
 {
     uint64_t id;
     assert_int_equal(node_stream_open(a->node, peer, plan, sizeof(*plan), &id, a->world->now), 0);
+    assert_int_equal(node_stream_bind(a->node, id, plan->lane), 0);
     assert_int_equal(node_stream_peer(id), peer);
     a->opened++;
     pump(add(a, id, true, plan));

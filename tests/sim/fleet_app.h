@@ -15,6 +15,7 @@ struct fleet_plan {
     uint64_t pace_bytes; /* written every pace_ns; 0 = as fast as possible */
     uint64_t pace_ns;
     bool endless; /* the opener never finishes */
+    enum frame_lane lane;
 };
 
 struct fleet_stream;

@@ -87,7 +87,7 @@ int main(void)
     static const uint64_t rates[] = {20, 100, 500};
     static const uint32_t losses[] = {0, 1000, 10000, 50000};
     const char *one = getenv("ADIT_CELL");
-    for (size_t c = 1; c <= 2; c++) {
+    for (size_t c = 0; c < 2; c++) {
         for (size_t i = 0; i < 3; i++) {
             for (size_t k = 0; k < 4; k++) {
                 char cell[32];

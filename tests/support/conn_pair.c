@@ -81,6 +81,9 @@ static void flush_side(struct conn_pair *p, int from)
             break;
         }
         out.at_ns = p->now + p->delay_ns[path];
+        if (p->spy) {
+            p->spy(p, &out);
+        }
         if (!is_dropped(p, path)) {
             p->wire[p->count++] = out;
         }

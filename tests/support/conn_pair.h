@@ -31,6 +31,9 @@ struct conn_pair {
     unsigned hash_drop; /* per mille, pseudo-random */
     size_t count;
     struct conn_pair_packet *wire;
+    /* Sees every packet that leaves, also one that is dropped. */
+    void (*spy)(struct conn_pair *p, const struct conn_pair_packet *packet);
+    void *spy_user;
     struct pcg pcg;
     struct rng rng;
 };

@@ -137,7 +137,8 @@ int tunnel_make_node(struct adit *a, const struct adit_config *c)
     struct node_peer_config *peers = mem_new(c->peer_count + 1, sizeof(*peers));
     a->peer_names = mem_new(c->peer_count + 1, sizeof(*a->peer_names));
     a->lookups = mem_new(c->peer_count * NODE_ENDPOINTS_MAX + 1, sizeof(*a->lookups));
-    int err = peers && a->peer_names && a->lookups ? 0 : ERR_NO_MEMORY;
+    a->was_direct = mem_new(c->peer_count + 1, sizeof(*a->was_direct));
+    int err = peers && a->peer_names && a->lookups && a->was_direct ? 0 : ERR_NO_MEMORY;
     if (err == 0 && c->relay_count > NODE_RELAYS_MAX) {
         err = ERR_NO_ROOM;
     }
@@ -153,7 +154,10 @@ int tunnel_make_node(struct adit *a, const struct adit_config *c)
     }
     if (err == 0) {
         load_timestamp(a, c);
+        bool cubic = c->congestion == ADIT_CONGESTION_CUBIC;
         struct node_config config = {.limits = limits_of(c),
+                                     .congestion =
+                                         cubic ? CONN_CONGESTION_CUBIC : CONN_CONGESTION_BBR,
                                      .resume_timeout_ns = c->resume_timeout_ns,
                                      .punch = c->punch,
                                      .birthday_sockets = c->birthday_sockets,
@@ -216,6 +220,7 @@ void tunnel_free_config(struct adit *a)
         mem_free(a->peer_names[i]);
     }
     mem_free(a->peer_names);
+    mem_free(a->was_direct);
     mem_free(a->lookups);
     mem_free(a->stun);
 }

@@ -1,6 +1,6 @@
 /* Shared by tunnel_uv.c (rounds, start, stop), tunnel_sockets.c (UDP), tunnel_config.c (a node out
- * of a configuration), tunnel_net.c (the network around) and tunnel_stream.c (streams and what the
- * program hung on them).
+ * of a configuration), tunnel_net.c (the network around), tunnel_router.c (mapped ports) and
+ * tunnel_stream.c (streams and what the program hung on them).
  */
 #ifndef LOOP_TUNNEL_INTERNAL_H
 #define LOOP_TUNNEL_INTERNAL_H
@@ -26,9 +26,11 @@ static inline unsigned tunnel_stream_hash(const void *stream)
 #include <uthash.h>
 #include <uv.h>
 
+#include "loop/netmon_uv.h"
 #include "loop/relay_link_uv.h"
 #include "loop/resolve_uv.h"
 #include "loop/udp_uv.h"
+#include "loop/upnp_uv.h"
 
 enum {
     TUNNEL_HOST_MAX = 256,
@@ -93,6 +95,7 @@ struct adit {
     int open_handles;
     bool work; /* the node may have events or output */
     bool stopping;
+    bool stopped_links; /* relays and look-ups are gone; only the sockets are left */
     bool pumping;
 
     struct node_batch blocked; /* len 0 = none: a batch that the socket did not take yet */
@@ -104,9 +107,18 @@ struct adit {
     struct endpoint_lookup *lookups; /* NODE_ENDPOINTS_MAX for each peer */
     struct stun_lookup *stun;
     size_t stun_count;
+    struct netmon_uv *monitor;
     uv_timer_t look; /* at the interfaces, while somebody is being looked for */
     bool looking;
+    uint64_t unsent_ns; /* when the node was last told that the system refused to send */
+    uv_timer_t rebind;  /* the shared socket was lost: the next try to have another */
+    unsigned rebinds;   /* tries that failed */
     bool portmap;
+    struct upnp_uv *upnp; /* NULL: no ports are to be mapped */
+    bool upnp_mapped;
+    uint64_t router_checks; /* as far as upnp knows */
+    bool *was_direct;       /* of each peer */
+    uint64_t stop_ns;
 
     char state_file[TUNNEL_FILE_MAX]; /* empty = none */
     uint64_t stored_timestamp;
@@ -117,6 +129,8 @@ struct adit {
 
 /* Hands out events, sends what the node has, sets the timer. */
 void tunnel_pump(struct adit *a);
+/* Closes all that is still open. */
+void tunnel_finish_stop(struct adit *a);
 /* The socket that a->blocked waits for can be written to again. */
 void tunnel_unblock(struct adit *a);
 
@@ -127,6 +141,9 @@ int tunnel_open_socket(struct adit *a, const struct adit_config *c);
 /* Opens and closes temporary ones as the node wants them. */
 void tunnel_adapt_sockets(struct adit *a);
 void tunnel_close_sockets(struct adit *a);
+/* The system took the shared one away: opens another one on the same port, in the loop's next round
+ * or as soon as it can be had. */
+void tunnel_rebind(struct adit *a);
 /* Reads what has arrived on those that carry paths (udp_uv_catch_up). */
 void tunnel_catch_up(struct adit *a, uint64_t now);
 
@@ -144,10 +161,25 @@ void tunnel_store_timestamp(struct adit *a);
 
 /* Tells the node this machine's addresses. */
 void tunnel_look(struct adit *a);
-/* Looks again from time to time, as long as the node is lively. */
+/* Looks again from time to time, as long as the node is lively: often where the system does not
+ * tell of changes. */
 void tunnel_keep_looking(struct adit *a);
+/* netmon_uv's: the network may be another one. */
+void tunnel_on_change(void *user, unsigned what);
+/* The system refused to send to this address (-errno). */
+void tunnel_on_refusal(struct adit *a, unsigned socket, const struct addr *to, int err);
 void tunnel_resolve_stun(struct adit *a);
 void tunnel_stop_net(struct adit *a);
+
+/* --- tunnel_router.c --- */
+
+int tunnel_open_router(struct adit *a);
+/* Tries what the node does not speak itself, if what it speaks brings nothing. */
+void tunnel_settle_router(struct adit *a);
+/* Something has changed with this peer. */
+void tunnel_watch_path(struct adit *a, size_t peer);
+/* Gives mapped ports back, and calls tunnel_finish_stop then, at the latest after 2 s. */
+void tunnel_release_router(struct adit *a);
 
 /* --- tunnel_stream.c --- */
 

@@ -5,7 +5,10 @@
 
 #include "os/sysclock.h"
 
-enum { TRIED_BUFFER_BYTES = 64 * 1024 };
+enum {
+    TRIED_BUFFER_BYTES = 64 * 1024,
+    REBIND_MS = 1000,
+};
 
 /* --- in --- */
 
@@ -35,6 +38,9 @@ static void on_udp_error(void *user, int err, uint64_t now)
     (void)now;
     LOG_AT(s->adit->log, LOG_ERROR, "udp", "socket_lost", "socket=%u why=\"%s\"", s->number,
            strerror(-err));
+    if (s->number == 0) { /* a temporary one is given up when nothing is heard on it */
+        tunnel_rebind(s->adit);
+    }
 }
 
 /* --- opening and closing --- */
@@ -65,6 +71,9 @@ int tunnel_open_socket(struct adit *a, const struct adit_config *c)
                addr_format(&c->listen, text), uv_strerror(err));
         return err;
     }
+    struct addr local;
+    adit_local(a, &local);
+    a->listen.port = local.port; /* for a rebind: peers and NATs know this one */
     const struct udp_socket *s = udp_uv_socket(a->sockets[0].udp);
     LOG_AT(a->log, LOG_INFO, "udp", "bound", "rcvbuf=%d sndbuf=%d offload=%d", s->rcvbuf, s->sndbuf,
            s->offload);
@@ -87,6 +96,33 @@ static void close_socket(struct adit *a, unsigned number)
         if (a->blocked.socket == number) {
             a->blocked.len = 0;
         }
+    }
+}
+
+/* The old one holds the port until libuv has closed it: then the next try comes right after. */
+static void on_rebind(uv_timer_t *timer)
+{
+    struct adit *a = timer->data;
+    struct udp_options options = {.bind = &a->listen, .offload = a->offload};
+    if (a->stopping) {
+        return;
+    }
+    close_socket(a, 0);
+    int err = open_socket(a, 0, &options);
+    if (err != 0) {
+        (void)uv_timer_start(&a->rebind, on_rebind, a->rebinds++ == 0 ? 0 : REBIND_MS, 0);
+        return;
+    }
+    a->rebinds = 0;
+    LOG_AT(a->log, LOG_INFO, "udp", "rebound", "port=%u", (unsigned)a->listen.port);
+    node_moved(a->node, sys_now_ns());
+    a->work = true;
+}
+
+void tunnel_rebind(struct adit *a)
+{
+    if (!a->stopping && !uv_is_active((const uv_handle_t *)&a->rebind)) {
+        (void)uv_timer_start(&a->rebind, on_rebind, 0, 0);
     }
 }
 

@@ -85,6 +85,14 @@ int adit_open(struct adit *a, size_t peer, const void *target, size_t len, void 
     return 0;
 }
 
+int adit_bind(struct adit *a, uint64_t stream, enum adit_lane lane)
+{
+    static const enum frame_lane lanes[] = {[ADIT_LANE_ANY] = FRAME_LANE_ANY,
+                                            [ADIT_LANE_DIRECT] = FRAME_LANE_DIRECT,
+                                            [ADIT_LANE_RELAY] = FRAME_LANE_RELAY};
+    return node_stream_bind(a->node, stream, lanes[lane]);
+}
+
 int adit_accept(struct adit *a, uint64_t stream, const void *info, size_t len)
 {
     a->work = true;

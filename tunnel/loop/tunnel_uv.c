@@ -61,6 +61,7 @@ static void dispatch(struct adit *a, const struct node_event *ev)
         tunnel_stream_event(a, ev, ADIT_EVENT_GONE);
         break;
     case NODE_EVENT_PEER:
+        tunnel_watch_path(a, ev->peer);
         a->handler(a->user, &(struct adit_event){.type = ADIT_EVENT_PEER, .peer = ev->peer});
         break;
     case NODE_EVENT_RELAY_CONNECT:
@@ -105,6 +106,7 @@ static bool send_batch(struct adit *a, struct node_batch *b)
             return false;
         }
         /* The network or a firewall did not want this one; the transport will see a loss. */
+        tunnel_on_refusal(a, b->socket, &b->to, err);
         size_t lost = b->len < b->segment ? b->len : b->segment;
         b->data += lost;
         b->len -= lost;
@@ -135,6 +137,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct adit *a = timer->data;
     uint64_t now = sys_now_ns();
+    netmon_uv_check_clock(a->monitor);
     tunnel_catch_up(a, now);
     node_tick(a->node, now);
     a->work = true;
@@ -177,10 +180,13 @@ void tunnel_pump(struct adit *a)
     }
     tunnel_store_timestamp(a);
     send_output(a, now);
-    for (size_t i = 0; i < a->relay_count; i++) {
-        relay_link_flush(a->relays[i].link);
+    if (!a->stopped_links) {
+        for (size_t i = 0; i < a->relay_count; i++) {
+            relay_link_flush(a->relays[i].link);
+        }
+        tunnel_keep_looking(a);
+        tunnel_settle_router(a);
     }
-    tunnel_keep_looking(a);
     set_timer(a, now);
     a->pumping = false;
 }
@@ -249,7 +255,17 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
     if (err == 0) {
         err = tunnel_open_socket(a, config);
     }
+    if (err == 0) {
+        err = netmon_uv_open(loop, tunnel_on_change, a, &a->monitor);
+    }
+    if (err == 0) {
+        err = tunnel_open_router(a);
+        if (err != 0) {
+            netmon_uv_close(a->monitor);
+        }
+    }
     if (err != 0) {
+        tunnel_close_sockets(a);
         for (size_t i = 0; i < a->relay_count; i++) {
             relay_link_free(a->relays[i].link);
         }
@@ -259,9 +275,10 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
     (void)uv_prepare_init(loop, &a->prepare);
     (void)uv_timer_init(loop, &a->timer);
     (void)uv_timer_init(loop, &a->look);
-    a->prepare.data = a->timer.data = a->look.data = a;
+    (void)uv_timer_init(loop, &a->rebind);
+    a->prepare.data = a->timer.data = a->look.data = a->rebind.data = a;
     (void)uv_prepare_start(&a->prepare, on_prepare);
-    a->open_handles = 3;
+    a->open_handles = 4;
     tunnel_tell_literals(a, config);
     tunnel_look(a);
     node_start(a->node, sys_now_ns());
@@ -302,15 +319,22 @@ void adit_stop(struct adit *a, void (*stopped)(void *user), void *user)
         }
     }
     tunnel_stop_net(a);
+    a->stopped_links = true;
+    tunnel_release_router(a);
+}
+
+void tunnel_finish_stop(struct adit *a)
+{
     tunnel_close_sockets(a);
     uv_close((uv_handle_t *)&a->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&a->timer, on_handle_closed);
     uv_close((uv_handle_t *)&a->look, on_handle_closed);
+    uv_close((uv_handle_t *)&a->rebind, on_handle_closed);
 }
 
 void adit_local(const struct adit *a, struct addr *out)
 {
-    if (udp_uv_local(a->sockets[0].udp, out) != 0) {
+    if (!a->sockets[0].udp || udp_uv_local(a->sockets[0].udp, out) != 0) {
         *out = (struct addr){0};
     }
 }

@@ -51,6 +51,7 @@ struct node_peer_config {
 struct node_config {
     uint8_t secret[32];
     struct conn_limits limits;
+    enum conn_congestion congestion;
     uint64_t resume_timeout_ns;
     bool punch;                /* exchange candidates with peers and probe theirs */
     unsigned birthday_sockets; /* temporary ones of one run of birthday probing; 0 = none is done */
@@ -116,6 +117,25 @@ void node_stun_server(struct node *n, const struct addr *addr, bool derper, uint
  * It is asked to map the port (PCP, NAT-PMP) once somebody is looked for. */
 void node_gateway(struct node *n, const struct addr *gateway, const struct addr *client,
                   uint64_t now);
+/* Another network, or a long time unseen: what was learned does not count, everything is probed. */
+void node_moved(struct node *n, uint64_t now);
+/* The system refused to send to `to`. True if a proven path goes there: it is doubted, and all ways
+ * to its peer are challenged. False: one of many guesses. */
+bool node_unsent(struct node *n, unsigned socket, const struct addr *to, uint64_t now);
+/* What the shell needs to know to try other protocols (UPnP) on the router. */
+struct node_router {
+    struct addr gateway, client; /* as node_gateway said; ADDR_NONE = none */
+    bool silent;                 /* PCP and NAT-PMP have brought nothing */
+    uint64_t checks;             /* grows when the router may have forgotten what was mapped */
+};
+
+void node_router(const struct node *n, struct node_router *out);
+/* An outside address that was mapped in another way; NULL = no more. */
+void node_port_mapped(struct node *n, const struct addr *external, uint64_t now);
+/* A way was lost: the router may have forgotten its mappings. Asks it, not too often. */
+void node_suspect_router(struct node *n, uint64_t now);
+/* PCP and NAT-PMP hold no mapping, and none is being given back. */
+bool node_router_is_free(const struct node *n);
 /* Peers are being looked for or data moves: then it is worth looking at the interfaces. */
 bool node_is_lively(const struct node *n);
 
@@ -171,6 +191,8 @@ uint64_t node_timestamp(const struct node *n);
 
 int node_stream_open(struct node *n, size_t peer, const void *target, size_t len, uint64_t *stream,
                      uint64_t now);
+/* As conn_stream_bind: direct paths only, or relay paths only. */
+int node_stream_bind(struct node *n, uint64_t stream, enum frame_lane lane);
 int node_stream_accept(struct node *n, uint64_t stream, const void *info, size_t len);
 size_t node_stream_space(struct node *n, uint64_t stream, size_t want, uint8_t **at);
 void node_stream_wrote(struct node *n, uint64_t stream, size_t len);

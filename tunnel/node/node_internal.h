@@ -37,7 +37,8 @@ enum {
     NODE_RELAY_BACKLOG = 128 * 1024, /* above this a relay path is blocked */
     NODE_HANDSHAKES_PER_S = 64,      /* above this initiations need a cookie */
     NODE_PEER_RELAYS_MAX = 4,        /* of the ways to one peer: the rest is for addresses */
-    NODE_REPLIES_MAX = 8,            /* to one initiation: it comes by several ways */
+    NODE_REPLIES_MAX = 12,           /* to one initiation: it comes by several ways */
+    NODE_REPLIES_KEPT = 4,           /* of these: not for ways by which it did not come */
     NODE_REPLY_MAX = HANDSHAKE_RESPONSE_LEN + PARAMS_LEN_MAX,
 };
 
@@ -50,6 +51,7 @@ enum {
 #define NODE_BIRTHDAY_AFTER_NS (2 * NS_PER_S)      /* punching without success before it */
 #define NODE_BIRTHDAY_WAIT_MAX_NS (600 * NS_PER_S) /* between runs with a peer that fail */
 #define NODE_SOCKET_KEEP_NS (180 * NS_PER_S) /* a temporary socket on which nothing is heard */
+#define NODE_SUSPECT_NS (10 * NS_PER_S)      /* between suspicions that the router has restarted */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
 
 _Static_assert((int)NODE_SOCKETS_MAX == (int)BIRTHDAY_NUMBERS_MAX, "node.h tells of all sockets");
@@ -168,6 +170,7 @@ struct peer {
 struct node {
     struct key_pair self;
     struct conn_limits limits;
+    enum conn_congestion congestion;
     uint64_t resume_timeout_ns;
     bool punch;
     struct rng rng;
@@ -189,12 +192,15 @@ struct node {
     struct netcheck netcheck;
     struct cand_own own;
     struct portmap portmap;
-    struct birthday birthday;    /* `who` is a peer's index */
-    uint64_t release_ns;         /* when kept sockets are looked at next */
-    struct addr gateway, client; /* family ADDR_NONE: no router known */
-    bool has_addresses;          /* node_local_addresses was called */
-    bool want_stun_names;        /* the servers' names are to be looked up */
-    size_t lively;               /* peers that are looked for or move data */
+    struct birthday birthday;     /* `who` is a peer's index */
+    uint64_t release_ns;          /* when kept sockets are looked at next */
+    struct addr gateway, client;  /* family ADDR_NONE: no router known */
+    struct addr mapped;           /* what portmap got of it; ADDR_NONE = nothing */
+    struct addr mapped_otherwise; /* and what the shell got */
+    uint64_t suspected_ns;        /* when it was last asked whether it still knows us */
+    bool has_addresses;           /* node_local_addresses was called */
+    bool want_stun_names;         /* the servers' names are to be looked up */
+    size_t lively;                /* peers that are looked for or move data */
 
     struct cookie_checker checker;
     uint64_t load_from_ns; /* the second in which initiations are counted */
@@ -254,6 +260,8 @@ uint64_t peer_next_ns(const struct peer *p, uint64_t now);
 /* One sealed data packet in the probe space, to any address. */
 void peer_send_probe(struct peer *p, const struct where *to, struct writer *frames, uint64_t now);
 bool peer_has_relay(const struct peer *p, size_t relay);
+/* The peer began a handshake just now. */
+bool peer_is_called(const struct peer *p, uint64_t now);
 
 /* --- peer_handshake.c --- */
 
@@ -289,6 +297,11 @@ void peer_on_candidates(struct peer *p, const struct frame_candidate *list, size
 /* A response to one of these challenges makes a path; false if it is none of them. */
 bool peer_on_punched(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now);
 void peer_candidates_forget(struct peer *p);
+/* A handshake carries the first of our list, and brings the first of the peer's. */
+void peer_candidates_put(const struct peer *p, struct params *params);
+void peer_candidates_hint(struct peer *p, uint64_t now);
+/* The next of the peer's candidates that wants a packet before there are keys; false if none. */
+bool peer_candidates_early(struct peer *p, struct addr *to, uint64_t now);
 uint64_t peer_candidates_next_ns(const struct peer *p);
 
 /* --- node_birthday.c --- */

@@ -16,8 +16,7 @@ static void tell_peers(struct node *n)
     }
 }
 
-/* Another network: nothing that was learned holds. */
-static void moved(struct node *n, uint64_t now)
+void node_moved(struct node *n, uint64_t now)
 {
     LOG_AT(n->log, LOG_INFO, "node", "moved", "addresses=%zu", n->own.count);
     stunclient_forget(&n->stun, now);
@@ -35,21 +34,51 @@ static void moved(struct node *n, uint64_t now)
     }
 }
 
+/* One outside address is enough: the one that PCP or NAT-PMP gave comes first. */
+static const struct addr *mapped_address(const struct node *n)
+{
+    return n->mapped.family != ADDR_NONE ? &n->mapped : &n->mapped_otherwise;
+}
+
+/* Else another NAT stands behind the router. */
+static bool is_mapped_publicly(const struct node *n)
+{
+    const struct addr *a = mapped_address(n);
+    return a->family != ADDR_NONE && !addr_is_private(a);
+}
+
 void node_local_addresses(struct node *n, const struct addr *addrs, size_t count, uint64_t now)
 {
     bool known = n->has_addresses;
     n->has_addresses = true;
     if (cand_own_replace(&n->own, CAND_HOST, addrs, count, now)) {
         netcheck_reset(&n->netcheck);
-        netcheck_set_port_mapped(&n->netcheck, n->portmap.state == PORTMAP_MAPPED);
+        netcheck_set_port_mapped(&n->netcheck, is_mapped_publicly(n));
         for (size_t i = 0; i < count; i++) {
             netcheck_add_host(&n->netcheck, &addrs[i]);
         }
         tell_peers(n);
         if (known) {
-            moved(n, now);
+            node_moved(n, now);
         }
     }
+}
+
+bool node_unsent(struct node *n, unsigned socket, const struct addr *to, uint64_t now)
+{
+    struct where where = where_direct_by((uint16_t)socket, to);
+    bool known = false;
+    for (size_t i = 0; i < n->peer_count; i++) {
+        struct peer *p = &n->peers[i];
+        struct path *path = pathset_find(&p->paths, &where);
+        if (path && path->proven && !path->doubted) {
+            pathset_suspect(&p->paths, path, now);
+            pathset_probe_all(&p->paths, now);
+            node_wake(p);
+            known = true;
+        }
+    }
+    return known;
 }
 
 void node_stun_server(struct node *n, const struct addr *addr, bool derper, uint64_t now)
@@ -76,7 +105,18 @@ void node_gateway(struct node *n, const struct addr *gateway, const struct addr 
         portmap_start(&n->portmap, &n->gateway, &n->client, now);
     } else {
         portmap_init(&n->portmap, n->rng, n->log);
+        n->mapped = n->mapped_otherwise = none;
         (void)cand_own_replace(&n->own, CAND_MAPPED, NULL, 0, now);
+    }
+}
+
+static void tell_mapped(struct node *n, uint64_t now)
+{
+    const struct addr *mapped = mapped_address(n);
+    bool any = mapped->family != ADDR_NONE;
+    netcheck_set_port_mapped(&n->netcheck, is_mapped_publicly(n));
+    if (cand_own_replace(&n->own, CAND_MAPPED, mapped, any, now)) {
+        tell_peers(n);
     }
 }
 
@@ -88,11 +128,36 @@ static void take_portmap_events(struct node *n, uint64_t now)
         bool mapped = ev.type == PORTMAP_EV_MAPPED;
         LOG_AT(n->log, LOG_INFO, "portmap", mapped ? "mapped" : "lost", "address=%s",
                mapped ? addr_format(&ev.external, text) : "none");
-        netcheck_set_port_mapped(&n->netcheck, mapped && !ev.behind_another_nat);
-        if (cand_own_replace(&n->own, CAND_MAPPED, &ev.external, mapped, now)) {
-            tell_peers(n);
-        }
+        n->mapped = mapped ? ev.external : (struct addr){0};
+        tell_mapped(n, now);
     }
+}
+
+void node_router(const struct node *n, struct node_router *out)
+{
+    *out = (struct node_router){.gateway = n->gateway,
+                                .client = n->client,
+                                .silent = portmap_is_silent(&n->portmap),
+                                .checks = n->portmap.stats.checks};
+}
+
+void node_port_mapped(struct node *n, const struct addr *external, uint64_t now)
+{
+    n->mapped_otherwise = external ? *external : (struct addr){0};
+    tell_mapped(n, now);
+}
+
+void node_suspect_router(struct node *n, uint64_t now)
+{
+    if (n->suspected_ns == 0 || time_since(n->suspected_ns, now) >= NODE_SUSPECT_NS) {
+        n->suspected_ns = now;
+        portmap_check(&n->portmap, now);
+    }
+}
+
+bool node_router_is_free(const struct node *n)
+{
+    return portmap_is_off(&n->portmap);
 }
 
 /* --- all of it --- */
@@ -105,7 +170,8 @@ bool node_is_lively(const struct node *n)
 void node_nat_lively(struct peer *p, uint64_t now)
 {
     struct node *n = p->node;
-    bool lively = p->hs_reason != HS_NONE || p->paths.pulse == PATHSET_BUSY;
+    bool lively =
+        p->hs_reason != HS_NONE || p->paths.pulse == PATHSET_BUSY || peer_is_called(p, now);
     if (lively == p->lively) {
         return;
     }
@@ -176,6 +242,8 @@ void node_nat_stats(const struct node *n, struct adit_nat_stats *out)
     }
     if (n->portmap.state == PORTMAP_MAPPED) {
         out->portmap = n->portmap.natpmp ? ADIT_PORTMAP_NATPMP : ADIT_PORTMAP_PCP;
+    } else if (n->mapped_otherwise.family != ADDR_NONE) {
+        out->portmap = ADIT_PORTMAP_UPNP;
     }
 }
 

@@ -56,6 +56,13 @@ int node_stream_open(struct node *n, size_t peer, const void *target, size_t len
     return 0;
 }
 
+int node_stream_bind(struct node *n, uint64_t stream, enum frame_lane lane)
+{
+    uint64_t id;
+    struct peer *p = find(n, stream, &id);
+    return p ? conn_stream_bind(p->conn, id, lane) : ERR_NOT_FOUND;
+}
+
 int node_stream_accept(struct node *n, uint64_t stream, const void *info, size_t len)
 {
     uint64_t id;

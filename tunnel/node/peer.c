@@ -10,6 +10,7 @@ static struct conn *new_conn(struct peer *p)
     const struct node *n = p->node;
     struct conn_config config = {
         .limits = n->limits,
+        .congestion = n->congestion,
         .even = memcmp(n->self.public.bytes, p->key.bytes, KEY_LEN) < 0,
         .rng = n->rng,
         .log = n->log,
@@ -167,6 +168,7 @@ bool peer_establish(struct peer *p, struct keyset *keys, const struct where *fro
     if (!p->started) {
         start_session(p, epoch, now);
     }
+    peer_candidates_hint(p, now);
     p->node->counters.handshakes_done++;
     p->handshake_ns = now;
     p->heard_ns = now;
@@ -271,13 +273,19 @@ void peer_tick(struct peer *p, uint64_t now)
     peer_handshake_tick(p, now);
 }
 
+bool peer_is_called(const struct peer *p, uint64_t now)
+{
+    return p->initiation_ns != 0 && time_since(p->initiation_ns, now) < NODE_REPLY_NS;
+}
+
 /* The next moment at which pulse or state change by themselves. */
 static uint64_t next_change(const struct peer *p, uint64_t now)
 {
     if (!p->started) {
-        return TIME_NEVER;
+        return peer_is_called(p, now) ? p->initiation_ns + NODE_REPLY_NS : TIME_NEVER;
     }
     const uint64_t moments[] = {
+        p->initiation_ns + NODE_REPLY_NS,
         p->handshake_ns == 0 ? TIME_NEVER : fresh_since(p) + NODE_FRESH_NS,
         conn_stream_wanted(p->conn) == 0 ? TIME_NEVER : p->active_ns + NODE_BUSY_NS,
         p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_RESTART_NS,

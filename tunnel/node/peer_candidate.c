@@ -73,6 +73,33 @@ void peer_on_candidates(struct peer *p, const struct frame_candidate *list, size
     node_wake(p);
 }
 
+/* --- in the handshake --- */
+
+void peer_candidates_put(const struct peer *p, struct params *params)
+{
+    struct frame_candidate list[CAND_MAX];
+    size_t count = p->node->punch ? cand_own_list(&p->node->own, list) : 0;
+    params->candidate_count = count < PARAMS_CANDIDATES_MAX ? count : PARAMS_CANDIDATES_MAX;
+    for (size_t i = 0; i < params->candidate_count; i++) {
+        params->candidates[i] = list[i];
+    }
+}
+
+void peer_candidates_hint(struct peer *p, uint64_t now)
+{
+    if (p->node->punch && !peer_is_direct(p, now)) {
+        cand_peer_hint(&p->candidates, p->remote.candidates, p->remote.candidate_count,
+                       &p->node->own, now);
+    }
+}
+
+bool peer_candidates_early(struct peer *p, struct addr *to, uint64_t now)
+{
+    uint8_t token[FRAME_CHALLENGE_LEN]; /* no answer will tell of it */
+    return p->node->punch && !peer_is_direct(p, now) &&
+           cand_peer_output(&p->candidates, to, token, now);
+}
+
 bool peer_on_punched(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now)
 {
     const struct cand_remote *c = cand_peer_response(&p->candidates, token, now);

@@ -27,7 +27,7 @@ static struct cookie_jar *jar_of(struct peer *p, const struct where *where)
 static struct params our_params(const struct peer *p, uint64_t aead)
 {
     const struct conn_limits *limits = &p->node->limits;
-    return (struct params){
+    struct params params = {
         .epoch = p->epoch,
         .peer_epoch = p->started ? p->remote_epoch : 0,
         .version = PARAMS_VERSION,
@@ -37,6 +37,8 @@ static struct params our_params(const struct peer *p, uint64_t aead)
         .streams_max = limits->streams_max,
         .max_ack_delay_us = limits->max_ack_delay_ns / NS_PER_US,
     };
+    peer_candidates_put(p, &params);
+    return params;
 }
 
 /* --- initiator --- */
@@ -368,6 +370,22 @@ static void respond(struct peer *p, struct handshake *h, const struct where *to,
     }
 }
 
+/* The response goes to the peer's candidates too when the initiation came over a relay: it opens
+ * our NAT to what the peer will send there as soon as it has our candidates. */
+static void open_ways(struct peer *p, const struct where *from, uint64_t now)
+{
+    struct addr to;
+    node_wake(p);
+    peer_candidates_hint(p, now);
+    while (from->kind == WHERE_RELAY && p->replies_left > NODE_REPLIES_KEPT &&
+           peer_candidates_early(p, &to, now)) {
+        struct where way = where_direct(&to);
+        p->replies_left--;
+        cookie_jar_stamp(jar_of(p, &way), p->reply, p->reply_len, now);
+        node_emit(p, &way, p->reply, p->reply_len, true);
+    }
+}
+
 /* The same initiation by another way: the answer goes that way too, because the one before may lead
  * nowhere, and nobody knows which of them is the good one. */
 static void respond_again(struct peer *p, const struct where *to, uint64_t now)
@@ -447,6 +465,7 @@ void peer_on_initiation(struct node *n, const struct where *from,
         n->counters.handshakes_invalid++;
     } else if (accept_params(p, from, payload, payload_len, now)) {
         respond(p, &h, from, now);
+        open_ways(p, from, now);
     }
     handshake_wipe(&h);
 }

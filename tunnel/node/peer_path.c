@@ -182,17 +182,29 @@ static void log_choice(const struct peer *p, uint8_t id)
     }
 }
 
+/* Streams that are bound to a kind of path go on the best of that kind, trusted or not: they have
+ * no other. */
+static void use_path(struct peer *p, enum frame_lane lane, uint8_t id, uint64_t now)
+{
+    const struct path *old = pathset_get(&p->paths, conn_path_used_for(p->conn, lane));
+    conn_path_use_for(p->conn, lane, id, old && !pathset_is_trusted(old, now), now);
+}
+
 void peer_paths_settle(struct peer *p, uint64_t now)
 {
     take_proofs(p);
     open_paths(p, now);
     uint8_t before = conn_path_used(p->conn);
     uint8_t id = pathset_choose(&p->paths, now);
-    if (id == before || !p->started) {
+    if (!p->started) {
         return;
     }
-    const struct path *old = pathset_get(&p->paths, before);
-    conn_path_use(p->conn, id, old && !pathset_is_trusted(old, now), now);
+    use_path(p, FRAME_LANE_ANY, id, now);
+    use_path(p, FRAME_LANE_DIRECT, pathset_choose_of(&p->paths, WHERE_DIRECT, now), now);
+    use_path(p, FRAME_LANE_RELAY, pathset_choose_of(&p->paths, WHERE_RELAY, now), now);
+    if (id == before) {
+        return;
+    }
     p->path_changes++;
     p->changed = true;
     log_choice(p, id);

@@ -23,6 +23,11 @@ uint64_t sys_now_ns(void)
     return read_clock(CLOCK_STEADY);
 }
 
+uint64_t sys_awake_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
 uint64_t sys_unix_ns(void)
 {
     return read_clock(CLOCK_REALTIME);

@@ -120,6 +120,9 @@ void cand_peer_init(struct cand_peer *p, struct rng rng);
 /* A candidates frame of this peer, authenticated. `own` tells what is not worth a probe. */
 void cand_peer_take(struct cand_peer *p, const struct frame_candidate *list, size_t count,
                     const struct cand_own *own, uint64_t now);
+/* The same with the first entries only of a list, as a handshake has them: nothing is dropped. */
+void cand_peer_hint(struct cand_peer *p, const struct frame_candidate *list, size_t count,
+                    const struct cand_own *own, uint64_t now);
 /* One more, that the peer did not name: configured, peer-reflexive or predicted. False if it is
  * not worth a probe or there is no room. Known ones stay as they are. */
 bool cand_peer_add(struct cand_peer *p, enum cand_source source, const struct addr *addr,

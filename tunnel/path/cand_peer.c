@@ -155,6 +155,12 @@ void cand_peer_take(struct cand_peer *p, const struct frame_candidate *list, siz
                     const struct cand_own *own, uint64_t now)
 {
     drop_unnamed(p, list, count);
+    cand_peer_hint(p, list, count, own, now);
+}
+
+void cand_peer_hint(struct cand_peer *p, const struct frame_candidate *list, size_t count,
+                    const struct cand_own *own, uint64_t now)
+{
     for (size_t i = 0; i < count && i < CAND_MAX; i++) {
         if (list[i].source == CAND_BIRTHDAY) {
             continue;

@@ -292,16 +292,34 @@ static bool better(const struct path *a, const struct path *b, uint64_t now)
     return clearly_faster(a, b);
 }
 
-uint8_t pathset_choose(struct pathset *s, uint64_t now)
+/* The best of a kind (WHERE_NONE: of all), given the present choice. */
+static uint8_t choose(struct pathset *s, uint8_t present, enum where_kind kind, uint64_t now)
 {
-    struct path *best = pathset_get(s, s->best);
+    struct path *best = pathset_get(s, present);
+    if (best && kind != WHERE_NONE && best->where.kind != kind) {
+        best = NULL; /* another path has its number now */
+    }
     for (struct path *p = first(s); p < end(s); p++) {
-        if (rank(p, now) > 0 && (!best || better(p, best, now))) {
+        bool fits = kind == WHERE_NONE || p->where.kind == kind;
+        if (fits && rank(p, now) > 0 && (!best || better(p, best, now))) {
             best = p;
         }
     }
-    s->best = best && rank(best, now) > 0 ? best->id : 0;
+    return best && rank(best, now) > 0 ? best->id : 0;
+}
+
+uint8_t pathset_choose(struct pathset *s, uint64_t now)
+{
+    s->best = choose(s, s->best, WHERE_NONE, now);
     return s->best;
+}
+
+uint8_t pathset_choose_of(struct pathset *s, enum where_kind kind, uint64_t now)
+{
+    const struct path *best = pathset_get(s, s->best);
+    bool same = best && best->where.kind == kind;
+    s->best_of[kind] = same ? s->best : choose(s, s->best_of[kind], kind, now);
+    return s->best_of[kind];
 }
 
 /* --- challenges --- */

@@ -66,6 +66,7 @@ struct pathset {
     struct path paths[PACKET_PATHS_MAX]; /* [0] stays free */
     enum pathset_pulse pulse;
     uint8_t best; /* the present choice, 0 = none */
+    uint8_t best_of[WHERE_KINDS];
     struct rng rng;
 };
 
@@ -100,6 +101,9 @@ void pathset_suspect(struct pathset *s, struct path *p, uint64_t now);
 bool pathset_is_trusted(const struct path *p, uint64_t now);
 /* Chooses anew; the id of the path to use, 0 = none. */
 uint8_t pathset_choose(struct pathset *s, uint64_t now);
+
+/* The best of one kind. It is the choice of all, after pathset_choose, if that is of this kind. */
+uint8_t pathset_choose_of(struct pathset *s, enum where_kind kind, uint64_t now);
 
 /* A challenge that is due: fills in its token and returns its path; NULL if none is due. */
 struct path *pathset_output(struct pathset *s, uint64_t now);

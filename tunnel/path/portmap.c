@@ -16,6 +16,7 @@
 enum {
     PCP_TRIES = 2,
     NATPMP_TRIES = 5,
+    NATPMP_PATIENCE = 3, /* without an answer: it goes on, but others may try too */
     RELEASE_TRIES = 3,
     REPAIR_TRIES = 4,
     CHECK_TRIES = 3,
@@ -51,6 +52,7 @@ void portmap_start(struct portmap *m, const struct addr *gateway, const struct a
     m->external = (struct addr){0};
     m->epoch_known = false;
     m->natpmp = false;
+    m->silent = false;
     rng_fill(m->rng, m->nonce, sizeof(m->nonce));
     portmap_set_state(m, PORTMAP_PCP, now);
 }
@@ -69,8 +71,14 @@ bool portmap_is_off(const struct portmap *m)
     return m->state == PORTMAP_OFF;
 }
 
+bool portmap_is_silent(const struct portmap *m)
+{
+    return m->silent;
+}
+
 void portmap_rest(struct portmap *m, uint64_t ns, uint64_t now)
 {
+    m->silent = true;
     uint64_t least = ns > PORTMAP_REST_MIN_NS ? ns : PORTMAP_REST_MIN_NS;
     portmap_set_state(m, PORTMAP_RESTING, now + time_min(least, PORTMAP_REST_MAX_NS));
 }
@@ -97,6 +105,7 @@ void portmap_begin_pcp(struct portmap *m, uint64_t now)
 
 void portmap_check(struct portmap *m, uint64_t now)
 {
+    m->stats.checks++;
     if (m->state == PORTMAP_MAPPED) {
         m->check_ns = now;
         m->check_tries = 0;
@@ -142,6 +151,7 @@ void portmap_granted(struct portmap *m, uint32_t lifetime_s, uint64_t now)
         portmap_checked(m, now);
     }
     m->granted_ns = now;
+    m->silent = false;
     m->lifetime_ns = s * NS_PER_S;
     portmap_set_state(m, PORTMAP_MAPPED, TIME_NEVER);
     m->next_ns = renewal_time(m, 1, now);
@@ -198,6 +208,7 @@ static size_t output_natpmp(struct portmap *m, uint8_t *buf, size_t cap, uint64_
     m->turn = false;
     m->next_ns = now + (NATPMP_FIRST_WAIT_NS << m->tries);
     m->tries++;
+    m->silent = m->silent || (m->tries >= NATPMP_PATIENCE && !m->has_address && !m->has_port);
     return m->has_address ? write_map(m, buf, cap, PORTMAP_LIFETIME_S)
                           : natpmp_write_address(buf, cap);
 }

@@ -58,6 +58,7 @@ struct portmap_stats {
     uint64_t malformed; /* from the gateway, and not readable */
     uint64_t strangers; /* not from the gateway, or about another mapping */
     uint64_t refused;   /* errors */
+    uint64_t checks;    /* asked for with portmap_check */
     uint64_t restarts;  /* of the gateway, noticed by its epoch */
 };
 
@@ -83,6 +84,7 @@ struct portmap {
     uint64_t epoch_ns;
     bool told;             /* the shell has heard MAPPED ... */
     struct addr told_addr; /* ... with this address */
+    bool silent;           /* see portmap_is_silent */
     struct rng rng;
     const struct log *log;
     struct portmap_stats stats;
@@ -110,6 +112,8 @@ void portmap_start(struct portmap *m, const struct addr *gateway, const struct a
 /* Removes the mapping; off at once if there is none. */
 void portmap_stop(struct portmap *m, uint64_t now);
 bool portmap_is_off(const struct portmap *m);
+/* Neither protocol has brought a mapping: something else may be tried. Stays so until one does. */
+bool portmap_is_silent(const struct portmap *m);
 /* Something looks different: see whether the gateway still knows us; ends a rest. */
 void portmap_check(struct portmap *m, uint64_t now);
 

@@ -9,6 +9,7 @@ enum where_kind {
     WHERE_NONE,
     WHERE_DIRECT,
     WHERE_RELAY,
+    WHERE_KINDS,
 };
 
 struct where {

@@ -47,10 +47,9 @@ struct conn *conn_new(const struct conn_config *config)
     c->ours.limit = config->limits.streams_max;
     c->theirs.limit = config->limits.streams_max;
     ranges_init(&c->unseen, config->limits.streams_max + 1);
-    TAILQ_INIT(&c->control);
     TAILQ_INIT(&c->held);
     TAILQ_INIT(&c->events);
-    sched_init(&c->sched);
+    conn_lanes_init(c);
     flow_init(&c->credit, config->limits.session_window, config->limits.session_window_max);
     return c;
 }
@@ -121,29 +120,7 @@ void conn_path_close(struct conn *c, uint8_t path, uint64_t now)
     conn_move_flight(c, &c->paths[path]);
     path_close(&c->paths[path]);
     c->suspects &= ~(UINT32_C(1) << path);
-    if (c->used == path) {
-        c->used = 0;
-    }
-}
-
-void conn_path_use(struct conn *c, uint8_t path, bool resend, uint64_t now)
-{
-    CHECK(path < PACKET_PATHS_MAX && (path == 0 || c->paths[path].open));
-    c->now = now;
-    uint8_t former = c->used;
-    c->used = path;
-    if (former == path || former == 0) {
-        return;
-    }
-    c->paths[former].probes = 0;
-    if (resend) {
-        conn_move_flight(c, &c->paths[former]);
-    }
-}
-
-uint8_t conn_path_used(const struct conn *c)
-{
-    return c->used;
+    conn_leave_path(c, path);
 }
 
 void conn_path_block(struct conn *c, uint8_t path, bool blocked)
@@ -180,7 +157,7 @@ bool conn_path_info(const struct conn *c, uint8_t path, struct conn_path_info *o
 
 uint64_t conn_rtt(const struct conn *c)
 {
-    const struct rtt *r = &c->paths[c->used].rtt;
+    const struct rtt *r = &c->paths[c->used[FRAME_LANE_ANY]].rtt;
     return r->sampled ? r->smoothed : RTT_INITIAL_NS;
 }
 

@@ -67,9 +67,8 @@ struct conn_peer_limits {
 };
 
 enum conn_congestion {
-    CONN_CONGESTION_DEFAULT, /* the one that the measurements favour: BBR */
+    CONN_CONGESTION_BBR, /* the default: see decisions.md */
     CONN_CONGESTION_CUBIC,
-    CONN_CONGESTION_BBR,
 };
 
 struct conn_config {
@@ -99,6 +98,10 @@ void conn_path_close(struct conn *c, uint8_t path, uint64_t now);
  * former path is queued again at once, because that path is thought to be dead. */
 void conn_path_use(struct conn *c, uint8_t path, bool resend, uint64_t now);
 uint8_t conn_path_used(const struct conn *c);
+/* The same for the streams that are bound to a lane: what they send goes nowhere else. */
+void conn_path_use_for(struct conn *c, enum frame_lane lane, uint8_t path, bool resend,
+                       uint64_t now);
+uint8_t conn_path_used_for(const struct conn *c, enum frame_lane lane);
 /* While blocked (the socket or the relay's buffer is full), next_path() never names the path. */
 void conn_path_block(struct conn *c, uint8_t path, bool blocked);
 
@@ -149,6 +152,10 @@ size_t conn_stream_wanted(const struct conn *c);
 /* Target and info are opaque here, at most FRAME_TARGET_MAX bytes. ERR_NO_ROOM at the limit of
  * either side, ERR_NO_MEMORY, ERR_CLOSED. */
 int conn_stream_open(struct conn *c, const void *target, size_t len, uint64_t *id);
+/* Binds a stream of ours, right after it was opened, to the paths of a lane: neither its target nor
+ * its bytes leave on another, from either end. Its reset may. While the lane has no path they
+ * wait. ERR_STATE once the target has left. */
+int conn_stream_bind(struct conn *c, uint64_t id, enum frame_lane lane);
 /* Tells the opener that the target is connected. The first byte written, or finish(), does so
  * without info if nobody did: what comes from an acceptor is read after ACCEPTED only. ERR_STATE if
  * it was said before or the stream is over. */

@@ -11,7 +11,7 @@
 void conn_unlink(struct conn *c, struct stream *s)
 {
     if (s->control_queued) {
-        TAILQ_REMOVE(&c->control, s, control_link);
+        TAILQ_REMOVE(&conn_queue_of(c, s)->control, s, control_link);
     }
     if (s->control_held) {
         TAILQ_REMOVE(&c->held, s, control_link);
@@ -20,7 +20,7 @@ void conn_unlink(struct conn *c, struct stream *s)
         TAILQ_REMOVE(&c->events, s, event_link);
     }
     s->control_queued = s->control_held = s->events_queued = false;
-    sched_remove(&c->sched, s);
+    sched_remove(&conn_queue_of(c, s)->sched, s);
 }
 
 /* Everything that is counted for the stream is no more. */
@@ -76,6 +76,16 @@ void conn_check_over(struct conn *c, struct stream *s)
     conn_raise(c, s, STREAM_EVENT_GONE);
 }
 
+/* Nothing of a stream that is given up needs its lane any more; that it is, has to arrive even if
+ * the lane never has a path. The peer then hears of no target. */
+static void release(struct conn *c, struct stream *s)
+{
+    if (s->lane != FRAME_LANE_ANY && s->local && !s->hello_acked) {
+        stream_text_clear(&s->say);
+    }
+    conn_set_lane(c, s, FRAME_LANE_ANY);
+}
+
 void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause)
 {
     conn_lower(c, s, STREAM_EVENT_READABLE | STREAM_EVENT_WRITABLE);
@@ -85,9 +95,10 @@ void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause)
         s->control &= (uint8_t)~STREAM_CONTROL_HELLO; /* an accept means nothing any more */
         s->hello_made = false;
     }
+    release(c, s);
     if (stream_reset(s, cause)) {
         conn_count_buffer(c, s);
-        sched_remove(&c->sched, s);
+        sched_remove(&conn_queue_of(c, s)->sched, s);
         conn_want_control(c, s, STREAM_CONTROL_RESET);
     }
     uint64_t unread = stream_discard(s);

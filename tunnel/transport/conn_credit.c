@@ -100,7 +100,7 @@ void conn_grant(struct conn *c, struct stream *s)
     s->granted = grant;
     c->granted += grant;
     flow_grant(&s->credit, grant);
-    conn_want_control(c, s, STREAM_CONTROL_CREDIT);
+    s->control |= STREAM_CONTROL_CREDIT; /* goes with open or accept */
 }
 
 void conn_end_grant(struct conn *c, struct stream *s)
@@ -125,7 +125,7 @@ void conn_fit_buffer(struct conn *c, struct stream *s)
     uint64_t others = c->buffered - s->buffered;
     uint64_t total = c->limits.send_buffers_max;
     uint64_t share = total > others ? (total - others) / 2 : 0;
-    uint64_t path = s->out.sent - s->out.base + c->paths[c->used].cc.cwnd + BUFFER_LEAST;
+    uint64_t path = s->out.sent - s->out.base + c->paths[c->used[s->lane]].cc.cwnd + BUFFER_LEAST;
     uint64_t credit = (s->send_limit > s->out.base ? s->send_limit - s->out.base : 0) + BUFFER_LEAST;
     s->out.fit = (size_t)most(least(least(share, path), credit), BUFFER_LEAST);
 }

@@ -2,6 +2,7 @@
  *
  *   conn.c         life, paths, what it tells about itself
  *   conn_recv.c    payload -> frames -> streams
+ *   conn_lane.c    which path the frames of which streams take
  *   conn_settle.c  acknowledgements, and what becomes of frames that arrived or were lost
  *   conn_send.c    what goes into the next packet
  *   conn_timer.c   deadlines
@@ -35,6 +36,12 @@ struct conn_ids {
     uint64_t gone;  /* streams of this side that came and went */
 };
 
+/* What waits for one of the paths in use. */
+struct conn_queue {
+    struct stream_list control; /* streams with control frames to send */
+    struct sched sched;
+};
+
 struct conn {
     struct conn_limits limits;
     struct conn_peer_limits peer;
@@ -43,19 +50,19 @@ struct conn {
     bool even;
     bool started;
     enum conn_state state;
-    uint64_t now; /* of the last call that had one */
-    uint8_t used;
+    uint64_t now;               /* of the last call that had one */
+    uint8_t used[FRAME_LANES];  /* the path of each lane, 0 = none now */
+    uint8_t share[FRAME_LANES]; /* whose queue the lane's streams wait in */
+    struct conn_queue queues[FRAME_LANES];
     struct path paths[PACKET_PATHS_MAX];
     struct ack acks[PACKET_PATHS_MAX];
 
     struct table streams;
     struct conn_ids ours;
     struct conn_ids theirs;
-    struct ranges unseen;       /* their indexes below next of which nothing came yet */
-    struct stream_list control; /* streams with control frames to send */
-    struct stream_list held;    /* streams that the peer does not allow yet */
-    struct stream_list events;  /* streams with events */
-    struct sched sched;
+    struct ranges unseen;      /* their indexes below next of which nothing came yet */
+    struct stream_list held;   /* streams that the peer does not allow yet */
+    struct stream_list events; /* streams with events */
 
     struct flow credit;  /* of the session, for the peer */
     uint64_t send_limit; /* of the session, by the peer */
@@ -138,6 +145,31 @@ void conn_update_limits(struct conn *c);
 /* RTT for the tuning of windows. */
 uint64_t conn_rtt(const struct conn *c);
 
+/* --- lanes --- */
+
+void conn_lanes_init(struct conn *c);
+/* The queues that a stream waits in. */
+static inline struct conn_queue *conn_queue_of(struct conn *c, const struct stream *s)
+{
+    return &c->queues[c->share[s->lane]];
+}
+/* It may have got something to send. */
+static inline void conn_want_data(struct conn *c, struct stream *s)
+{
+    sched_add(&conn_queue_of(c, s)->sched, s);
+}
+void conn_set_lane(struct conn *c, struct stream *s, enum frame_lane lane);
+/* The path is used by no lane any more. */
+void conn_leave_path(struct conn *c, uint8_t path);
+/* Some lane uses the path. */
+bool conn_carries(const struct conn *c, uint8_t path);
+/* Something other than acknowledgements waits for the path. */
+bool conn_has_data(struct conn *c, uint8_t path);
+/* When what waits for the lane's path may leave. */
+uint64_t conn_lane_ns(const struct conn *c, enum frame_lane lane);
+/* The session got credit. */
+void conn_unblock(struct conn *c);
+
 /* --- packets --- */
 
 int conn_on_ack(struct conn *c, const struct frame_ack *ack, uint64_t now);
@@ -149,8 +181,6 @@ void conn_requeue(struct conn *c, const struct path *p, const struct sent_packet
 void conn_move_flight(struct conn *c, struct path *p);
 /* Our path on which acknowledgements of the peer's `from` leave; 0 = none now. */
 uint8_t conn_reply_path(const struct conn *c, uint8_t from);
-/* Something other than acknowledgements waits. */
-bool conn_has_data(struct conn *c);
 
 static inline uint64_t conn_send_left(const struct conn *c)
 {

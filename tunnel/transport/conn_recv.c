@@ -173,6 +173,9 @@ static int on_open(struct conn *c, const struct frame *f)
         return err;
     }
     s->hello_seen = true;
+    if (!s->over_told) {
+        conn_set_lane(c, s, f->u.open.lane);
+    }
     conn_raise(c, s, STREAM_EVENT_HELLO);
     if (stream_is_readable(s)) {
         conn_raise(c, s, STREAM_EVENT_READABLE);
@@ -207,7 +210,7 @@ static void on_max_data(struct conn *c, uint64_t limit)
 {
     if (limit > c->send_limit) {
         c->send_limit = limit;
-        sched_unblock(&c->sched);
+        conn_unblock(c);
     }
 }
 
@@ -220,7 +223,7 @@ static int on_max_stream_data(struct conn *c, uint64_t id, uint64_t limit)
     }
     if (limit > s->send_limit) {
         s->send_limit = limit;
-        sched_add(&c->sched, s);
+        conn_want_data(c, s);
         conn_tell_writable(c, s);
     }
     return 0;
@@ -302,6 +305,7 @@ static int on_frame(struct conn *c, const struct frame *f, const struct arrival 
     case FRAME_CLOSE:
         on_close(c, f);
         return 0;
+    case FRAME_OPEN_BOUND:
     case FRAME_PATH_CHALLENGE: /* the probe space's */
     case FRAME_PATH_RESPONSE:
         break;

@@ -41,7 +41,8 @@ uint8_t conn_reply_path(const struct conn *c, uint8_t from)
     if (p->open && !p->blocked) {
         return c->acks[from].reply;
     }
-    return c->used != 0 && !c->paths[c->used].blocked ? c->used : 0;
+    uint8_t used = c->used[FRAME_LANE_ANY];
+    return used != 0 && !c->paths[used].blocked ? used : 0;
 }
 
 static bool is_ack_due(const struct conn *c, uint8_t path, uint64_t now)
@@ -129,13 +130,13 @@ static void write_session_limits(struct build *b)
 static void write_hello(struct build *b, struct stream *s)
 {
     if (s->local) {
-        frame_write_open(&b->w, s->id, s->say.data, s->say.len);
+        frame_write_open_bound(&b->w, s->id, (enum frame_lane)s->lane, s->say.data, s->say.len);
     } else {
         frame_write_accept(&b->w, s->id, s->say.data, s->say.len);
     }
     note(b, (struct sent_record){.type = SENT_HELLO, .id = s->id});
     s->hello_sent = true;
-    sched_add(&b->c->sched, s);
+    conn_want_data(b->c, s);
 }
 
 static void write_one_control(struct build *b, struct stream *s, uint8_t frame)
@@ -177,17 +178,16 @@ static bool write_stream_control(struct build *b, struct stream *s)
     return true;
 }
 
-static void write_control(struct build *b)
+static void write_control(struct build *b, struct conn_queue *q)
 {
     struct conn *c = b->c;
     struct stream *s;
-    write_session_limits(b);
-    while ((s = TAILQ_FIRST(&c->control)) != NULL) {
+    while ((s = TAILQ_FIRST(&q->control)) != NULL) {
         bool held = s->local && !s->hello_sent && s->id >> 1 >= c->ours.limit;
         if (!held && !write_stream_control(b, s)) {
             return;
         }
-        TAILQ_REMOVE(&c->control, s, control_link);
+        TAILQ_REMOVE(&q->control, s, control_link);
         s->control_queued = false;
         if (held) {
             TAILQ_INSERT_TAIL(&c->held, s, control_link);
@@ -227,26 +227,34 @@ static bool write_stream(struct build *b, struct stream *s)
                                  .from = range.start,
                                  .len = (uint32_t)len,
                                  .fin = fin});
-    sched_on_sent(&b->c->sched, s, (size_t)len);
+    sched_on_sent(&conn_queue_of(b->c, s)->sched, s, (size_t)len);
     return true;
 }
 
-static void write_data(struct build *b)
+static void write_queue(struct build *b, struct conn_queue *q)
 {
     struct stream *s;
-    write_control(b);
-    while (has_room(b, STREAM_LEAST) &&
-           (s = sched_next(&b->c->sched, conn_send_left(b->c))) != NULL) {
+    write_control(b, q);
+    while (has_room(b, STREAM_LEAST) && (s = sched_next(&q->sched, conn_send_left(b->c))) != NULL) {
         if (!write_stream(b, s)) {
             break;
         }
     }
 }
 
-bool conn_has_data(struct conn *c)
+/* What may go on the path: that of its lanes, and the session's with those that are not bound. */
+static void write_data(struct build *b, uint8_t path)
 {
-    return c->credit_pending || c->streams_pending || c->candidates.pending ||
-           !TAILQ_EMPTY(&c->control) || sched_next(&c->sched, conn_send_left(c)) != NULL;
+    struct conn *c = b->c;
+    for (size_t lane = 0; lane < FRAME_LANES; lane++) {
+        if (c->used[lane] != path) {
+            continue;
+        }
+        if (lane == FRAME_LANE_ANY) {
+            write_session_limits(b);
+        }
+        write_queue(b, &c->queues[lane]);
+    }
 }
 
 /* --- packets --- */
@@ -254,17 +262,19 @@ bool conn_has_data(struct conn *c)
 static bool may_send_data(struct conn *c, uint8_t path, uint64_t now)
 {
     const struct path *p = &c->paths[path];
-    return path == c->used && (p->probes > 0 || path_can_send(p, now)) && conn_has_data(c);
+    return conn_carries(c, path) && (p->probes > 0 || path_can_send(p, now)) &&
+           conn_has_data(c, path);
 }
 
 static bool wants_packet(struct conn *c, uint8_t path, uint64_t now)
 {
     const struct path *p = &c->paths[path];
+    uint8_t used = c->used[FRAME_LANE_ANY];
     if (!p->open || p->blocked || p->hold_ns > now) {
         return false;
     }
     if (c->state == CONN_CLOSING) {
-        return path == c->used || c->used == 0 || c->paths[c->used].blocked;
+        return path == used || used == 0 || c->paths[used].blocked;
     }
     return p->probes > 0 || is_ack_due(c, path, now) || may_send_data(c, path, now);
 }
@@ -275,11 +285,12 @@ uint8_t conn_next_path(struct conn *c, uint64_t now)
     if (!c->started || c->state == CONN_CLOSED) {
         return 0;
     }
-    if (c->used != 0 && wants_packet(c, c->used, now)) {
-        return c->used;
+    uint8_t used = c->used[FRAME_LANE_ANY];
+    if (used != 0 && wants_packet(c, used, now)) {
+        return used;
     }
     for (uint8_t i = 1; i < PACKET_PATHS_MAX; i++) {
-        if (i != c->used && wants_packet(c, i, now)) {
+        if (i != used && wants_packet(c, i, now)) {
             return i;
         }
     }
@@ -298,7 +309,7 @@ static void write_payload(struct build *b, uint8_t path, uint64_t now)
     bool data = may_send_data(b->c, path, now);
     write_acks(b, path, data || probing, now);
     if (data) {
-        write_data(b);
+        write_data(b, path);
     }
     bool alone = !b->eliciting && writer_room(&b->w) > 0;
     if (alone && (probing || (writer_len(&b->w) > 0 && asks_for_ack(b, path, now)))) {
@@ -368,7 +379,7 @@ size_t conn_output(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint6
         sentmap_find(&p->sent, *number)->probe = true;
         pmtud_on_sent(&p->pmtud, *number);
     }
-    if (path == c->used && c->state == CONN_OPEN && !conn_has_data(c)) {
+    if (c->state == CONN_OPEN && conn_carries(c, path) && !conn_has_data(c, path)) {
         p->limited_end = p->sent.next;
         rate_mark_limited(&p->rate, p->in_flight);
     }

@@ -17,7 +17,7 @@ static void on_stream_frame_acked(struct conn *c, struct stream *s, const struct
         stream_on_data_acked(s, r->from, r->len, r->fin);
         conn_count_buffer(c, s);
         conn_tell_writable(c, s);
-        sched_add(&c->sched, s);
+        conn_want_data(c, s);
         break;
     case SENT_HELLO:
         s->hello_acked = true;
@@ -45,7 +45,7 @@ static void on_stream_frame_lost(struct conn *c, struct stream *s, const struct 
     switch ((enum sent_type)r->type) {
     case SENT_STREAM:
         stream_on_data_lost(s, r->from, r->len, r->fin);
-        sched_add(&c->sched, s);
+        conn_want_data(c, s);
         return;
     case SENT_HELLO:
         again = s->hello_made && !s->hello_acked ? STREAM_CONTROL_HELLO : 0;

@@ -32,7 +32,7 @@ void conn_want_control(struct conn *c, struct stream *s, uint8_t frames)
 {
     s->control |= frames;
     if (s->control != 0 && !s->control_queued && !s->control_held) {
-        TAILQ_INSERT_TAIL(&c->control, s, control_link);
+        TAILQ_INSERT_TAIL(&conn_queue_of(c, s)->control, s, control_link);
         s->control_queued = true;
     }
 }
@@ -71,6 +71,19 @@ int conn_stream_open(struct conn *c, const void *target, size_t len, uint64_t *i
     }
     c->ours.next++;
     *id = new_id;
+    return 0;
+}
+
+int conn_stream_bind(struct conn *c, uint64_t id, enum frame_lane lane)
+{
+    struct stream *s = conn_find(c, id);
+    if (!s) {
+        return ERR_NOT_FOUND;
+    }
+    if (!s->local || s->hello_sent || s->over_told) {
+        return ERR_STATE;
+    }
+    conn_set_lane(c, s, lane);
     return 0;
 }
 
@@ -123,7 +136,7 @@ void conn_stream_wrote(struct conn *c, uint64_t id, size_t len)
     }
     sendbuf_wrote(&s->out, len);
     conn_count_buffer(c, s);
-    sched_add(&c->sched, s);
+    conn_want_data(c, s);
 }
 
 size_t conn_stream_write(struct conn *c, uint64_t id, const void *data, size_t len)
@@ -140,7 +153,7 @@ size_t conn_stream_write(struct conn *c, uint64_t id, const void *data, size_t l
         c->starved = c->starved || sendbuf_room(&s->out) > 0;
     }
     if (taken > 0) {
-        sched_add(&c->sched, s);
+        conn_want_data(c, s);
     }
     return taken;
 }
@@ -162,7 +175,7 @@ int conn_stream_finish(struct conn *c, uint64_t id)
     }
     s->wants_room = false;
     stream_set_send(s, STREAM_SEND_FINISHED);
-    sched_add(&c->sched, s);
+    conn_want_data(c, s);
     return 0;
 }
 

@@ -10,14 +10,15 @@ enum { PROBES = 2 };
 #define STARVED_NS (10 * NS_PER_MS)
 
 /* What was in flight longest goes out again, without being called lost. */
-static void requeue_oldest(struct conn *c, const struct path *p)
+static void requeue_oldest(struct conn *c, uint8_t path)
 {
+    const struct path *p = &c->paths[path];
     size_t count = 0;
     for (uint64_t n = p->loss.scan; n < p->sent.next && count < PROBES; n++) {
         const struct sent_packet *packet = sentmap_find(&p->sent, n);
         if (packet && packet->state == SENT_FLYING && packet->eliciting) {
             conn_requeue(c, p, packet);
-            count += conn_has_data(c) ? 1 : 0;
+            count += conn_has_data(c, path) ? 1 : 0;
         }
     }
 }
@@ -41,10 +42,11 @@ static void on_pto(struct conn *c, uint8_t path, uint64_t now)
         LOG_AT(c->log, LOG_DEBUG, "conn", "path_suspect", "path=%u timeouts=%u", path,
                p->loss.pto_count);
     }
-    if (path == c->used && !conn_has_data(c)) {
-        requeue_oldest(c, p);
+    bool used = conn_carries(c, path);
+    if (used && !conn_has_data(c, path)) {
+        requeue_oldest(c, path);
     }
-    if (path != c->used || !conn_has_data(c)) {
+    if (!used || !conn_has_data(c, path)) {
         conn_move_flight(c, p);
         return;
     }
@@ -93,19 +95,6 @@ void conn_tick(struct conn *c, uint64_t now)
     }
 }
 
-/* When data that waits may leave: now (0), with the pace, or not before something else happens. */
-static uint64_t data_ns(const struct conn *c)
-{
-    const struct path *p = &c->paths[c->used];
-    bool waits = c->credit_pending || c->streams_pending || c->candidates.pending ||
-                 !TAILQ_EMPTY(&c->control) || sched_is_waiting(&c->sched);
-    if (c->used == 0 || p->blocked || !waits || !path_has_room(p)) {
-        return TIME_NEVER;
-    }
-    uint64_t at = pacer_next(&p->pacer, c->now);
-    return at > p->hold_ns ? at : p->hold_ns;
-}
-
 static uint64_t path_ns(const struct conn *c, const struct path *p)
 {
     uint64_t at = path_deadline(p, c->peer.max_ack_delay_ns);
@@ -134,5 +123,8 @@ uint64_t conn_next_ns(const struct conn *c)
     if (c->state == CONN_CLOSING) {
         return can_send ? 0 : TIME_NEVER;
     }
-    return time_min(next, data_ns(c));
+    for (size_t lane = 0; lane < FRAME_LANES; lane++) {
+        next = time_min(next, conn_lane_ns(c, (enum frame_lane)lane));
+    }
+    return next;
 }

@@ -71,6 +71,7 @@ struct stream {
     uint8_t control;     /* STREAM_CONTROL_* */
     uint8_t events;      /* STREAM_EVENT_* */
     uint8_t queue;       /* enum stream_queue, kept by sched */
+    uint8_t lane;        /* enum frame_lane, kept by conn_lane.c */
     bool control_queued; /* in the conn's list of streams with control frames */
     bool control_held;   /* in its list of streams that the peer does not allow yet */
     bool events_queued;  /* in the conn's list of streams with events */

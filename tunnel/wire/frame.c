@@ -57,6 +57,17 @@ static void read_ack(struct reader *r, struct frame_ack *ack)
     }
 }
 
+static void read_open(struct reader *r, struct frame *f, bool bound)
+{
+    f->u.open.stream = varint_read(r);
+    uint64_t lane = bound ? varint_read(r) : FRAME_LANE_ANY;
+    if (bound && lane != FRAME_LANE_DIRECT && lane != FRAME_LANE_RELAY) {
+        r->failed = true;
+    }
+    f->u.open.lane = r->failed ? FRAME_LANE_ANY : (enum frame_lane)lane;
+    f->u.open.data = read_block(r, FRAME_TARGET_MAX, &f->u.open.len);
+}
+
 static void read_stream(struct reader *r, struct frame *f, uint8_t flags)
 {
     f->u.stream.stream = varint_read(r);
@@ -73,22 +84,25 @@ static void read_stream(struct reader *r, struct frame *f, uint8_t flags)
     }
 }
 
-static void read_candidates(struct reader *r, struct frame *f)
+size_t frame_read_list(struct reader *r, struct frame_candidate *list, size_t max)
 {
     uint64_t count = varint_read(r);
-    if (count > FRAME_CANDIDATES_MAX) {
+    if (count > max) {
         r->failed = true;
-        return;
     }
-    f->u.candidates.count = (size_t)count;
     for (size_t i = 0; i < count && !r->failed; i++) {
-        struct frame_candidate *c = &f->u.candidates.list[i];
-        c->source = read_u8(r);
-        read_addr(r, &c->addr);
-        if (c->addr.family == ADDR_NONE) {
+        list[i].source = read_u8(r);
+        read_addr(r, &list[i].addr);
+        if (list[i].addr.family == ADDR_NONE) {
             r->failed = true;
         }
     }
+    return r->failed ? 0 : (size_t)count;
+}
+
+static void read_candidates(struct reader *r, struct frame *f)
+{
+    f->u.candidates.count = frame_read_list(r, f->u.candidates.list, FRAME_CANDIDATES_MAX);
 }
 
 static void skip_padding(struct reader *r)
@@ -119,8 +133,7 @@ static int read_body(struct reader *r, struct frame *f)
         f->u.stop.cause = varint_read(r);
         break;
     case FRAME_OPEN:
-        f->u.open.stream = varint_read(r);
-        f->u.open.data = read_block(r, FRAME_TARGET_MAX, &f->u.open.len);
+        read_open(r, f, false);
         break;
     case FRAME_ACCEPT:
         f->u.accept.stream = varint_read(r);
@@ -153,6 +166,7 @@ static int read_body(struct reader *r, struct frame *f)
         f->u.datagram.data = read_block(r, reader_left(r), &f->u.datagram.len);
         break;
     case FRAME_STREAM: /* dealt with by the caller, because of its flags */
+    case FRAME_OPEN_BOUND:
     default:
         return ERR_PROTOCOL;
     }
@@ -165,6 +179,11 @@ int frame_read(struct frame *out, struct reader *r)
     if (type >= FRAME_STREAM && type <= (FRAME_STREAM | FRAME_STREAM_FIN | FRAME_STREAM_LEN)) {
         out->type = FRAME_STREAM;
         read_stream(r, out, type & (FRAME_STREAM_FIN | FRAME_STREAM_LEN));
+        return r->failed ? ERR_MALFORMED : 0;
+    }
+    if (type == FRAME_OPEN_BOUND) {
+        out->type = FRAME_OPEN;
+        read_open(r, out, true);
         return r->failed ? ERR_MALFORMED : 0;
     }
     out->type = (enum frame_type)type;
@@ -252,8 +271,17 @@ void frame_write_stop(struct writer *w, uint64_t stream, uint64_t cause)
 
 void frame_write_open(struct writer *w, uint64_t stream, const uint8_t *target, size_t len)
 {
-    write_u8(w, FRAME_OPEN);
+    frame_write_open_bound(w, stream, FRAME_LANE_ANY, target, len);
+}
+
+void frame_write_open_bound(struct writer *w, uint64_t stream, enum frame_lane lane,
+                            const uint8_t *target, size_t len)
+{
+    write_u8(w, lane == FRAME_LANE_ANY ? FRAME_OPEN : FRAME_OPEN_BOUND);
     varint_write(w, stream);
+    if (lane != FRAME_LANE_ANY) {
+        varint_write(w, lane);
+    }
     write_block(w, target, len);
 }
 
@@ -309,15 +337,20 @@ void frame_write_close(struct writer *w, uint64_t cause, const char *text)
     write_block(w, text, len < FRAME_CLOSE_TEXT_MAX ? len : FRAME_CLOSE_TEXT_MAX);
 }
 
-void frame_write_candidates(struct writer *w, const struct frame_candidate *list, size_t count)
+void frame_write_list(struct writer *w, const struct frame_candidate *list, size_t count)
 {
-    CHECK(count <= FRAME_CANDIDATES_MAX);
-    write_u8(w, FRAME_CANDIDATES);
     varint_write(w, count);
     for (size_t i = 0; i < count; i++) {
         write_u8(w, list[i].source);
         write_addr(w, &list[i].addr);
     }
+}
+
+void frame_write_candidates(struct writer *w, const struct frame_candidate *list, size_t count)
+{
+    CHECK(count <= FRAME_CANDIDATES_MAX);
+    write_u8(w, FRAME_CANDIDATES);
+    frame_write_list(w, list, count);
 }
 
 void frame_write_datagram(struct writer *w, uint64_t flow, const uint8_t *data, size_t len)

@@ -12,6 +12,7 @@
  *   0x06  open            stream, target length, target                           yes
  *   0x07  accept          stream, info length, info                               yes
  *   0x08..0x0b stream     stream, offset, [length], data; 0x01 = FIN, 0x02 = has length   yes
+ *   0x0c  open, bound     stream, lane 1 or 2, target length, target                 yes
  *   0x10  max_data        limit                                                   yes, newest only
  *   0x11  max_stream_data stream, limit                                           yes, newest only
  *   0x12  max_streams     limit                                                   yes, newest only
@@ -39,6 +40,7 @@ enum frame_type {
     FRAME_OPEN = 0x06,
     FRAME_ACCEPT = 0x07,
     FRAME_STREAM = 0x08, /* to 0x0b */
+    FRAME_OPEN_BOUND = 0x0c,
     FRAME_MAX_DATA = 0x10,
     FRAME_MAX_STREAM_DATA = 0x11,
     FRAME_MAX_STREAMS = 0x12,
@@ -59,6 +61,14 @@ enum {
     FRAME_CHALLENGE_LEN = 8,
 };
 
+/* The kind of path that a stream is bound to: all its frames travel there, from both ends. */
+enum frame_lane {
+    FRAME_LANE_ANY,
+    FRAME_LANE_DIRECT,
+    FRAME_LANE_RELAY,
+    FRAME_LANES,
+};
+
 struct frame_range {
     uint64_t first; /* inclusive */
     uint64_t last;  /* inclusive */
@@ -77,7 +87,7 @@ struct frame_candidate {
 };
 
 struct frame {
-    enum frame_type type; /* stream: FRAME_STREAM, whatever its flags */
+    enum frame_type type; /* FRAME_STREAM whatever its flags, FRAME_OPEN whatever its lane */
     union {
         struct frame_ack ack;
         struct {
@@ -90,6 +100,7 @@ struct frame {
             uint64_t stream;
             const uint8_t *data; /* in the packet */
             size_t len;
+            enum frame_lane lane; /* open only */
         } open, accept;
         struct {
             uint64_t stream, offset;
@@ -135,6 +146,9 @@ void frame_write_ack(struct writer *w, const struct frame_ack *ack);
 void frame_write_reset(struct writer *w, uint64_t stream, uint64_t cause, uint64_t final_size);
 void frame_write_stop(struct writer *w, uint64_t stream, uint64_t cause);
 void frame_write_open(struct writer *w, uint64_t stream, const uint8_t *target, size_t len);
+/* The same for a stream that is bound, unless the lane is FRAME_LANE_ANY. */
+void frame_write_open_bound(struct writer *w, uint64_t stream, enum frame_lane lane,
+                            const uint8_t *target, size_t len);
 void frame_write_accept(struct writer *w, uint64_t stream, const uint8_t *info, size_t len);
 /* The header of a stream frame whose data, of `len` bytes, the caller appends. Always with a
  * length. frame_stream_overhead() = the most that this header takes. */
@@ -148,6 +162,9 @@ void frame_write_response(struct writer *w, const uint8_t token[FRAME_CHALLENGE_
                           const struct addr *seen);
 void frame_write_close(struct writer *w, uint64_t cause, const char *text);
 void frame_write_candidates(struct writer *w, const struct frame_candidate *list, size_t count);
+/* The list alone, as a handshake carries it. Reading fails with the reader past `max`. */
+void frame_write_list(struct writer *w, const struct frame_candidate *list, size_t count);
+size_t frame_read_list(struct reader *r, struct frame_candidate *list, size_t max);
 void frame_write_datagram(struct writer *w, uint64_t flow, const uint8_t *data, size_t len);
 
 #endif

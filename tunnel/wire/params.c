@@ -17,6 +17,7 @@ size_t params_encode(uint8_t out[PARAMS_LEN_MAX], const struct params *p)
     varint_write(&w, p->stream_window);
     varint_write(&w, p->streams_max);
     varint_write(&w, p->max_ack_delay_us);
+    frame_write_list(&w, p->candidates, p->candidate_count);
     CHECK(!w.failed);
     return writer_len(&w);
 }
@@ -38,6 +39,12 @@ int params_decode(struct params *out, const uint8_t *data, size_t len)
     }
     if (p.version != PARAMS_VERSION) {
         return ERR_VERSION;
+    }
+    if (reader_left(&r) > 0) { /* early builds of this version told none */
+        p.candidate_count = frame_read_list(&r, p.candidates, PARAMS_CANDIDATES_MAX);
+    }
+    if (r.failed) {
+        return ERR_MALFORMED;
     }
     *out = p;
     return 0;

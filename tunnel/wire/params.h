@@ -1,10 +1,13 @@
 /* What the encrypted payload of a handshake message carries, both ways.
  *
  *   timestamp 8 | epoch 8 | peer epoch 8 | version, aead, session window, stream window,
- *   streams max, max ack delay us (varints) | anything more is ignored
+ *   streams max, max ack delay us (varints) | candidates as in their frame (frame.h) |
+ *   anything more is ignored
  *
  * An epoch is a random number that a node draws when it starts a session afresh; a session is the
- * pair of both. `peer_epoch` is the one that the sender remembers of the receiver, 0 = none.
+ * pair of both. `peer_epoch` is the one that the sender remembers of the receiver, 0 = none. The
+ * candidates are the most useful ones of the sender's list, so that both sides can begin to look
+ * for a direct way with the handshake and not a round trip after it.
  */
 #ifndef WIRE_PARAMS_H
 #define WIRE_PARAMS_H
@@ -12,9 +15,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire/frame.h"
+
 enum {
     PARAMS_VERSION = 1,
-    PARAMS_LEN_MAX = 128,
+    PARAMS_CANDIDATES_MAX = 16,
+    PARAMS_LEN_MAX = 128 + 20 * PARAMS_CANDIDATES_MAX,
     PARAMS_AEAD_CHACHA20POLY1305 = 1, /* bits of `aead` */
     PARAMS_AEAD_AES256GCM = 2,
 };
@@ -29,6 +35,8 @@ struct params {
     uint64_t stream_window;
     uint64_t streams_max;
     uint64_t max_ack_delay_us;
+    size_t candidate_count;
+    struct frame_candidate candidates[PARAMS_CANDIDATES_MAX];
 };
 
 /* Length, at most PARAMS_LEN_MAX. */

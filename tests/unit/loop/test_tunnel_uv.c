@@ -3,6 +3,7 @@
 #include <adit/relay.h>
 
 #include <base/clock.h>
+#include <base/err.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,10 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <uv.h>
 
 enum { DEADLINE_MS = 20000, BULK = 8 * 1024 * 1024 };
@@ -336,6 +341,27 @@ static void relay_first_then_punched(void **state)
     end_world(&w);
 }
 
+/* Bound to direct paths, of which there is none at first. Others are not held up. */
+static void a_bound_stream_waits_for_its_path(void **state)
+{
+    (void)state;
+    struct world w;
+    uint64_t bound;
+    init_world(&w);
+    start_relay(&w);
+    start_end(&w.b, &w.a, NULL, true);
+    start_end(&w.a, &w.b, NULL, true);
+    assert_int_equal(adit_open(w.a.adit, 0, "secret", 6, NULL, &bound), 0);
+    assert_int_equal(adit_bind(w.a.adit, bound, ADIT_LANE_DIRECT), 0);
+    transfer(&w, 100000, 100000);
+    assert_int_equal(path_of(&w.a), ADIT_PATH_RELAY);
+    assert_int_equal(adit_bind(w.a.adit, w.a.stream, ADIT_LANE_RELAY), ERR_NOT_FOUND);
+    assert_int_equal(adit_bind(w.a.adit, bound, ADIT_LANE_RELAY), 0); /* it has still not left */
+    UNTIL(&w, strcmp(w.b.target, "secret") == 0);
+    assert_int_equal(adit_bind(w.a.adit, bound, ADIT_LANE_ANY), ERR_STATE);
+    end_world(&w);
+}
+
 static void a_peer_that_stops_resets_streams(void **state)
 {
     (void)state;
@@ -352,6 +378,56 @@ static void a_peer_that_stops_resets_streams(void **state)
     end_world(&w);
 }
 
+/* The descriptor of the node's UDP socket becomes something else, as when a system that suspends
+ * takes the sockets of its processes away. */
+static void take_socket_away(const struct end *e)
+{
+    struct addr local;
+    adit_local(e->adit, &local);
+    int other = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_true(other >= 0);
+    for (int fd = 3; fd < 256; fd++) {
+        struct sockaddr_in at = {0};
+        socklen_t len = sizeof(at);
+        int type = 0;
+        socklen_t type_len = sizeof(type);
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) == 0 && type == SOCK_DGRAM &&
+            getsockname(fd, (struct sockaddr *)&at, &len) == 0 && at.sin_family == AF_INET &&
+            ntohs(at.sin_port) == local.port) {
+            assert_int_equal(dup2(other, fd), fd);
+            (void)close(other);
+            return;
+        }
+    }
+    fail_msg("the node has no socket on port %u", (unsigned)local.port);
+}
+
+static void a_lost_socket_is_opened_again_on_its_port(void **state)
+{
+    (void)state;
+    struct world w;
+    char text[ADDR_TEXT_MAX];
+    struct addr before, after;
+    init_world(&w);
+    start_end(&w.b, &w.a, NULL, true);
+    start_end(&w.a, &w.b, endpoint_of(&w.b, text), true);
+    w.a.to_write = w.b.to_write = 100; /* and the stream stays open */
+    assert_int_equal(adit_open(w.a.adit, 0, "web:80", 6, NULL, &w.a.stream), 0);
+    write_some(&w.a);
+    UNTIL(&w, w.a.read == 100 && w.b.read == 100);
+    adit_local(w.a.adit, &before);
+    take_socket_away(&w.a);
+    w.a.to_write = w.b.to_write = BULK;
+    write_some(&w.a);
+    write_some(&w.b);
+    UNTIL(&w, w.a.read == BULK && w.b.read == BULK);
+    adit_local(w.a.adit, &after);
+    assert_true(addr_equal(&before, &after));
+    assert_int_equal(path_of(&w.a), ADIT_PATH_DIRECT);
+    assert_int_equal(path_of(&w.b), ADIT_PATH_DIRECT);
+    end_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,7 +436,9 @@ int main(void)
         cmocka_unit_test(over_the_relay),
         cmocka_unit_test(relay_first_then_direct),
         cmocka_unit_test(relay_first_then_punched),
+        cmocka_unit_test(a_bound_stream_waits_for_its_path),
         cmocka_unit_test(a_peer_that_stops_resets_streams),
+        cmocka_unit_test(a_lost_socket_is_opened_again_on_its_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

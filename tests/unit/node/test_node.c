@@ -253,6 +253,7 @@ static void a_node_that_stops_opens_nothing(void **state)
     drain(n, NOW);
     assert_int_equal(node_next_ns(n), TIME_NEVER);
     assert_int_equal(node_stream_open(n, 1, "x", 1, &id, NOW), ERR_NOT_FOUND);
+    assert_int_equal(node_stream_bind(n, UINT64_MAX, FRAME_LANE_DIRECT), ERR_NOT_FOUND);
     node_free(n);
 }
 

@@ -269,6 +269,31 @@ static void a_path_not_measured_yet_is_not_the_fastest(void **state)
     assert_int_equal(choose(&b), p->id);
 }
 
+static void the_best_of_a_kind_is_known_beside_the_best_of_all(void **state)
+{
+    (void)state;
+    BENCH(b, PATHSET_BUSY);
+    struct path *p = add_direct(&b, 1);
+    struct path *r = add_relay(&b, 0);
+    assert_int_equal(choose(&b), r->id);
+    assert_int_equal(pathset_choose_of(&b.set, WHERE_DIRECT, b.now), 0); /* it never answered */
+    assert_int_equal(pathset_choose_of(&b.set, WHERE_RELAY, b.now), r->id);
+    prove(&b, p, 20 * MS);
+    assert_int_equal(choose(&b), p->id);
+    assert_int_equal(pathset_choose_of(&b.set, WHERE_DIRECT, b.now), p->id);
+    assert_int_equal(pathset_choose_of(&b.set, WHERE_RELAY, b.now), r->id);
+    pathset_suspect(&b.set, p, b.now);
+    assert_int_equal(choose(&b), r->id);
+    assert_int_equal(pathset_choose_of(&b.set, WHERE_DIRECT, b.now), p->id);
+    pathset_remove(&b.set, p->id);
+    struct path *late = add_relay(&b, 1); /* in its place */
+    assert_int_equal(late->id, 1);
+    assert_int_equal(pathset_choose_of(&b.set, WHERE_DIRECT, b.now), 0);
+    pathset_set_usable(&b.set, r, false, b.now);
+    assert_int_equal(choose(&b), late->id);
+    assert_int_equal(pathset_choose_of(&b.set, WHERE_RELAY, b.now), late->id);
+}
+
 static void a_relay_is_used_only_while_it_is_usable(void **state)
 {
     (void)state;
@@ -522,6 +547,7 @@ int main(void)
         cmocka_unit_test(a_held_path_is_not_challenged_for_every_packet_from_there),
         cmocka_unit_test(a_faster_path_needs_a_clear_margin),
         cmocka_unit_test(a_path_not_measured_yet_is_not_the_fastest),
+        cmocka_unit_test(the_best_of_a_kind_is_known_beside_the_best_of_all),
         cmocka_unit_test(a_relay_is_used_only_while_it_is_usable),
         cmocka_unit_test(of_two_relays_the_one_where_the_peer_answers),
         cmocka_unit_test(probes_back_off_while_there_is_no_answer),

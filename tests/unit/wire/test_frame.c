@@ -115,6 +115,30 @@ static void open_and_accept(void **state)
     assert_int_equal(frame_read(&f, &r), ERR_MALFORMED);
 }
 
+static void open_of_a_bound_stream(void **state)
+{
+    (void)state;
+    static const uint8_t target[] = "x:1";
+    for (int lane = FRAME_LANE_ANY; lane < FRAME_LANES; lane++) {
+        struct writer w = writer_of(buf, ROOM);
+        frame_write_open_bound(&w, 9, (enum frame_lane)lane, target, 3);
+        assert_int_equal(buf[0], lane == FRAME_LANE_ANY ? 0x06 : 0x0c);
+        struct frame f = read_one(written(&w));
+        assert_int_equal(f.type, FRAME_OPEN);
+        assert_int_equal(f.u.open.stream, 9);
+        assert_int_equal(f.u.open.lane, lane);
+        assert_int_equal(f.u.open.len, 3);
+        assert_memory_equal(f.u.open.data, target, 3);
+    }
+    static const uint8_t lanes[] = {0, 3, 63};
+    for (size_t i = 0; i < sizeof(lanes); i++) {
+        const uint8_t bad[] = {0x0c, 9, lanes[i], 1, 'x'};
+        struct reader r = reader_of(bad, sizeof(bad));
+        struct frame f;
+        assert_int_equal(frame_read(&f, &r), ERR_MALFORMED);
+    }
+}
+
 static void stream_data(void **state)
 {
     (void)state;
@@ -343,7 +367,7 @@ static bool is_defined(int type)
     case FRAME_DATAGRAM:
         return true;
     default:
-        return type >= FRAME_STREAM && type <= FRAME_STREAM + 3;
+        return (type >= FRAME_STREAM && type <= FRAME_STREAM + 3) || type == FRAME_OPEN_BOUND;
     }
 }
 
@@ -441,6 +465,7 @@ int main(void)
         cmocka_unit_test(ping_and_padding),
         cmocka_unit_test(reset_stop_and_limits),
         cmocka_unit_test(open_and_accept),
+        cmocka_unit_test(open_of_a_bound_stream),
         cmocka_unit_test(stream_data),
         cmocka_unit_test(path_probes),
         cmocka_unit_test(close_cuts_a_long_text),
