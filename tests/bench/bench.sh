@@ -64,7 +64,7 @@ await_listen() {
 }
 
 start_plain_microsocks() {
-    need microsocks || return
+    need microsocks && choose_tcp cubic || return
     lab_spawn microsocks home microsocks -i 10.77.0.2 -p 1081
     front[$1]=10.77.0.2:1081 host[$1]=127.0.0.1 parts_of[$1]=microsocks
     await_listen microsocks home 1081
@@ -114,6 +114,7 @@ CONF
 
 start_ssh() {
     local name=$1 port=$2 cipher=$3
+    [ "$name" = ssh_bbr ] || choose_tcp cubic || return
     start_sshd || return
     lab_spawn "$name" laptop ssh -F none -N -D "127.0.0.1:$port" -p 2222 -i "$LAB/ssh_key" \
         -o "Ciphers=$cipher" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
@@ -140,6 +141,7 @@ start_ssh_bbr() {
     return $ok
 }
 
+# The congestion control of the kernel's TCP at both ends, for sockets that are made from now on.
 choose_tcp() {
     lab_exec home sysctl -qw "net.ipv4.tcp_congestion_control=$1" 2>/dev/null &&
         lab_exec laptop sysctl -qw "net.ipv4.tcp_congestion_control=$1" 2>/dev/null

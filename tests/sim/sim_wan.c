@@ -82,8 +82,50 @@ static struct result run(enum conn_congestion congestion, uint64_t mbit, uint32_
     return r;
 }
 
-int main(void)
+static void fair(enum conn_congestion one, enum conn_congestion two, uint64_t mbit, uint64_t queue_ms,
+                 uint64_t seed)
 {
+    struct pair_config config = pair_config_default("sim_wan", seed);
+    struct link_config link = {.rate_bps = MBIT(mbit),
+                               .delay_ns = MS(20),
+                               .queue_bytes = mbit * 125 * queue_ms,
+                               .mtu = 1472};
+    pair_config_path(&config, 0, &link);
+    config.congestion = one;
+    struct pair *p = pair_new(&config);
+    config.congestion = two;
+    config.with = p;
+    struct pair *q = pair_new(&config);
+    struct app_plan bulk = app_transfer(0, UINT64_C(1) << 40);
+    uint64_t a = pair_open(p, 0, &bulk);
+    pair_rest(p, MS(3000));
+    uint64_t b = pair_open(q, 0, &bulk);
+    uint64_t last[2] = {0, 0};
+    for (int i = 0; i < 6; i++) {
+        pair_rest(p, 10 * NS_PER_S);
+        uint64_t x = app_stream_read(&p->side[0].app, a), y = app_stream_read(&q->side[0].app, b);
+        printf("  %.2f/%.2f", (double)(x - last[0]) / 1.25e6 / (double)mbit, (double)(y - last[1]) / 1.25e6/ (double)mbit);
+        last[0] = x;
+        last[1] = y;
+    }
+    printf("   cc %d %d %d Mbit queue %d ms: %.3f %.3f\n", one, two, (int)mbit, (int)queue_ms, (double)last[0] / 7.875e6 / (double)mbit,
+           (double)last[1] / 7.5e6 / (double)mbit);
+    pair_free(q);
+    pair_free(p);
+}
+
+int main(int argc, char **argv)
+{
+    
+    (void)argv;
+    if (argc > 1) {
+        for (uint64_t q = 10; q <= 160; q *= 2) {
+            fair(CONN_CONGESTION_BBR, CONN_CONGESTION_CUBIC, 100, q, 1);
+            fair(CONN_CONGESTION_CUBIC, CONN_CONGESTION_BBR, 100, q, 1);
+            fair(CONN_CONGESTION_BBR, CONN_CONGESTION_BBR, 100, q, 1);
+        }
+        return 0;
+    }
     static const uint64_t rates[] = {20, 100, 500};
     static const uint32_t losses[] = {0, 1000, 10000, 50000};
     const char *one = getenv("ADIT_CELL");

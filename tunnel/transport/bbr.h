@@ -39,6 +39,9 @@ enum {
     BBR_FULL_LOSS_EVENTS = 6, /* StartupFullLossCnt */
     BBR_FULL_BW_ROUNDS = 3,
     BBR_RENO_ROUNDS = 63,
+#ifndef BBR_QUEUE_GAIN
+    BBR_QUEUE_GAIN = 150,
+#endif
     BBR_DOWN_ROUNDS_MAX = 6,
     BBR_AGGREGATION_ROUNDS = 10,
 };

@@ -160,7 +160,9 @@ static void update_round(struct bbr *b, const struct rate_sample *rs)
 static void adapt_lower(struct bbr *b)
 {
     bool probing = b->state == BBR_STARTUP || b->state == BBR_REFILL || b->state == BBR_UP;
-    if (probing || !b->loss_in_round || b->last_lost < bbr_loss_limit(b)) {
+    uint32_t limit = bbr_has_queue(b) ? (uint32_t)(2 * b->baseline >> BASELINE_SHIFT)
+                                      : BBR_LOSS_ALONE_PERMILLE;
+    if (probing || !b->loss_in_round || b->last_lost <= limit) {
         return;
     }
     uint64_t bw = b->bw_lo == BBR_UNLIMITED ? bbr_max_bw(b) : b->bw_lo;

@@ -40,6 +40,9 @@ uint32_t bbr_cwnd_gain(const struct bbr *b)
     if (b->state == BBR_PROBE_RTT) {
         return BBR_GAIN(50);
     }
+    if (b->state == BBR_CRUISE && bbr_has_queue(b)) {
+        return BBR_GAIN(BBR_QUEUE_GAIN);
+    }
     return b->state == BBR_UP ? BBR_GAIN(225) : BBR_GAIN(200);
 }
 

@@ -60,6 +60,9 @@ uint64_t path_on_sent(struct path *p, size_t bytes, bool eliciting, uint64_t now
     if (!eliciting) {
         return number;
     }
+    if (p->in_flight == 0) {
+        pacer_rest(&p->pacer, now);
+    }
     rate_on_sent(&p->rate, &sentmap_find(&p->sent, number)->stamp, p->in_flight, bytes, now);
     p->in_flight += bytes;
     p->last_elicited_ns = now;
