@@ -13,7 +13,9 @@
  * where the round trip says that a queue stands (BBR_QUEUE_*), or where so much is lost that
  * nothing else explains it. Radio links and bad cables lose a per cent or five whatever one sends;
  * to the letter the draft gives way at two. The loss that the path has while no queue stands is
- * learnt, added to the draft's threshold, and made up for in the pace.
+ * learnt, added to the draft's threshold, and made up for in the pace. Where a queue stands
+ * although this sender cruises, others made it: then it probes half as often, holds less in flight
+ * and gives up a tenth at a loss, which leaves CUBIC its half.
  *
  * Bandwidth in bytes per second, times in ns, gains in 1/256.
  */
@@ -39,10 +41,13 @@ enum {
     BBR_FULL_LOSS_EVENTS = 6, /* StartupFullLossCnt */
     BBR_FULL_BW_ROUNDS = 3,
     BBR_RENO_ROUNDS = 63,
-#ifndef BBR_QUEUE_GAIN
-    BBR_QUEUE_GAIN = 150,
-#endif
     BBR_DOWN_ROUNDS_MAX = 6,
+    BBR_SETTLE_ROUNDS = 3,
+    BBR_QUIET_ROUNDS = 8,
+    /* while others' packets stand in the queue: */
+    BBR_QUEUE_GAIN = 150,    /* per cent in flight when cruising */
+    BBR_QUEUE_PATIENCE = 2,  /* times as long between probes: CUBIC needs seconds to come back */
+    BBR_YIELD_PERCENT = 90,  /* of what was delivered, after loss */
     BBR_AGGREGATION_ROUNDS = 10,
 };
 #define BBR_MIN_RTT_FILTER_NS (10 * NS_PER_S)
@@ -134,7 +139,8 @@ struct bbr {
     uint64_t cycle_ns; /* when the state began */
     uint64_t wait_ns;
     uint64_t probed_round; /* when it last probed */
-    uint64_t down_round;   /* when DOWN began */
+    uint64_t state_round;  /* when the state began */
+    uint64_t quiet_rounds; /* without a queue */
     bool probing;          /* losses now tell about the probe */
     uint32_t up_rounds;
     uint64_t up_bytes; /* acknowledged bytes that raise inflight_hi by a packet */

@@ -154,6 +154,10 @@ static void update_round(struct bbr *b, const struct rate_sample *rs)
     end_round_of_loss(b, rs->total);
     b->last_round_rtt = b->round_rtt;
     b->round_rtt = TIME_NEVER;
+    b->quiet_rounds = is_slow(b, b->last_round_rtt) ? 0 : b->quiet_rounds + 1;
+    if (b->state == BBR_CRUISE && b->quiet_rounds >= BBR_QUIET_ROUNDS) {
+        bbr_reset_lower(b); /* those who made the queue have gone */
+    }
 }
 
 /* Loss is a reason to slow down until the next probe if it came with a queue (5.5.10.3). */
@@ -165,10 +169,13 @@ static void adapt_lower(struct bbr *b)
     if (probing || !b->loss_in_round || b->last_lost <= limit) {
         return;
     }
+    /* What is lost in the first rounds of a cruise was sent before it. */
+    bool cruising = b->state == BBR_CRUISE && b->rounds - b->state_round >= BBR_SETTLE_ROUNDS;
+    uint64_t keep = cruising ? BBR_YIELD_PERCENT : 100;
     uint64_t bw = b->bw_lo == BBR_UNLIMITED ? bbr_max_bw(b) : b->bw_lo;
     uint64_t lo = b->inflight_lo == BBR_UNLIMITED ? bbr_bdp(b, bw, BBR_GAIN(200)) : b->inflight_lo;
-    b->bw_lo = most(b->bw_latest, bw * BBR_BETA_PERCENT / 100);
-    b->inflight_lo = most(b->inflight_latest, lo * BBR_BETA_PERCENT / 100);
+    b->bw_lo = most(b->bw_latest * keep / 100, bw * BBR_BETA_PERCENT / 100);
+    b->inflight_lo = most(b->inflight_latest * keep / 100, lo * BBR_BETA_PERCENT / 100);
 }
 
 void bbr_reset_lower(struct bbr *b)

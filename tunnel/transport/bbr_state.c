@@ -52,6 +52,7 @@ static void set_state(struct bbr *b, enum bbr_state to, uint64_t now)
 {
     b->state = (uint8_t)to;
     b->cycle_ns = now;
+    b->state_round = b->rounds;
 }
 
 /* 5.3.3.5.3: senders that began together do not probe together. */
@@ -69,7 +70,6 @@ static void start_down(struct bbr *b, uint64_t delivered, uint64_t now)
     pick_wait(b, now);
     b->acks = BBR_ACKS_STOPPING;
     b->round_end = delivered;
-    b->down_round = b->rounds;
     set_state(b, BBR_DOWN, now);
 }
 
@@ -127,8 +127,9 @@ static void raise_inflight(struct bbr *b, const struct rate_sample *rs, uint64_t
 static bool is_time_to_probe(const struct bbr *b, uint64_t cwnd, uint64_t now)
 {
     uint64_t packets = least(bbr_bdp(b, b->bw, BBR_GAIN(100)), cwnd) / b->mtu;
-    return time_since(b->cycle_ns, now) > b->wait_ns ||
-           b->rounds - b->probed_round >= least(packets, BBR_RENO_ROUNDS);
+    uint64_t patience = bbr_has_queue(b) ? BBR_QUEUE_PATIENCE : 1;
+    return time_since(b->cycle_ns, now) > patience * b->wait_ns ||
+           b->rounds - b->probed_round >= patience * least(packets, BBR_RENO_ROUNDS);
 }
 
 /* Where round trips vary much, what is in flight may never come down to what fits into the least
@@ -137,7 +138,7 @@ static bool is_drained(const struct bbr *b, const struct rate_sample *rs)
 {
     uint64_t bdp = bbr_inflight(b, bbr_max_bw(b), BBR_GAIN(100));
     return rs->in_flight <= least(bdp, bbr_with_headroom(b)) ||
-           b->rounds - b->down_round >= BBR_DOWN_ROUNDS_MAX;
+           b->rounds - b->state_round >= BBR_DOWN_ROUNDS_MAX;
 }
 
 /* 5.3.3.6: until the bandwidth grows no more, but not while the window is what holds it back. */
