@@ -141,6 +141,7 @@ struct bbr {
     uint64_t probed_round; /* when it last probed */
     uint64_t state_round;  /* when the state began */
     uint64_t quiet_rounds; /* without a queue */
+    bool forgets;          /* the bandwidth of long ago, in this cruise */
     bool probing;          /* losses now tell about the probe */
     uint32_t up_rounds;
     uint64_t up_bytes; /* acknowledged bytes that raise inflight_hi by a packet */

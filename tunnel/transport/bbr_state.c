@@ -134,6 +134,14 @@ static bool is_time_to_probe(const struct bbr *b, uint64_t cwnd, uint64_t now)
 
 /* Where round trips vary much, what is in flight may never come down to what fits into the least
  * one: a few rounds are enough then. */
+/* A bandwidth of before the last two cycles is not believed any more, nor is one of before the time
+ * that those take without the patience. */
+static void forget_bw(struct bbr *b)
+{
+    b->max_bw[0] = b->max_bw[1];
+    b->max_bw[1] = 0;
+}
+
 static bool is_drained(const struct bbr *b, const struct rate_sample *rs)
 {
     uint64_t bdp = bbr_inflight(b, bbr_max_bw(b), BBR_GAIN(100));
@@ -174,8 +182,7 @@ static void adapt_upper(struct bbr *b, const struct rate_sample *rs, uint64_t cw
     if (b->acks == BBR_ACKS_STOPPING && b->round_start) {
         b->acks = BBR_ACKS_OTHER;
         if (bbr_is_probing_bw(b) && !rs->limited) {
-            b->max_bw[0] = b->max_bw[1];
-            b->max_bw[1] = 0;
+            forget_bw(b);
         }
     }
     if (bbr_is_too_much(b, rs->lost, rs->tx_in_flight)) {
@@ -201,6 +208,10 @@ static void update_cycle(struct bbr *b, const struct rate_sample *rs, uint64_t c
             start_refill(b, rs->total, now);
         } else if (b->state == BBR_DOWN && is_drained(b, rs)) {
             set_state(b, BBR_CRUISE, now);
+            b->forgets = true;
+        } else if (b->forgets && !rs->limited && time_since(b->cycle_ns, now) > b->wait_ns) {
+            b->forgets = false;
+            forget_bw(b);
         }
     } else if (b->state == BBR_REFILL && b->round_start) {
         start_up(b, rs, cwnd, now);
