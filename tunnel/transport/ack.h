@@ -16,7 +16,7 @@
 #include "wire/frame.h"
 
 enum { ACK_EVERY = 2, ACK_EVERY_MAX = 64 };
-#define ACK_PERIOD_SHARE 8                  /* of the round trip */
+#define ACK_PERIOD_SHARE 8                /* of the round trip */
 #define ACK_PERIOD_MAX_NS (2 * NS_PER_MS) /* timers tick by the millisecond */
 
 struct ack {
@@ -28,8 +28,8 @@ struct ack {
     uint32_t every;      /* so many of them make one due */
     uint32_t counted;    /* since counted_ns */
     uint64_t counted_ns;
-    uint32_t untold;     /* the same, since the peer last confirmed one or was asked to */
-    uint8_t reply;       /* our path that answers; 0 = the used one */
+    uint32_t untold; /* the same, since the peer last confirmed one or was asked to */
+    uint8_t reply;   /* our path that answers; 0 = the used one */
 };
 
 void ack_init(struct ack *a);

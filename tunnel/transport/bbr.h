@@ -45,17 +45,18 @@ enum {
     BBR_SETTLE_ROUNDS = 3,
     BBR_QUIET_ROUNDS = 8,
     /* while others' packets stand in the queue: */
-    BBR_QUEUE_GAIN = 150,    /* per cent in flight when cruising */
-    BBR_QUEUE_PATIENCE = 2,  /* times as long between probes: CUBIC needs seconds to come back */
-    BBR_YIELD_PERCENT = 90,  /* of what was delivered, after loss */
+    BBR_QUEUE_GAIN = 150,   /* per cent in flight when cruising */
+    BBR_QUEUE_PATIENCE = 2, /* times as long between probes: CUBIC needs seconds to come back */
+    BBR_YIELD_PERCENT = 90, /* of what was delivered, after loss */
     BBR_AGGREGATION_ROUNDS = 10,
 };
 #define BBR_MIN_RTT_FILTER_NS (10 * NS_PER_S)
 #define BBR_PROBE_RTT_EVERY_NS (5 * NS_PER_S)
 #define BBR_PROBE_RTT_NS (200 * NS_PER_MS)
-#define BBR_WAIT_NS (2 * NS_PER_S)  /* before probing for bandwidth, and up to ... */
-#define BBR_WAIT_MORE_NS NS_PER_S   /* ... so much longer, by chance */
-#define BBR_QUEUE_NS (1 * NS_PER_MS) /* a queue stands if a whole round was slower by so much ... */
+#define BBR_WAIT_NS (2 * NS_PER_S)   /* before probing for bandwidth, and up to ... */
+#define BBR_WAIT_MORE_NS NS_PER_S    /* ... so much longer, by chance */
+#define BBR_QUEUE_NS (1 * NS_PER_MS) /* a queue stands if a whole round was slower by so much ...  \
+                                      */
 #define BBR_QUEUE_SHARE 16           /* ... and by this part of the least round trip */
 
 enum bbr_state {
@@ -81,7 +82,7 @@ struct bbr_undo {
     bool valid;
     uint64_t sent_ns; /* of the first packet that was lost since */
     uint64_t lost;    /* packets lost since, and not found after all */
-    uint8_t state; /* enum bbr_state */
+    uint8_t state;    /* enum bbr_state */
     uint64_t bw_lo, inflight_lo, inflight_hi;
 };
 
@@ -128,12 +129,12 @@ struct bbr {
     uint64_t loss_round_end;
     bool loss_round_start;
     bool loss_in_round;
-    uint32_t loss_events;      /* acknowledgements that brought loss, in the round that runs */
-    uint64_t round_lost;       /* bytes, in the round that runs */
-    uint64_t round_delivered;  /* delivered in all when it began */
-    uint32_t last_lost;        /* permille, in the round before */
+    uint32_t loss_events;     /* acknowledgements that brought loss, in the round that runs */
+    uint64_t round_lost;      /* bytes, in the round that runs */
+    uint64_t round_delivered; /* delivered in all when it began */
+    uint32_t last_lost;       /* permille, in the round before */
     uint32_t last_events;
-    uint64_t baseline;         /* 1/1024 permille: lost while no queue stands */
+    uint64_t baseline; /* 1/1024 permille: lost while no queue stands */
 
     /* the cycle of PROBE_BW */
     uint64_t cycle_ns; /* when the state began */

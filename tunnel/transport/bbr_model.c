@@ -6,8 +6,8 @@
 /* Enough in flight for timers that tick by the millisecond: what the rate gives in this time. */
 #define QUANTUM_NS (1 * NS_PER_MS)
 #define EXTRA_MAX_NS (100 * NS_PER_MS)
-#define BW_MAX (UINT64_C(1) << 37)      /* bytes per second */
-#define BYTES_MAX (UINT64_C(1) << 31)   /* in flight */
+#define BW_MAX (UINT64_C(1) << 37)    /* bytes per second */
+#define BYTES_MAX (UINT64_C(1) << 31) /* in flight */
 #define RTT_MAX_NS (60 * NS_PER_S)
 
 enum { QUANTUM_PACKETS = 2, QUANTUM_BYTES = 65536, QUANTA = 3, BASELINE_SHIFT = 10 };
@@ -164,8 +164,8 @@ static void update_round(struct bbr *b, const struct rate_sample *rs)
 static void adapt_lower(struct bbr *b)
 {
     bool probing = b->state == BBR_STARTUP || b->state == BBR_REFILL || b->state == BBR_UP;
-    uint32_t limit = bbr_has_queue(b) ? (uint32_t)(2 * b->baseline >> BASELINE_SHIFT)
-                                      : BBR_LOSS_ALONE_PERMILLE;
+    uint32_t limit =
+        bbr_has_queue(b) ? (uint32_t)(2 * b->baseline >> BASELINE_SHIFT) : BBR_LOSS_ALONE_PERMILLE;
     if (probing || !b->loss_in_round || b->last_lost <= limit) {
         return;
     }
@@ -262,19 +262,19 @@ void bbr_model_advance(struct bbr *b, const struct rate_sample *rs)
 
 void bbr_update_min_rtt(struct bbr *b, const struct rate_sample *rs, uint64_t now)
 {
-    b->probe_rtt_expired = b->probe_rtt_min != TIME_NEVER &&
-                           time_since(b->probe_rtt_at, now) > BBR_PROBE_RTT_EVERY_NS;
+    b->probe_rtt_expired =
+        b->probe_rtt_min != TIME_NEVER && time_since(b->probe_rtt_at, now) > BBR_PROBE_RTT_EVERY_NS;
     /* One that is as good shows as well that no queue of ours hides the path. */
-    bool as_good = b->probe_rtt_min != TIME_NEVER &&
-                   rs->rtt_ns <= b->probe_rtt_min + b->probe_rtt_min / 64;
+    bool as_good =
+        b->probe_rtt_min != TIME_NEVER && rs->rtt_ns <= b->probe_rtt_min + b->probe_rtt_min / 64;
     if (rs->rtt_ns < b->probe_rtt_min || b->probe_rtt_expired) {
         b->probe_rtt_min = rs->rtt_ns;
         b->probe_rtt_at = now;
     } else if (as_good) {
         b->probe_rtt_at = now;
     }
-    bool expired = b->min_rtt != TIME_NEVER &&
-                   time_since(b->min_rtt_at, now) > BBR_MIN_RTT_FILTER_NS;
+    bool expired =
+        b->min_rtt != TIME_NEVER && time_since(b->min_rtt_at, now) > BBR_MIN_RTT_FILTER_NS;
     if (b->probe_rtt_min <= b->min_rtt || expired) {
         b->min_rtt = b->probe_rtt_min;
         b->min_rtt_at = b->probe_rtt_at;

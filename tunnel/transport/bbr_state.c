@@ -242,8 +242,7 @@ static void check_startup(struct bbr *b, const struct rate_sample *rs, uint64_t 
             set_state(b, BBR_DRAIN, now);
         }
     }
-    if (b->state == BBR_DRAIN &&
-        rs->in_flight <= bbr_inflight(b, bbr_max_bw(b), BBR_GAIN(100))) {
+    if (b->state == BBR_DRAIN && rs->in_flight <= bbr_inflight(b, bbr_max_bw(b), BBR_GAIN(100))) {
         start_down(b, rs->total, now);
     }
 }
@@ -275,8 +274,7 @@ uint64_t bbr_probe_rtt_window(const struct bbr *b)
     return most(bbr_bdp(b, b->bw, BBR_GAIN(50)), bbr_min_pipe(b));
 }
 
-static void run_probe_rtt(struct bbr *b, const struct rate_sample *rs, uint64_t *cwnd,
-                          uint64_t now)
+static void run_probe_rtt(struct bbr *b, const struct rate_sample *rs, uint64_t *cwnd, uint64_t now)
 {
     if (b->probe_rtt_done_ns == 0) {
         if (rs->in_flight <= bbr_probe_rtt_window(b)) {

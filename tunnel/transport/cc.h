@@ -52,7 +52,8 @@ struct cc_ops {
     void (*init)(struct cc *cc, size_t mtu);
     void (*on_sent)(struct cc *cc, const struct cc_sent *sent, uint64_t now);
     void (*on_ack)(struct cc *cc, const struct cc_ack *ack, const struct rtt *rtt, uint64_t now);
-    /* Once for each acknowledgement, after its packets and the losses that it showed. May be NULL. */
+    /* Once for each acknowledgement, after its packets and the losses that it showed. May be NULL.
+     */
     void (*on_acks)(struct cc *cc, const struct rate_sample *rs, const struct rtt *rtt,
                     uint64_t now);
     /* Once for each lost packet; one reduction per round trip is the controller's job. */

@@ -41,7 +41,7 @@ struct conn_limits {
     uint64_t stream_window_max;
     uint64_t send_buffer_max; /* bytes one stream may hold unacknowledged, if the path takes them */
     uint64_t send_buffers_max; /* all streams together, but for a little for each */
-    uint32_t streams_max;     /* streams that the peer may have open at once; as many as we may */
+    uint32_t streams_max;      /* streams that the peer may have open at once; as many as we may */
     uint64_t max_ack_delay_ns;
 };
 
@@ -49,9 +49,8 @@ struct conn_limits {
  *
  * What a slow reader leaves lying counts against the session and must not starve the streams
  * beside it. So a stream begins with a 2048th of the window, and what it gets more follows what it
- * reads: its window grows with the path, up to half of what other streams leave unread of three
- * quarters of the session's window. The last quarter is for streams with small windows. While few
- * streams are open, a new one gets more at once (see conn_credit.c).
+ * reads: its window grows with the path, as far as what other streams leave unread permits. While
+ * few streams are open, a new one gets more at once (see conn_credit.c).
  */
 struct conn_limits conn_limits_of(uint64_t window);
 

@@ -1,14 +1,16 @@
 /* Who may hold how much.
  *
  * For the peer: the session's window is all that its streams may leave unread here together. So
- * that stopped readers cannot use it up, a stream's window is bounded by half of what the others
- * leave unread of three quarters of it: the n-th large one that stops takes half of the rest, and
- * the last quarter remains for windows of the size that every stream begins with. A new stream gets
- * credit in advance besides, so that an answer of some 100 kB need not wait for more; all such
- * advances together stay below an eighth of the window, and one that is used up counts no more.
+ * that stopped readers cannot use it up, what a stream's window may be falls with the square of
+ * what the others have left free of three quarters of it: half of those at first, a quarter of that
+ * when half is gone. So the n-th large one that stops takes about 2 / n^2, and the last quarter
+ * remains for windows of the size that every stream begins with. A new stream gets credit in
+ * advance besides, so that an answer of some 100 kB need not wait for more; all such advances
+ * together stay below an eighth of the window, and one that is used up counts no more.
  *
- * Of ours: bytes that were not sent yet come into a send buffer as far as the path takes them in two
- * round trips and the peer's credit covers them; the rest waits in the application's own socket.
+ * Of ours: bytes that were not sent yet come into a send buffer as far as the path takes them in
+ * two round trips and the peer's credit covers them; the rest waits in the application's own
+ * socket.
  */
 #include "transport/conn.h"
 
@@ -17,8 +19,8 @@
 #include "transport/conn_internal.h"
 
 enum {
-    GRANT_SHARE = 8,    /* of the session's window, for all advances */
-    GRANT_PART = 4,     /* of what is left of that, for one */
+    GRANT_SHARE = 8, /* of the session's window, for all advances */
+    GRANT_PART = 4,  /* of what is left of that, for one */
     BUFFER_LEAST = 65536,
     WRITABLE_ROOM = 65536, /* a writer that found no room is told again when so much is free */
 };
@@ -50,7 +52,9 @@ static uint64_t window_share(const struct conn *c, const struct stream *s)
     uint64_t own = s->in.top - s->in.read;
     uint64_t others = unread > own ? unread - own : 0;
     uint64_t pool = c->credit.window_max / 4 * 3;
-    return pool > others ? (pool - others) / 2 : 0;
+    uint64_t left = pool > others ? pool - others : 0;
+    uint64_t permille = left * 1000 / most(pool, 1);
+    return left * permille / 2000;
 }
 
 static void bound_window(struct conn *c, struct stream *s)
@@ -126,7 +130,8 @@ void conn_fit_buffer(struct conn *c, struct stream *s)
     uint64_t total = c->limits.send_buffers_max;
     uint64_t share = total > others ? (total - others) / 2 : 0;
     uint64_t path = s->out.sent - s->out.base + c->paths[c->used[s->lane]].cc.cwnd + BUFFER_LEAST;
-    uint64_t credit = (s->send_limit > s->out.base ? s->send_limit - s->out.base : 0) + BUFFER_LEAST;
+    uint64_t credit =
+        (s->send_limit > s->out.base ? s->send_limit - s->out.base : 0) + BUFFER_LEAST;
     s->out.fit = (size_t)most(least(least(share, path), credit), BUFFER_LEAST);
 }
 

@@ -5,8 +5,8 @@
  * sample, from the newest packet that it names: bytes delivered since that packet left, over the
  * longer of the time in which they were sent and the time in which they were acknowledged. So
  * neither a burst of packets nor one of acknowledgements makes the path look faster than it is.
- * A sample is `limited` if the sender had nothing to send meanwhile: then it says only that the path
- * is at least so fast.
+ * A sample is `limited` if the sender had nothing to send meanwhile: then it says only that the
+ * path is at least so fast.
  */
 #ifndef TRANSPORT_RATE_H
 #define TRANSPORT_RATE_H

@@ -53,7 +53,7 @@ struct sent_packet {
     uint16_t records;
     uint8_t state; /* enum sent_state */
     bool eliciting;
-    bool probe; /* of the path MTU: set after commit */
+    bool probe;              /* of the path MTU: set after commit */
     struct rate_stamp stamp; /* set after commit if it is ack-eliciting */
 };
 

@@ -1,4 +1,5 @@
-/* BBR over a model of a path: a wire of some rate, a queue before it, a round trip, loss by rule. */
+/* BBR over a model of a path: a wire of some rate, a queue before it, a round trip, loss by rule.
+ */
 #include "transport/cc.h"
 
 #include <stdlib.h>
@@ -286,9 +287,8 @@ static void takes_back_what_late_packets_did(void **state)
     assert_int_equal(m->cc.bbr.state, BBR_DOWN);
     assert_true(m->cc.bbr.inflight_hi < hi);
     for (uint64_t i = 1; i <= 20; i++) {
-        const struct cc_loss late = {.sent_ns = sent_ns + i * MS(1),
-                                     .bytes = MTU,
-                                     .delivered = m->rate.delivered};
+        const struct cc_loss late = {
+            .sent_ns = sent_ns + i * MS(1), .bytes = MTU, .delivered = m->rate.delivered};
         assert_int_equal(m->cc.bbr.state, BBR_DOWN);
         m->cc.ops->on_spurious(&m->cc, &late, m->now);
     }
