@@ -8,7 +8,8 @@ DEPS_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libsodium-dev 
 DEPS_DEMO=(curl)
 DEPS_BENCH=(microsocks dante-server openssh-client openssh-server shadowsocks-libev)
 DEPS_TESTS=(libcmocka-dev clang clang-format valgrind nftables iproute2 curl jq procps
-    openssh-server openssh-client git chromium miniupnpd-nftables)
+    openssh-server openssh-client git chromium miniupnpd-nftables python3 python3-socks iperf3
+    bind9-dnsutils)
 
 deps_is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

@@ -23,6 +23,7 @@
 #include <adit/stats.h>
 
 struct adit;
+struct adit_why;
 struct uv_loop_s;
 
 #define ADIT_TARGET_MAX 320 /* bytes of a stream's target, and of the info of its acceptance */
@@ -33,6 +34,15 @@ struct adit_relay_config {
     uint16_t port;
     const char *path; /* "/derp" */
     bool home;        /* one of this node's own: it listens there. Else only to reach peers. */
+    bool websocket;   /* DERP inside WebSocket messages (RFC 6455) */
+    bool tls;
+    /* With tls: SHA-256 of the public keys (SubjectPublicKeyInfo) of which the relay's certificate
+     * must have one; nothing else counts then. None: the system's store and the name decide. */
+    const uint8_t (*pins)[ADIT_KEY_LEN];
+    size_t pin_count;
+    const char *proxy_host; /* HTTP proxy to be asked for CONNECT; NULL = none */
+    uint16_t proxy_port;
+    const char *proxy_login; /* NAME:PASSWORD or NULL */
 };
 
 /* A STUN server, to be asked under which address the world sees the UDP socket (RFC 8489). */
@@ -58,7 +68,7 @@ struct adit_config {
     const char *name;
     uint8_t secret[ADIT_KEY_LEN];
     struct addr listen; /* UDP; family ADDR_NONE = any address; port 0 = any port */
-    bool portmap;       /* ask the router for a port (PCP, NAT-PMP) */
+    bool portmap;       /* ask the router for a port (PCP, NAT-PMP, UPnP) */
     /* Temporary sockets of one run of birthday probing, at most 256, when our NAT maps each
      * destination to another port and the peer's does not, or the reverse. 0 = it is not done. */
     unsigned birthday_sockets;
@@ -69,6 +79,7 @@ struct adit_config {
     uint64_t resume_timeout_ns;  /* how long streams wait for a silent peer */
     uint64_t session_window_max; /* bytes a session may hold one way; 0 = default */
     uint32_t streams_max;        /* per peer; 0 = default */
+    uint64_t datagrams_max; /* bytes of datagrams that wait in a session one way; 0 = default */
     const struct adit_stun_config *stun;
     size_t stun_count;
     const struct adit_relay_config *relays;
@@ -92,6 +103,8 @@ enum adit_event_type {
     ADIT_EVENT_WRITABLE, /* room, after adit_space gave none */
     ADIT_EVENT_RESET,    /* over, both ways, with `cause`; the id is free */
     ADIT_EVENT_GONE,     /* both directions finished and acknowledged; the id is free */
+    ADIT_EVENT_DATAGRAM, /* one came beside the stream; data, valid until the handler returns */
+    ADIT_EVENT_PONG,     /* an answer to adit_ping: `pong` */
     ADIT_EVENT_PEER,     /* the state or path of `peer` changed (for status and log) */
 };
 
@@ -103,6 +116,7 @@ struct adit_event {
     enum cause cause;
     const void *data; /* valid during the call */
     size_t len;
+    const struct adit_pong *pong; /* valid during the call */
 };
 
 /* Copies the configuration; starts to listen and to connect to its relays at once, and greets
@@ -148,11 +162,29 @@ void adit_consume(struct adit *a, uint64_t stream, size_t len);
 /* Abandons both directions; the peer sees RESET with the cause. No event follows here. */
 void adit_abort(struct adit *a, uint64_t stream, enum cause cause);
 
+/* --- datagrams --- */
+
+/* The largest one: what UDP carries, and a target. */
+#define ADIT_DATAGRAM_MAX (65507 + ADIT_TARGET_MAX)
+
+/* Sends a message beside the bytes of a stream that we opened or have accepted: unreliable, in no
+ * order, dropped when it is too old, gone with the stream. 0, ERR_NOT_FOUND, ERR_STATE,
+ * ERR_TOO_LARGE, ERR_NO_ROOM (the queue is full), ERR_NO_MEMORY; nothing was taken then. */
+int adit_datagram_send(struct adit *a, uint64_t stream, const void *data, size_t len);
+
 /* --- looking --- */
+
+/* Sends one small packet to the peer's node, on the path in use, as soon as there is a session: one
+ * is set up if need be, and for the next 10 s direct paths are looked for as if data moved. PONG
+ * follows, unless it or its answer is lost; at most 8 may be on their way to one peer, then the
+ * oldest is forgotten. 0, ERR_NOT_FOUND. */
+int adit_ping(struct adit *a, size_t peer, uint64_t *id);
 
 /* Index of the peer with this name (case-insensitive), or -1. */
 long adit_find_peer(const struct adit *a, const char *name);
 bool adit_peer_stats(const struct adit *a, size_t peer, struct adit_peer_stats *out);
+/* False past the last peer. */
+bool adit_why(const struct adit *a, size_t peer, struct adit_why *out);
 bool adit_relay_stats(const struct adit *a, size_t relay, struct adit_relay_stats *out);
 void adit_nat_stats(const struct adit *a, struct adit_nat_stats *out);
 void adit_counters(const struct adit *a, struct adit_counters *out);

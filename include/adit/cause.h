@@ -25,7 +25,8 @@
     X(PEER_LOST, peer_lost, 19, "the peer was silent for longer than resume_timeout")              \
     X(PROTOCOL, protocol, 20, "the peer broke the protocol")                                       \
     X(REFUSED_BY_ROUTE, refused_by_route, 32, "refused by a route of the front")                   \
-    X(UNKNOWN_PEER, unknown_peer, 33, "no such peer in the configuration")
+    X(UNKNOWN_PEER, unknown_peer, 33, "no such peer in the configuration")                         \
+    X(UNKNOWN_WISH, unknown_wish, 36, "the user name asks for an exit or a path that there is not")
 
 enum cause {
 #define CAUSE_ENUM(upper, lower, number, text) CAUSE_##upper = (number),

@@ -45,17 +45,19 @@ struct adit_netcheck_relay {
     uint64_t connect_ns; /* of TCP; 0 = none made */
     uint64_t answer_ns;  /* from the request to the answer; 0 = none came */
     int error;           /* a libuv error if there is no answer */
-    unsigned status;     /* of HTTP; if it is not 200, no relay answers there, but perhaps a
-                            captive portal */
+    unsigned status;     /* of HTTP; if it is not 200, no relay answers there */
+    bool portal;         /* but, it seems, a captive portal: a redirection, or a page for people */
 };
 
 struct adit_netcheck_report {
     bool answered;    /* by whoever it may be: else there is no network */
     const char *text; /* the verdict in one sentence; static */
     struct adit_netcheck_family ipv4, ipv6;
+    bool captive_portal;              /* somebody answers in the place of a relay */
     size_t stun_asked, stun_answered; /* servers, by address */
     struct addr gateway;              /* the router that was asked; family ADDR_NONE: none */
-    enum adit_portmap portmap;        /* what it speaks */
+    enum adit_portmap portmap;        /* what it speaks, the first of these that worked */
+    bool upnp;                        /* it speaks UPnP IGD, perhaps besides the other */
     struct addr portmapped;           /* the outside address it gave */
     bool behind_another_nat;          /* which is no public one */
     const struct adit_netcheck_relay *relays;

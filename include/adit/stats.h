@@ -43,6 +43,15 @@ struct adit_peer_stats {
     uint64_t path_changes, restarts_seen;
 };
 
+/* One round trip to a peer's node and back, inside the session. */
+struct adit_pong {
+    uint64_t id; /* of adit_ping */
+    uint64_t rtt_ns;
+    enum adit_path_kind kind; /* of the path that it took */
+    struct addr address;      /* direct */
+    const char *relay;        /* relay: its name, which lives as long as the node */
+};
+
 enum adit_relay_state {
     ADIT_RELAY_IDLE,
     ADIT_RELAY_CONNECTING,
@@ -56,6 +65,8 @@ struct adit_relay_stats {
     enum adit_relay_state state;
     uint64_t rtt_ns; /* 0 = not measured yet */
     uint64_t dropped;
+    bool tls, websocket;
+    const char *why; /* it is not up, or NULL; lives until the node is called again */
 };
 
 enum adit_portmap {
@@ -92,6 +103,11 @@ struct adit_nat_stats {
     X(handshakes_limited)  /* too many; a cookie was asked for or nothing answered */              \
     X(relay_dropped)                                                                               \
     X(streams_refused)                                                                             \
+    X(datagrams_in)                                                                                \
+    X(datagrams_out)                                                                               \
+    X(datagrams_refused) /* the queue toward the peer was full */                                  \
+    X(datagrams_expired) /* waited too long in it */                                               \
+    X(datagrams_lost)    /* came in parts and not whole, to nobody, or to a full queue */          \
     X(path_changes)                                                                                \
     X(birthday_runs) /* a hard NAT and an easy one, see tunnel/path/birthday.h */                  \
     X(birthday_won)                                                                                \

@@ -19,6 +19,8 @@ static void on_event(void *user, const struct adit_event *ev)
     struct app *app = user;
     if (ev->type == ADIT_EVENT_OPENED) {
         exits_open(&app->exits, ev);
+    } else if (ev->type == ADIT_EVENT_PONG) {
+        app_on_pong(app, ev);
     } else {
         endpoint_event(ev);
     }
@@ -41,28 +43,52 @@ static int start_node(struct app *app, uv_loop_t *loop, const struct app_secrets
 }
 
 static int start_listener(struct app *app, const struct config_listen *at,
-                          const struct target *target)
+                          const struct client_door *door)
 {
-    int err = listener_start(&app->clients, at, target, &app->listeners[app->listener_count]);
+    int err = listener_start(&app->clients, at, door, &app->listeners[app->listener_count]);
     app->listener_count += err == 0;
     return err;
 }
 
-/* The front's own, then the forwarded ports. */
+static int start_front(struct app *app, size_t index)
+{
+    const struct config_front *front = &app->ctx.config->fronts[index];
+    const struct auth *auth = app->users ? &app->users[index] : NULL;
+    const struct client_door door = {
+        .front = front,
+        .auth = auth && auth->count > 0 ? auth : NULL,
+    };
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < front->listen.count; i++) {
+        err = start_listener(app, &front->listen.items[i], &door);
+    }
+    return err;
+}
+
+static size_t count_listeners(const struct config *config)
+{
+    size_t n = config->forwards_count;
+    for (size_t i = 0; i < config->fronts_count; i++) {
+        n += config->fronts[i].listen.count;
+    }
+    return n;
+}
+
+/* The fronts' own, then the forwarded ports. */
 static int start_listeners(struct app *app)
 {
     const struct config *config = app->ctx.config;
-    const struct config_listens *front = &config->front.listen;
     int err = 0;
-    app->listeners = mem_new(front->count + config->forwards_count + 1, sizeof(struct listener *));
+    app->listeners = mem_new(count_listeners(config) + 1, sizeof(struct listener *));
     if (!app->listeners) {
         return ERR_NO_MEMORY;
     }
-    for (size_t i = 0; err == 0 && i < front->count; i++) {
-        err = start_listener(app, &front->items[i], NULL);
+    for (size_t i = 0; err == 0 && i < config->fronts_count; i++) {
+        err = start_front(app, i);
     }
     for (size_t i = 0; err == 0 && i < config->forwards_count; i++) {
-        err = start_listener(app, &config->forwards[i].listen, &config->forwards[i].target);
+        const struct client_door door = {.target = &config->forwards[i].target};
+        err = start_listener(app, &config->forwards[i].listen, &door);
     }
     return err;
 }
@@ -76,15 +102,18 @@ static void init(struct app *app, uv_loop_t *loop, const struct config *config,
     app->ctx.log = log;
     app->ctx.times = front_times_default;
     backoff_init(&app->ctx.backoff);
+    own_init(&app->ctx.own);
     app->ctx.limits = (struct context_limits){
         .clients_max = (size_t)l->clients_max,
         .dials_max = DIALS_MAX,
+        .associations_max = (size_t)l->associations_max,
         .exit_max = (size_t)(l->streams_max * (config->peers_count ? config->peers_count : 1)),
     };
     size_t connections = app->ctx.limits.clients_max + app->ctx.limits.exit_max;
     pool_init(&app->ctx.pool, connections * BLOCKS_PER_CONNECTION);
     clients_init(&app->clients, &app->ctx);
     exits_init(&app->exits, &app->ctx);
+    LIST_INIT(&app->pings);
     app->started_ns = uv_now(loop) * NS_PER_MS;
 }
 
@@ -96,7 +125,7 @@ int app_start(uv_loop_t *loop, const struct config *config, const struct app_sec
         return ERR_NO_MEMORY;
     }
     init(app, loop, config, log);
-    app->ctx.auth = secrets->users;
+    app->users = secrets->users;
     int err = start_node(app, loop, secrets);
     if (err != 0) {
         mem_free(app);
@@ -182,8 +211,15 @@ const char *app_forward(struct app *app, const char *listen, const char *target,
     if (why) {
         return why;
     }
-    int status = listener_start(&app->clients, &at, &to, out);
+    const struct client_door door = {.target = &to};
+    int status = listener_start(&app->clients, &at, &door, out);
     return status == 0 ? NULL : uv_strerror(status);
+}
+
+const char *app_serve(struct app *app, const char *name, const char *value,
+                      struct exit_service **out)
+{
+    return exits_serve(&app->exits, name, value, out);
 }
 
 bool app_peer_stats(const struct app *app, size_t peer, struct adit_peer_stats *out)

@@ -19,12 +19,15 @@
 
 struct app;
 struct listener;
+struct exit_service;
 
 struct app_secrets {
     uint8_t node[ADIT_KEY_LEN];
     /* One for each peer of the configuration, zeros = none; NULL: none has one. */
     const uint8_t (*psks)[ADIT_KEY_LEN];
-    const struct auth *users; /* NULL: the front asks for no password; else it outlives the node */
+    /* One for each [front] of the configuration, empty = it asks for no password; NULL: none does.
+     * They outlive the node. */
+    const struct auth *users;
 };
 
 /* `config` and `log` live as long as the node; the secrets are copied. 0, or a negative error
@@ -40,9 +43,26 @@ bool app_front_address(const struct app *app, size_t i, struct addr *out);
  * before app_stop. NULL, or what is wrong (static). */
 const char *app_forward(struct app *app, const char *listen, const char *target,
                         struct listener **out);
+/* Serves a name to peers (exits_serve) until exits_unserve, which must come before app_stop. NULL,
+ * or what is wrong (static). */
+const char *app_serve(struct app *app, const char *name, const char *value,
+                      struct exit_service **out);
 /* The UDP socket's address. */
 struct addr app_local(const struct app *app);
 bool app_peer_stats(const struct app *app, size_t peer, struct adit_peer_stats *out);
+
+/* One round trip to a peer's node (adit_ping). `done` is called once, from the loop, when the
+ * answer is there; none may come. NULL: no such peer, or no memory. */
+struct app_ping;
+struct app_ping *app_ping_start(struct app *app, const char *peer,
+                                void (*done)(void *user, const struct adit_pong *pong), void *user);
+/* `done` will not come. */
+void app_ping_cancel(struct app_ping *ping);
+
+/* JSON of control/why.h; to be freed with control_free. NULL: out of memory, or no such peer. */
+char *app_ping_json(const char *peer, const struct adit_pong *pong);
+char *app_why(const struct app *app, const char *peer);
+char *app_route(const struct app *app, const struct target *target);
 
 /* /status as JSON; to be freed with control_free. NULL: out of memory. */
 char *app_status(const struct app *app);

@@ -4,6 +4,7 @@
 
 #include <sodium.h>
 #include <string.h>
+#include <unistd.h>
 
 /* --- the end -------------------------------------------------------------------------------- */
 
@@ -20,6 +21,9 @@ void client_forget(struct client *c)
         exchange_deinit(&c->exchange);
     }
     client_drop_kept(c);
+    if (c->association) {
+        association_stop(c->association);
+    }
     front_deinit(&c->front);
     uv_close((uv_handle_t *)&c->timer, on_timer_closed);
 }
@@ -104,24 +108,40 @@ static void set_timer(struct client *c)
     (void)uv_timer_start(&c->timer, on_timer, ms, 0);
 }
 
-/* While an address is held off even the right password is wrong. */
-static void check_login(struct client *c)
+/* A name that is listed as it is wishes for nothing. While an address is held off even the right
+ * password is wrong. */
+static bool is_right(struct client *c, const struct httpreq_login *l, struct wish *w)
 {
     struct context *ctx = c->ctx;
-    struct httpreq_login l;
-    bool right = false;
     if (backoff_holds(&ctx->backoff, &c->from, client_now(c))) {
         ctx->counters.front.held_off++;
-    } else {
-        front_login(&c->front, &l);
-        right = auth_check(ctx->auth, l.user, l.user_len, l.password, l.password_len);
-        sodium_memzero(&l, sizeof(l));
-        if (right) {
-            backoff_right(&ctx->backoff, &c->from);
-        } else {
-            backoff_wrong(&ctx->backoff, &c->from, client_now(c));
-        }
+        return false;
     }
+    bool plain = auth_check(c->auth, l->user, l->user_len, l->password, l->password_len);
+    bool right = plain || auth_check(c->auth, l->user, w->name_len, l->password, l->password_len);
+    if (plain) {
+        *w = (struct wish){0};
+    }
+    if (right) {
+        backoff_right(&ctx->backoff, &c->from);
+    } else {
+        backoff_wrong(&ctx->backoff, &c->from, client_now(c));
+    }
+    w->unclear = false; /* somebody's name has such a byte in it */
+    return right;
+}
+
+static void check_login(struct client *c)
+{
+    struct httpreq_login l;
+    front_login(&c->front, &l);
+    struct wish w = {.name_len = l.user_len};
+    if (c->policy && c->policy->choose) {
+        w = wish_parse(c->ctx->config, l.user, l.user_len);
+    }
+    bool right = !c->auth || is_right(c, &l, &w);
+    sodium_memzero(&l, sizeof(l));
+    c->wish = w;
     front_authorize(&c->front, right, client_now(c));
 }
 
@@ -199,6 +219,7 @@ static void on_read(void *user, ssize_t n)
         return;
     }
     c->in_len += (size_t)n;
+    client_send_early(c);
     client_feed(c);
 }
 
@@ -297,8 +318,11 @@ static struct client *client_new(struct clients *all, struct tcp *tcp,
     if (!door->is_unix) {
         c->from = tcp_remote(tcp);
     }
+    c->policy = door->front;
+    c->auth = door->is_unix ? NULL : door->auth;
     const struct front_options options = {
-        .password_needed = c->ctx->auth && !door->is_unix,
+        .password_needed = c->auth != NULL,
+        .name_wanted = c->policy && c->policy->choose,
         .fixed = door->target,
     };
     front_init(&c->front, &c->ctx->times, &options, client_now(c));
@@ -306,6 +330,15 @@ static struct client *client_new(struct clients *all, struct tcp *tcp,
     all->count++;
     c->ctx->counters.front.clients++;
     return c;
+}
+
+/* The file's mode says the same, where the system heeds it, and as long as nobody changed it. */
+static bool is_welcome(const struct tcp *tcp, const struct client_door *door)
+{
+    static const struct config_uids nobody_else;
+    uint32_t uid;
+    return tcp_user(tcp, &uid) == 0 &&
+           config_uid_is_welcome(door->front ? &door->front->uids : &nobody_else, uid, geteuid());
 }
 
 void client_accept(struct clients *all, uv_stream_t *listener, const struct client_door *door)
@@ -317,7 +350,13 @@ void client_accept(struct clients *all, uv_stream_t *listener, const struct clie
         ctx->counters.front.clients_refused++;
         return;
     }
-    struct client *c = tcp_accept(tcp, listener) == 0 ? client_new(all, tcp, door) : NULL;
+    int status = tcp_accept(tcp, listener);
+    if (status == 0 && door->is_unix && !is_welcome(tcp, door)) {
+        ctx->counters.front.strangers++;
+        tcp_close(tcp);
+        return;
+    }
+    struct client *c = status == 0 ? client_new(all, tcp, door) : NULL;
     if (!c) {
         refuse(ctx, tcp);
         return;

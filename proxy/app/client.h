@@ -6,6 +6,7 @@
 
 #include "app/context.h"
 #include "app/tcp.h"
+#include "policy/auth.h"
 
 #include <sys/queue.h>
 
@@ -19,8 +20,10 @@ struct clients {
 
 /* How an application came in. */
 struct client_door {
-    bool is_unix;                /* only this machine's user can: no password is asked for */
-    const struct target *target; /* not NULL: a forwarded port, no negotiation */
+    bool is_unix;                     /* who may is told by the system: no password is asked for */
+    const struct target *target;      /* not NULL: a forwarded port, no negotiation */
+    const struct config_front *front; /* what goes there; NULL: no wishes, nothing forbidden */
+    const struct auth *auth;          /* NULL: no password */
 };
 
 void clients_init(struct clients *c, struct context *ctx);

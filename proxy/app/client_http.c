@@ -51,6 +51,7 @@ static void keep(struct client *c)
 {
     c->kept = c->end;
     c->kept_target = *front_target(&c->front);
+    c->kept_wish = c->wish;
     c->end = NULL;
     endpoint_attach(c->kept, &kept_events, c);
     on_kept_readable(c);
@@ -59,7 +60,8 @@ static void keep(struct client *c)
 bool client_take_kept(struct client *c, const struct target *t)
 {
     bool plain = c->front.kind == FRONT_HTTP && front_request(&c->front)->form == HTTPREQ_ABSOLUTE;
-    c->reused = c->kept && plain && target_equal(t, &c->kept_target);
+    c->reused =
+        c->kept && plain && target_equal(t, &c->kept_target) && wish_equal(&c->wish, &c->kept_wish);
     if (c->reused) {
         c->end = c->kept;
         c->kept = NULL;
@@ -71,7 +73,7 @@ bool client_take_kept(struct client *c, const struct target *t)
 
 /* --- the end of an exchange ------------------------------------------------------------------- */
 
-static void end_exchange(struct client *c)
+void client_end_exchange(struct client *c)
 {
     exchange_deinit(&c->exchange);
     c->relaying = false;
@@ -100,7 +102,8 @@ static void done(struct client *c, bool fin)
     } else {
         let_go(c, fin);
     }
-    end_exchange(c);
+    client_end_exchange(c);
+    c->wish = (struct wish){0};
     front_answered(&c->front, more, client_now(c));
     client_listen(c);
     client_feed(c);
@@ -109,7 +112,7 @@ static void done(struct client *c, bool fin)
 static void switched(struct client *c)
 {
     struct endpoint *end = c->end;
-    end_exchange(c);
+    client_end_exchange(c);
     client_pump(c, end);
 }
 
@@ -119,7 +122,7 @@ static void broken(struct client *c, enum cause cause)
 {
     bool silent = exchange_is_silent(&c->exchange);
     bool again = c->reused && exchange_may_repeat(&c->exchange);
-    end_exchange(c);
+    client_end_exchange(c);
     if (!silent) {
         tcp_reset(c->tcp);
         client_forget(c);
@@ -181,6 +184,19 @@ static bool send_head(struct client *c)
         }
     }
     return true;
+}
+
+/* Without memory it is tried again, and told, once there is a connection. */
+void client_send_head(struct client *c)
+{
+    if (!c->relaying) {
+        c->relaying = true;
+        if (exchange_init(&c->exchange, front_http(&c->front), front_request(&c->front)) != 0) {
+            client_end_exchange(c);
+            return;
+        }
+    }
+    (void)send_head(c); /* a stream takes what it had room for */
 }
 
 /* What came of the body before there was a connection. */
@@ -343,8 +359,11 @@ static const struct endpoint_events end_events = {
 
 void client_relay(struct client *c)
 {
-    int err = exchange_init(&c->exchange, front_http(&c->front), front_request(&c->front));
-    c->relaying = true;
+    int err = 0;
+    if (!c->relaying) {
+        err = exchange_init(&c->exchange, front_http(&c->front), front_request(&c->front));
+        c->relaying = true;
+    }
     if (err != 0) {
         endpoint_abort(c->end, CAUSE_CANCELLED);
         c->end = NULL;
@@ -366,7 +385,7 @@ void client_show_pac(struct client *c)
     char proxy[PAC_PROXY_MAX];
     const struct httpmsg_header *host = httpmsg_find(front_http(&c->front), "host");
     bool good = host && pac_proxy(proxy, c->ctx->config, host->value.at, host->value.len);
-    char *text = good ? pac_text(c->ctx->config, proxy) : NULL;
+    char *text = good ? pac_text(c->ctx->config, c->policy, proxy) : NULL;
     if (text) {
         front_show(&c->front, 200, "application/x-ns-proxy-autoconfig", text, client_now(c));
     } else if (good) {

@@ -83,12 +83,13 @@ static int receive(int fd, char **out, size_t *len)
     }
 }
 
-static int take_body(const char *data, size_t len, char **body, size_t *body_len)
+static int take_body(const char *data, size_t len, unsigned *status, char **body, size_t *body_len)
 {
     struct control_answer a;
-    if (control_parse_answer(&a, data, len, true) != CONTROL_COMPLETE || a.status != 200) {
+    if (control_parse_answer(&a, data, len, true) != CONTROL_COMPLETE) {
         return ERR_PROTOCOL;
     }
+    *status = a.status;
     *body = mem_new(1, a.body_len + 1);
     if (!*body) {
         return -ENOMEM;
@@ -99,6 +100,19 @@ static int take_body(const char *data, size_t len, char **body, size_t *body_len
 }
 
 int control_client_get(const char *socket_path, const char *path, char **body, size_t *len)
+{
+    unsigned status;
+    int err = control_client_ask(socket_path, path, &status, body, len);
+    if (err == 0 && status != 200) {
+        mem_free(*body);
+        *body = NULL;
+        return ERR_PROTOCOL;
+    }
+    return err;
+}
+
+int control_client_ask(const char *socket_path, const char *path, unsigned *status, char **body,
+                       size_t *len)
 {
     char *data = NULL;
     size_t data_len = 0;
@@ -112,7 +126,7 @@ int control_client_get(const char *socket_path, const char *path, char **body, s
     }
     (void)close(fd);
     if (err == 0) {
-        err = take_body(data, data_len, body, len);
+        err = take_body(data, data_len, status, body, len);
         mem_free(data);
     }
     return err;

@@ -10,6 +10,10 @@ enum { CONTROL_REPLY_MAX = 1024 };
  * (-ENOENT, -ECONNREFUSED: nobody is there); ERR_PROTOCOL if the answer is none or not 200. */
 int control_client_get(const char *socket, const char *path, char **body, size_t *len);
 
+/* The same, whatever the status: with one that is not 200 the body says what is wrong. */
+int control_client_ask(const char *socket, const char *path, unsigned *status, char **body,
+                       size_t *len);
+
 /* Asks, and leaves the connection open behind an answer of 200: what follows is the tunnel's or
  * nothing. `line` is "METHOD PATH". A descriptor; or a negative system error, or ERR_PROTOCOL. The
  * answer's body, or what an other status says about itself, is in *reply; the descriptor is then

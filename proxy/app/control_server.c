@@ -1,6 +1,7 @@
 #include "app/control_server.h"
 
 #include "app/app.h"
+#include "app/exit.h"
 #include "app/listener.h"
 #include "app/tcp.h"
 #include "app/unixsocket.h"
@@ -11,11 +12,14 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     ASKERS_MAX = 64, /* some of them hold a forwarded port */
     ASK_TIMEOUT_MS = 5000,
     BACKLOG = 16,
+    PING_TIMEOUT_MS = 4500, /* less than the asker waits */
+    LATER = 0,              /* no status yet */
     ANSWER_TEXT_MAX = 160,
 };
 
@@ -40,7 +44,11 @@ struct asker {
     char head[CONTROL_ANSWER_HEAD_MAX];
     char *body; /* of control_status; NULL if there is none */
     char text[ANSWER_TEXT_MAX];
-    struct listener *forward; /* NULL, or what is open as long as the asker is there */
+    struct app_ping *ping; /* NULL, or what is waited for */
+    char peer[CONFIG_NAME_MAX + 1];
+    /* NULL, or what there is as long as the asker is. */
+    struct listener *forward;
+    struct exit_service *service;
     struct {
         const char *at;
         size_t len;
@@ -62,6 +70,12 @@ static void forget(struct asker *a)
     if (a->forward) {
         listener_stop(a->forward);
     }
+    if (a->service) {
+        exits_unserve(a->service);
+    }
+    if (a->ping) {
+        app_ping_cancel(a->ping);
+    }
     uv_close((uv_handle_t *)&a->timer, on_timer_closed);
 }
 
@@ -69,11 +83,6 @@ static void drop(struct asker *a)
 {
     tcp_close(a->tcp);
     forget(a);
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-    drop(timer->data);
 }
 
 /* Sends on; FIN behind the last byte. The asker closes, or the time is up. */
@@ -93,22 +102,23 @@ static void send_rest(struct asker *a)
             a->rest[i].len -= (size_t)n;
         }
     }
-    if (!a->finished && !a->forward) {
+    if (!a->finished && !a->forward && !a->service) {
         a->finished = true;
         (void)tcp_finish(a->tcp);
     }
 }
 
 /* "LISTEN=TARGET"; a target has no '=', the path of a unix socket may. */
-static unsigned handle_forward(struct asker *a, char *both)
+static unsigned handle_forward(struct asker *a, const char *kind, const char *both)
 {
+    char listen[sizeof(a->in)];
     char address[CONFIG_SOCKET_PATH_MAX + 1];
-    char *split = strrchr(both, '=');
+    const char *split = strrchr(both, '=');
     if (!split) {
         return 400;
     }
-    *split = '\0';
-    const char *why = app_forward(a->server->app, both, split + 1, &a->forward);
+    (void)snprintf(listen, sizeof(listen), "%s%.*s", kind, (int)(split - both), both);
+    const char *why = app_forward(a->server->app, listen, split + 1, &a->forward);
     if (why) {
         (void)snprintf(a->text, sizeof(a->text), "%s", why);
         return 400;
@@ -118,20 +128,134 @@ static unsigned handle_forward(struct asker *a, char *both)
     return 200;
 }
 
-static unsigned handle(struct asker *a, struct control_request *r)
+/* "NAME=TARGET" and peers behind it, parted by commas. */
+static unsigned handle_serve(struct asker *a, char *both)
 {
-    static const char forward[] = "/forward/";
-    if (strncmp(r->path, forward, sizeof(forward) - 1) == 0) {
-        return r->get ? 405 : handle_forward(a, r->path + sizeof(forward) - 1);
+    char *split = strchr(both, '=');
+    if (!split) {
+        return 400;
     }
-    if (strcmp(r->path, "/status") != 0) {
-        return 404;
+    *split = '\0';
+    const char *why = app_serve(a->server->app, both, split + 1, &a->service);
+    if (why) {
+        (void)snprintf(a->text, sizeof(a->text), "%s", why);
+        return 400;
     }
-    if (!r->get) {
-        return 405;
+    (void)uv_timer_stop(&a->timer);
+    const struct config_serve *s = &a->service->serve;
+    (void)snprintf(a->text, sizeof(a->text), "%.63s.%.63s.peer:%u", s->name,
+                   a->server->ctx->config->node.name, (unsigned)s->port);
+    return 200;
+}
+
+static unsigned handle_forward_tcp(struct asker *a, char *both)
+{
+    return handle_forward(a, "", both);
+}
+
+static unsigned handle_forward_udp(struct asker *a, char *both)
+{
+    return handle_forward(a, "udp ", both);
+}
+
+/* --- questions about peers --- */
+
+static void answer(struct asker *a, unsigned status);
+
+static void on_pong(void *user, const struct adit_pong *pong)
+{
+    struct asker *a = user;
+    a->ping = NULL;
+    a->body = app_ping_json(a->peer, pong);
+    answer(a, a->body ? 200 : 500);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct asker *a = timer->data;
+    if (!a->ping) {
+        drop(a);
+        return;
     }
+    app_ping_cancel(a->ping);
+    a->ping = NULL;
+    (void)snprintf(a->text, sizeof(a->text), "no answer from %s", a->peer);
+    (void)uv_timer_start(&a->timer, on_timer, ASK_TIMEOUT_MS, 0);
+    answer(a, 504);
+}
+
+static unsigned no_such_peer(struct asker *a, const char *name)
+{
+    (void)snprintf(a->text, sizeof(a->text), "no peer is called \"%.63s\"", name);
+    return 404;
+}
+
+static unsigned handle_ping(struct asker *a, char *name)
+{
+    const struct config_peer *peer = config_find_peer(a->server->ctx->config, name);
+    if (!peer) {
+        return no_such_peer(a, name);
+    }
+    (void)snprintf(a->peer, sizeof(a->peer), "%s", peer->name);
+    a->ping = app_ping_start(a->server->app, a->peer, on_pong, a);
+    (void)uv_timer_start(&a->timer, on_timer, PING_TIMEOUT_MS, 0);
+    return a->ping ? LATER : 500;
+}
+
+static unsigned handle_why(struct asker *a, char *name)
+{
+    if (!config_find_peer(a->server->ctx->config, name)) {
+        return no_such_peer(a, name);
+    }
+    a->body = app_why(a->server->app, name);
+    return a->body ? 200 : 500;
+}
+
+static unsigned handle_route(struct asker *a, char *text)
+{
+    struct target t;
+    if (target_parse(&t, text, strlen(text)) != 0) {
+        (void)snprintf(a->text, sizeof(a->text), "this is no HOST:PORT");
+        return 400;
+    }
+    a->body = app_route(a->server->app, &t);
+    return a->body ? 200 : 500;
+}
+
+static unsigned handle_status(struct asker *a, char *rest)
+{
+    (void)rest;
     a->body = app_status(a->server->app);
     return a->body ? 200 : 500;
+}
+
+/* --- all of them --- */
+
+static const struct question {
+    const char *path; /* one that ends with '/' has something behind it */
+    bool get;         /* else POST */
+    unsigned (*handle)(struct asker *a, char *rest);
+} questions[] = {
+    {"/status", true, handle_status},
+    {"/ping/", true, handle_ping},
+    {"/why/", true, handle_why},
+    {"/route/", true, handle_route},
+    {"/forward/", false, handle_forward_tcp},
+    {"/forward-udp/", false, handle_forward_udp},
+    {"/serve/", false, handle_serve},
+};
+
+static unsigned handle(struct asker *a, struct control_request *r)
+{
+    for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
+        const struct question *q = &questions[i];
+        size_t len = strlen(q->path);
+        bool open = q->path[len - 1] == '/';
+        if (strncmp(r->path, q->path, len) == 0 && (open || r->path[len] == '\0')) {
+            return r->get == q->get ? q->handle(a, r->path + len) : 405;
+        }
+    }
+    return 404;
 }
 
 static void answer(struct asker *a, unsigned status)
@@ -162,10 +286,18 @@ static void become_client(struct asker *a)
     forget(a);
 }
 
+static void take_request(struct asker *a, struct control_request *r)
+{
+    unsigned status = handle(a, r);
+    if (status != LATER) {
+        answer(a, status);
+    }
+}
+
 static size_t on_room(void *user, uint8_t **at)
 {
     struct asker *a = user;
-    if (a->answering) {
+    if (a->answering || a->ping) {
         a->in_len = 0; /* thrown away; only the end matters */
     }
     *at = (uint8_t *)a->in + a->in_len;
@@ -179,7 +311,7 @@ static void on_read(void *user, ssize_t n)
         drop(a);
         return;
     }
-    if (a->answering) {
+    if (a->answering || a->ping) {
         return;
     }
     a->in_len += (size_t)n;
@@ -192,7 +324,7 @@ static void on_read(void *user, ssize_t n)
     case CONTROL_MORE:
         break;
     case CONTROL_COMPLETE:
-        answer(a, handle(a, &r));
+        take_request(a, &r);
         break;
     case CONTROL_BAD:
         answer(a, 400);
@@ -232,6 +364,14 @@ static struct asker *asker_new(struct control_server *s, struct tcp *tcp)
     return a;
 }
 
+/* The socket's mode says the same, as long as nobody changes it. */
+static bool is_own_user(const struct tcp *tcp)
+{
+    static const struct config_uids nobody_else;
+    uint32_t uid;
+    return tcp_user(tcp, &uid) == 0 && config_uid_is_welcome(&nobody_else, uid, geteuid());
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
     struct control_server *s = server->data;
@@ -239,7 +379,8 @@ static void on_connection(uv_stream_t *server, int status)
     if (!tcp) {
         return;
     }
-    struct asker *a = tcp_accept(tcp, server) == 0 ? asker_new(s, tcp) : NULL;
+    bool welcome = tcp_accept(tcp, server) == 0 && is_own_user(tcp);
+    struct asker *a = welcome ? asker_new(s, tcp) : NULL;
     if (!a) {
         tcp_close(tcp);
         return;
@@ -252,7 +393,7 @@ static void on_connection(uv_stream_t *server, int status)
 
 static int bind_and_listen(struct control_server *s, const char *path)
 {
-    int status = unixsocket_bind(&s->pipe, path);
+    int status = unixsocket_bind(&s->pipe, path, false);
     return status == 0 ? uv_listen((uv_stream_t *)&s->pipe, BACKLOG, on_connection) : status;
 }
 

@@ -1,7 +1,10 @@
 /* The control socket of a running node: a unix socket only its user may open, HTTP and JSON.
  *
  *     GET /status                   -> 200 application/json (control/control.h)
+ *     GET /ping/PEER                -> 200 application/json (control/why.h); 504 after 4.5 s
+ *     GET /why/PEER, /route/TARGET  -> 200 application/json
  *     POST /forward/LISTEN=TARGET   -> 200 and the address; forwarded until the asker hangs up
+ *     POST /serve/NAME=TARGET,PEER  -> 200 and the name; served until the asker hangs up
  *     CONNECT HOST:PORT             -> 200 and the tunnel, as at the front, but without a password
  *
  * Whoever may open the socket is the node's own user.

@@ -25,6 +25,10 @@ void daemon_stop(struct daemon *d)
     /* From now on a signal does what it does by default. */
     uv_close((uv_handle_t *)&d->interrupt, NULL);
     uv_close((uv_handle_t *)&d->terminate, NULL);
+    if (d->reload) {
+        (void)signal(SIGHUP, SIG_IGN);
+        uv_close((uv_handle_t *)&d->hangup, NULL);
+    }
     d->stop(d->user);
 }
 
@@ -32,6 +36,21 @@ static void on_signal(uv_signal_t *handle, int number)
 {
     (void)number;
     daemon_stop(handle->data);
+}
+
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    struct daemon *d = handle->data;
+    (void)number;
+    d->reload(d->user);
+}
+
+void daemon_on_hangup(struct daemon *d, void (*reload)(void *user))
+{
+    d->reload = reload;
+    d->hangup.data = d;
+    (void)uv_signal_init(&d->loop, &d->hangup);
+    (void)uv_signal_start(&d->hangup, on_hangup, SIGHUP);
 }
 
 int daemon_init(struct daemon *d, void (*stop)(void *user), void *user)

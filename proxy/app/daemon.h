@@ -1,7 +1,8 @@
 /* Programs that run until they are told to stop: the node and the relay.
  *
  * SIGINT and SIGTERM stop gracefully: listeners close, applications get their reset, peers are
- * told. A second one ends the process at once. Results are exit codes (sysexits.h).
+ * told. A second one ends the process at once. SIGHUP reads the configuration again where
+ * daemon_on_hangup said what that means. Results are exit codes (sysexits.h).
  */
 #ifndef APP_DAEMON_H
 #define APP_DAEMON_H
@@ -11,14 +12,18 @@
 
 struct daemon {
     uv_loop_t loop;
-    uv_signal_t interrupt, terminate;
+    uv_signal_t interrupt, terminate, hangup;
     bool stopping;
-    void (*stop)(void *user); /* called once, from the loop */
+    void (*stop)(void *user);   /* called once, from the loop */
+    void (*reload)(void *user); /* NULL = SIGHUP does what it does by default */
     void *user;
 };
 
 /* Sets up the process (SIGPIPE, number of descriptors) and the loop. 0 or EX_OSERR. */
 int daemon_init(struct daemon *d, void (*stop)(void *user), void *user);
+/* Calls reload(user) from the loop at each SIGHUP, until it is told to stop; then a SIGHUP does
+ * nothing any more. */
+void daemon_on_hangup(struct daemon *d, void (*reload)(void *user));
 /* Runs until all handles are closed. */
 void daemon_loop(struct daemon *d);
 /* What a signal does. */

@@ -18,6 +18,7 @@ struct dialer {
     struct context *ctx;
     const struct acl *acl;
     struct target target;
+    char path[CONFIG_SOCKET_PATH_MAX + 1]; /* of a unix socket; then there is no target */
     struct dial core;
     struct attempt attempts[DIAL_ADDRS_MAX];
     uv_timer_t timer;
@@ -80,6 +81,18 @@ static void on_connected(void *user, struct tcp *tcp, int status)
     step(d);
 }
 
+static void try_path(struct dialer *d, size_t slot)
+{
+    struct attempt *a = &d->attempts[slot];
+    a->dialer = d;
+    a->tcp = tcp_new_pipe(d->ctx->loop, &d->ctx->pool);
+    if (a->tcp) {
+        tcp_connect_unix(a->tcp, d->path, on_connected, a);
+    } else {
+        dial_attempt_failed(&d->core, slot, UV_ENOMEM, now_of(d));
+    }
+}
+
 static void try_address(struct dialer *d, size_t slot, const struct addr *to)
 {
     struct attempt *a = &d->attempts[slot];
@@ -121,7 +134,11 @@ static void step(struct dialer *d)
             finish(d, &ev);
             return;
         }
-        try_address(d, ev.slot, &ev.addr);
+        if (d->path[0] != '\0') {
+            try_path(d, ev.slot);
+        } else {
+            try_address(d, ev.slot, &ev.addr);
+        }
     }
     uint64_t next = dial_next_ns(&d->core);
     if (next != TIME_NEVER) {
@@ -134,6 +151,10 @@ static void add(struct dialer *d, struct addr a)
 {
     a.port = d->target.port;
     const char *name = d->target.kind == TARGET_NAME ? d->target.name : NULL;
+    if (d->acl && own_has(&d->ctx->own, &a) && !acl_names(d->acl, &a, a.port)) {
+        dial_forbid(&d->core);
+        return;
+    }
     dial_add(&d->core, d->acl, name, &a);
 }
 
@@ -198,22 +219,50 @@ static void begin(struct dialer *d)
     (void)uv_timer_start(&d->timer, on_begin, 0, 0);
 }
 
-struct dialer *dialer_start(struct context *ctx, const struct target *target, const struct acl *acl,
-                            void (*done)(void *user, struct tcp *tcp, enum cause cause), void *user)
+static struct dialer *dialer_new(struct context *ctx,
+                                 void (*done)(void *user, struct tcp *tcp, enum cause cause),
+                                 void *user)
 {
     struct dialer *d = mem_new(1, sizeof(*d));
     if (!d) {
         return NULL;
     }
     d->ctx = ctx;
-    d->acl = acl;
-    d->target = *target;
     d->done = done;
     d->user = user;
     (void)uv_timer_init(ctx->loop, &d->timer); /* cannot fail */
     d->timer.data = d;
     dial_init(&d->core);
+    return d;
+}
+
+struct dialer *dialer_start(struct context *ctx, const struct target *target, const struct acl *acl,
+                            void (*done)(void *user, struct tcp *tcp, enum cause cause), void *user)
+{
+    struct dialer *d = dialer_new(ctx, done, user);
+    if (!d) {
+        return NULL;
+    }
+    d->acl = acl;
+    d->target = *target;
     begin(d);
+    return d;
+}
+
+struct dialer *dialer_start_unix(struct context *ctx, const char *path,
+                                 void (*done)(void *user, struct tcp *tcp, enum cause cause),
+                                 void *user)
+{
+    struct dialer *d = dialer_new(ctx, done, user);
+    size_t len = strlen(path);
+    if (!d) {
+        return NULL;
+    }
+    CHECK(len > 0 && len < sizeof(d->path));
+    memcpy(d->path, path, len + 1);
+    /* The one thing to try; what it says of an address is not looked at. */
+    dial_add(&d->core, NULL, NULL, &(struct addr){.family = ADDR_NONE});
+    (void)uv_timer_start(&d->timer, on_begin, 0, 0);
     return d;
 }
 

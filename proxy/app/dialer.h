@@ -1,7 +1,8 @@
 /* Reaches a target from this machine: resolves, asks policy, races addresses (session/dial.h).
  *
  * Names are resolved on libuv's thread pool, so the loop never waits. "localhost" and names below
- * it mean the loopback addresses without asking anybody (RFC 6761 section 6.3).
+ * it mean the loopback addresses without asking anybody (RFC 6761 section 6.3). This node's own
+ * listeners (app/own.h) are dialled only if the list has just that address and port.
  */
 #ifndef APP_DIALER_H
 #define APP_DIALER_H
@@ -21,6 +22,10 @@ struct dialer;
 struct dialer *dialer_start(struct context *ctx, const struct target *target, const struct acl *acl,
                             void (*done)(void *user, struct tcp *tcp, enum cause cause),
                             void *user);
+/* The same for a unix socket of this machine; nobody is asked whether it may be. */
+struct dialer *dialer_start_unix(struct context *ctx, const char *path,
+                                 void (*done)(void *user, struct tcp *tcp, enum cause cause),
+                                 void *user);
 /* No call of `done` any more. */
 void dialer_cancel(struct dialer *d);
 

@@ -24,6 +24,8 @@ struct endpoint_events {
     /* A stream opened from here is connected; `info` names the address that dialled. May be NULL
      * where no stream is opened. */
     void (*accepted)(void *user, const void *info, size_t len);
+    /* Streams only: an unreliable message beside the bytes. May be NULL: they are dropped. */
+    void (*datagram)(void *user, const void *data, size_t len);
 };
 
 struct endpoint_ops {
@@ -52,6 +54,9 @@ int endpoint_open(struct adit *node, size_t peer, const char *target,
 struct endpoint *endpoint_of_stream(struct adit *node, uint64_t stream);
 /* Hands an event of the node to the endpoint that is its `user`; others are ignored. */
 void endpoint_event(const struct adit_event *ev);
+/* Sends a message beside the stream of an endpoint made by the two above: adit_datagram_send's
+ * result, ERR_NOT_FOUND if it is over. */
+int endpoint_send_datagram(struct endpoint *e, const void *data, size_t len);
 /* The stream behind an endpoint made by the two above. */
 uint64_t endpoint_stream(struct endpoint *e);
 

@@ -108,6 +108,11 @@ struct endpoint *endpoint_of_stream(struct adit *node, uint64_t stream)
     return &s->base;
 }
 
+int endpoint_send_datagram(struct endpoint *e, const void *data, size_t len)
+{
+    return of(e)->gone ? ERR_NOT_FOUND : adit_datagram_send(of(e)->node, of(e)->stream, data, len);
+}
+
 uint64_t endpoint_stream(struct endpoint *e)
 {
     return of(e)->stream;
@@ -132,6 +137,11 @@ void endpoint_event(const struct adit_event *ev)
     case ADIT_EVENT_WRITABLE:
         on->writable(s->base.user);
         break;
+    case ADIT_EVENT_DATAGRAM:
+        if (on->datagram) {
+            on->datagram(s->base.user, ev->data, ev->len);
+        }
+        break;
     case ADIT_EVENT_RESET:
         s->gone = true;
         on->reset(s->base.user, ev->cause);
@@ -140,6 +150,7 @@ void endpoint_event(const struct adit_event *ev)
         s->gone = true; /* the user lets go of it when its own side has ended */
         break;
     case ADIT_EVENT_OPENED:
+    case ADIT_EVENT_PONG:
     case ADIT_EVENT_PEER:
         break;
     }

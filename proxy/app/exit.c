@@ -1,8 +1,10 @@
 #include "app/exit.h"
 
+#include "app/binder.h"
 #include "app/dialer.h"
 #include "app/endpoint.h"
 #include "app/pump.h"
+#include "policy/serve.h"
 
 #include <base/mem.h>
 
@@ -13,6 +15,7 @@ struct exit_conn {
     struct exits *all;
     struct endpoint *end;  /* NULL once the pump has it */
     struct dialer *dialer; /* while it dials */
+    struct binder *binder; /* or waits to be dialled */
     struct pump pump;
     size_t peer;
     struct target target;
@@ -47,20 +50,26 @@ static void fail(struct exit_conn *x, enum cause cause)
     forget(x);
 }
 
-static void join(struct exit_conn *x, struct tcp *tcp)
+static void pump(struct exit_conn *x, struct tcp *tcp)
 {
-    char text[ADDR_TEXT_MAX];
-    struct addr bound = tcp_local(tcp);
-    (void)addr_format(&bound, text);
-    if (adit_accept(x->all->ctx->node, endpoint_stream(x->end), text, strlen(text)) != 0) {
-        tcp_close(tcp);
-        fail(x, CAUSE_FAILED);
-        return;
-    }
-    x->all->ctx->counters.exit.connected++;
     struct pump_parts parts = {.tcp = tcp, .end = x->end, .broken = CAUSE_TARGET_RESET};
+    x->all->ctx->counters.exit.connected++;
     x->end = NULL;
     pump_start(&x->pump, &parts, on_pump_over, x);
+}
+
+static void join(struct exit_conn *x, struct tcp *tcp)
+{
+    static const struct addr nowhere = {.family = ADDR_IPV4}; /* a unix socket */
+    char text[ADDR_TEXT_MAX];
+    struct addr bound = tcp_local(tcp);
+    (void)addr_format(bound.family == ADDR_NONE ? &nowhere : &bound, text);
+    if (adit_accept(x->all->ctx->node, endpoint_stream(x->end), text, strlen(text)) == 0) {
+        pump(x, tcp);
+    } else {
+        tcp_close(tcp);
+        fail(x, CAUSE_FAILED);
+    }
 }
 
 static void on_dialled(void *user, struct tcp *tcp, enum cause cause)
@@ -80,6 +89,11 @@ static void give_up_dialling(struct exit_conn *x)
     if (x->dialer) {
         dialer_cancel(x->dialer);
         x->dialer = NULL;
+        x->all->dialling--;
+    }
+    if (x->binder) {
+        binder_stop(x->binder);
+        x->binder = NULL;
         x->all->dialling--;
     }
 }
@@ -105,7 +119,101 @@ static const struct endpoint_events dialling = {
     .reset = on_reset,
 };
 
-static enum cause begin(struct exits *e, const struct adit_event *ev, const struct target *t)
+static const struct config_serve *find_service(const struct exits *e, const struct target *t)
+{
+    const struct config *config = e->ctx->config;
+    const struct exit_service *s;
+    LIST_FOREACH (s, &e->services, entry) {
+        if (serve_fits(&s->serve, t)) {
+            return &s->serve;
+        }
+    }
+    return serve_find(config->serves, config->serves_count, t);
+}
+
+static struct dialer *dial_service(struct exit_conn *x, const struct config_serve *serve)
+{
+    struct context *ctx = x->all->ctx;
+    if (serve->path[0] != '\0') {
+        return dialer_start_unix(ctx, serve->path, on_dialled, x);
+    }
+    return dialer_start(ctx, &serve->target, NULL, on_dialled, x);
+}
+
+/* --- BIND ------------------------------------------------------------------------------------ */
+
+static void on_listening(void *user, const struct addr *at)
+{
+    struct exit_conn *x = user;
+    char text[ADDR_TEXT_MAX];
+    (void)addr_format(at, text);
+    if (adit_accept(x->all->ctx->node, endpoint_stream(x->end), text, strlen(text)) != 0) {
+        give_up_dialling(x);
+        fail(x, CAUSE_FAILED);
+    }
+}
+
+/* Who has connected is the first the front reads: a length byte and text. */
+static bool tell_who(struct exit_conn *x, const struct addr *from)
+{
+    uint8_t *at;
+    char text[ADDR_TEXT_MAX];
+    size_t len = strlen(addr_format(from, text));
+    if (endpoint_space(x->end, len + 1, &at) < len + 1) {
+        return false;
+    }
+    at[0] = (uint8_t)len;
+    memcpy(at + 1, text, len);
+    return endpoint_wrote(x->end, len + 1) == 0;
+}
+
+static void on_bound(void *user, struct tcp *tcp, enum cause cause)
+{
+    struct exit_conn *x = user;
+    struct addr from = tcp ? tcp_remote(tcp) : (struct addr){.family = ADDR_NONE};
+    x->binder = NULL;
+    x->all->dialling--;
+    if (!tcp) {
+        fail(x, cause);
+    } else if (!tell_who(x, &from)) {
+        tcp_close(tcp);
+        fail(x, CAUSE_LIMIT);
+    } else {
+        pump(x, tcp);
+    }
+}
+
+/* --- what peers ask for ---------------------------------------------------------------------- */
+
+struct wanted {
+    struct target target;
+    bool bind;                        /* wait for a connection from there */
+    const struct config_serve *serve; /* NULL: as far as `allow` of the peer says so */
+};
+
+static bool start(struct exit_conn *x, const struct wanted *w)
+{
+    struct context *ctx = x->all->ctx;
+    const struct acl *allow = &ctx->config->peers[x->peer].allow;
+    const struct binder_options options = {
+        .ctx = ctx,
+        .expected = &w->target,
+        .acl = allow,
+        .listening = on_listening,
+        .done = on_bound,
+        .user = x,
+    };
+    if (w->bind) {
+        x->binder = binder_start(&options);
+    } else if (w->serve) {
+        x->dialer = dial_service(x, w->serve);
+    } else {
+        x->dialer = dialer_start(ctx, &w->target, allow, on_dialled, x);
+    }
+    return x->binder || x->dialer;
+}
+
+static enum cause begin(struct exits *e, const struct adit_event *ev, const struct wanted *w)
 {
     if (e->count >= e->ctx->limits.exit_max || e->dialling >= e->ctx->limits.dials_max) {
         return CAUSE_LIMIT;
@@ -116,12 +224,11 @@ static enum cause begin(struct exits *e, const struct adit_event *ev, const stru
     }
     x->all = e;
     x->peer = ev->peer;
-    x->target = *t;
-    x->dialer = dialer_start(e->ctx, t, &e->ctx->config->peers[ev->peer].allow, on_dialled, x);
-    x->end = x->dialer ? endpoint_of_stream(e->ctx->node, ev->stream) : NULL;
-    if (!x->end) {
-        if (x->dialer) {
-            dialer_cancel(x->dialer);
+    x->target = w->target;
+    x->end = endpoint_of_stream(e->ctx->node, ev->stream);
+    if (!x->end || !start(x, w)) {
+        if (x->end) {
+            endpoint_abort(x->end, CAUSE_LIMIT);
         }
         mem_free(x);
         return CAUSE_LIMIT;
@@ -133,18 +240,88 @@ static enum cause begin(struct exits *e, const struct adit_event *ev, const stru
     return CAUSE_NONE;
 }
 
+static bool is_flow(const struct adit_event *ev)
+{
+    static const char udp[] = "udp";
+    return ev->len == sizeof(udp) - 1 && memcmp(ev->data, udp, ev->len) == 0;
+}
+
+/* "HOST:PORT", or "bind HOST:PORT". */
+static bool read_wanted(const struct adit_event *ev, struct wanted *w)
+{
+    static const char prefix[] = BINDER_TARGET_PREFIX;
+    size_t skip = sizeof(prefix) - 1;
+    w->bind = ev->len > skip && memcmp(ev->data, prefix, skip) == 0;
+    skip = w->bind ? skip : 0;
+    return target_parse(&w->target, (const char *)ev->data + skip, ev->len - skip) == 0;
+}
+
+/* CAUSE_NONE if it may be had. */
+static enum cause look_at(struct exits *e, const struct adit_event *ev, struct wanted *w)
+{
+    if (w->bind) {
+        bool may = e->ctx->config->peers[ev->peer].bind && !serve_is_meant(&w->target);
+        return may ? CAUSE_NONE : CAUSE_NOT_ALLOWED;
+    }
+    if (!serve_is_meant(&w->target)) {
+        return CAUSE_NONE;
+    }
+    w->serve = find_service(e, &w->target);
+    if (!w->serve) {
+        return CAUSE_NAME_NOT_FOUND;
+    }
+    return serve_allows(w->serve, ev->peer) ? CAUSE_NONE : CAUSE_NOT_ALLOWED;
+}
+
+static enum cause take(struct exits *e, const struct adit_event *ev, bool *readable)
+{
+    struct wanted w = {0};
+    *readable = true;
+    if (is_flow(ev)) {
+        return exit_flows_open(&e->flows, ev);
+    }
+    *readable = read_wanted(ev, &w);
+    enum cause cause = *readable ? look_at(e, ev, &w) : CAUSE_BAD_TARGET;
+    return cause == CAUSE_NONE ? begin(e, ev, &w) : cause;
+}
+
+const char *exits_serve(struct exits *e, const char *name, const char *value,
+                        struct exit_service **out)
+{
+    struct exit_service *s = mem_new(1, sizeof(*s));
+    if (!s) {
+        return "out of memory";
+    }
+    const char *why = config_parse_serve(&s->serve, e->ctx->config, name, value);
+    if (why) {
+        mem_free(s);
+        return why;
+    }
+    LIST_INSERT_HEAD(&e->services, s, entry);
+    *out = s;
+    return NULL;
+}
+
+void exits_unserve(struct exit_service *s)
+{
+    LIST_REMOVE(s, entry);
+    config_serve_free(&s->serve);
+    mem_free(s);
+}
+
 void exits_init(struct exits *e, struct context *ctx)
 {
     *e = (struct exits){.ctx = ctx};
     LIST_INIT(&e->list);
+    LIST_INIT(&e->services);
+    exit_flows_init(&e->flows, ctx);
 }
 
 void exits_open(struct exits *e, const struct adit_event *ev)
 {
-    struct target t;
+    bool good;
     e->ctx->counters.exit.requests++;
-    bool good = target_parse(&t, ev->data, ev->len) == 0;
-    enum cause cause = good ? begin(e, ev, &t) : CAUSE_BAD_TARGET;
+    enum cause cause = take(e, ev, &good);
     if (cause == CAUSE_NONE) {
         return;
     }
@@ -157,6 +334,7 @@ void exits_open(struct exits *e, const struct adit_event *ev)
 void exits_stop(struct exits *e)
 {
     struct exit_conn *x;
+    exit_flows_stop(&e->flows);
     while ((x = LIST_FIRST(&e->list)) != NULL) {
         give_up_dialling(x);
         if (x->end) {

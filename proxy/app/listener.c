@@ -1,5 +1,6 @@
 #include "app/listener.h"
 
+#include "app/udp_forward.h"
 #include "app/unixsocket.h"
 
 #include <base/mem.h>
@@ -17,9 +18,12 @@ struct listener {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     } uv;
+    struct udp_forward *udp; /* then there are no connections, and no handle */
     struct config_listen at;
     struct client_door door;
     struct target target;
+    struct own_place place; /* TCP, once it listens */
+    bool placed;
 };
 
 static bool is_unix(const struct listener *l)
@@ -51,9 +55,19 @@ static int bind_tcp(struct listener *l)
     return uv_tcp_bind(&l->uv.tcp, (const struct sockaddr *)&sa, flags);
 }
 
+/* Others than the node's own user may open the socket. */
+static bool has_guests(const struct listener *l)
+{
+    const struct config_uids *uids = l->door.front ? &l->door.front->uids : NULL;
+    return uids && (uids->any || uids->count > 0);
+}
+
 static int bind_and_listen(struct listener *l)
 {
-    int status = is_unix(l) ? unixsocket_bind(&l->uv.pipe, l->at.path) : bind_tcp(l);
+    if (l->at.udp) {
+        return udp_forward_start(l->clients->ctx, &l->at.addr, &l->target, &l->udp);
+    }
+    int status = is_unix(l) ? unixsocket_bind(&l->uv.pipe, l->at.path, has_guests(l)) : bind_tcp(l);
     if (status == 0) {
         status = uv_listen(&l->uv.stream, LISTENER_BACKLOG, on_connection);
     }
@@ -61,7 +75,7 @@ static int bind_and_listen(struct listener *l)
 }
 
 static struct listener *listener_new(struct clients *clients, const struct config_listen *at,
-                                     const struct target *target)
+                                     const struct client_door *door)
 {
     struct listener *l = mem_new(1, sizeof(*l));
     if (!l) {
@@ -69,10 +83,14 @@ static struct listener *listener_new(struct clients *clients, const struct confi
     }
     l->clients = clients;
     l->at = *at;
+    l->door = *door;
     l->door.is_unix = is_unix(l);
-    if (target) {
-        l->target = *target;
+    if (door->target) {
+        l->target = *door->target;
         l->door.target = &l->target;
+    }
+    if (at->udp) {
+        return l;
     }
     /* Makes no socket yet: cannot fail. */
     (void)(is_unix(l) ? uv_pipe_init(clients->ctx->loop, &l->uv.pipe, 0)
@@ -81,11 +99,21 @@ static struct listener *listener_new(struct clients *clients, const struct confi
     return l;
 }
 
+/* Known as ours from now on. */
+static void place(struct listener *l)
+{
+    if (!is_unix(l) && !l->udp) {
+        l->place.addr = listener_address(l);
+        l->placed = true;
+        own_add(&l->clients->ctx->own, &l->place);
+    }
+}
+
 int listener_start(struct clients *clients, const struct config_listen *at,
-                   const struct target *target, struct listener **out)
+                   const struct client_door *door, struct listener **out)
 {
     char text[CONFIG_SOCKET_PATH_MAX + 1];
-    struct listener *l = listener_new(clients, at, target);
+    struct listener *l = listener_new(clients, at, door);
     if (!l) {
         return UV_ENOMEM;
     }
@@ -96,8 +124,9 @@ int listener_start(struct clients *clients, const struct config_listen *at,
         listener_stop(l);
         return status;
     }
-    LOG_AT(clients->ctx->log, LOG_INFO, "front", target ? "forwarding" : "listening", "address=%s",
-           listener_text(l, text));
+    place(l);
+    LOG_AT(clients->ctx->log, LOG_INFO, "front", door->target ? "forwarding" : "listening",
+           "address=%s", listener_text(l, text));
     *out = l;
     return 0;
 }
@@ -108,6 +137,9 @@ struct addr listener_address(const struct listener *l)
     int len = sizeof(sa);
     if (is_unix(l)) {
         return (struct addr){.family = ADDR_NONE};
+    }
+    if (l->udp) {
+        return udp_forward_address(l->udp);
     }
     (void)uv_tcp_getsockname(&l->uv.tcp, (struct sockaddr *)&sa, &len);
     return tcp_addr((const struct sockaddr *)&sa);
@@ -130,5 +162,15 @@ bool listener_forwards(const struct listener *l)
 
 void listener_stop(struct listener *l)
 {
+    if (l->placed) {
+        own_remove(&l->place);
+    }
+    if (l->udp) {
+        udp_forward_stop(l->udp);
+    }
+    if (l->at.udp) {
+        mem_free(l);
+        return;
+    }
     uv_close(&l->uv.handle, on_closed); /* removes a unix socket's file */
 }

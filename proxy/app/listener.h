@@ -1,5 +1,6 @@
 /* A place at which applications connect: to the front, or (forwarded) to one target. TCP, or a unix
- * socket that only its user may open and that therefore asks for no password.
+ * socket that only its user may open (or those that the ini lists) and that therefore asks for no
+ * password. What is forwarded may be UDP, too.
  */
 #ifndef APP_LISTENER_H
 #define APP_LISTENER_H
@@ -12,10 +13,11 @@
 
 struct listener;
 
-/* `target` NULL: the front; else it is copied. Port 0 = any. 0 or a negative system error (with a
- * log line). */
+/* The door says who comes in: without a target it is the front's. The target is copied, the rest of
+ * the door outlives the listener; its is_unix is set here. Port 0 = any. 0 or a negative system
+ * error (with a log line). */
 int listener_start(struct clients *clients, const struct config_listen *at,
-                   const struct target *target, struct listener **out);
+                   const struct client_door *door, struct listener **out);
 /* With the port it got; family ADDR_NONE for a unix socket. */
 struct addr listener_address(const struct listener *l);
 /* The address or the path. */

@@ -128,20 +128,16 @@ static int load_psks(struct loaded *l, const char *ini, FILE *errors)
     return 0;
 }
 
-static int parse_users(struct loaded *l, const char *file, const char *text, size_t len,
+static int parse_users(struct auth *out, const char *file, const char *text, size_t len,
                        FILE *errors)
 {
     uint8_t key[AUTH_KEY_LEN];
     struct auth_error error;
     randombytes_buf(key, sizeof(key));
-    int err = auth_init(&l->users, text, len, key, &error);
+    int err = auth_init(out, text, len, key, &error);
     adit_key_wipe(key, sizeof(key));
-    if (err == 0) {
-        l->secrets.users = &l->users;
-        return 0;
-    }
-    if (err == ERR_NO_MEMORY) {
-        return EX_OSERR;
+    if (err == 0 || err == ERR_NO_MEMORY) {
+        return err == 0 ? 0 : EX_OSERR;
     }
     if (error.line > 0) {
         (void)fprintf(errors, "%s:%u: %s\n", file, error.line, error.why);
@@ -151,28 +147,42 @@ static int parse_users(struct loaded *l, const char *file, const char *text, siz
     return EX_CONFIG;
 }
 
-static int load_users(struct loaded *l, FILE *errors)
+static int load_users(const struct config_front *front, const char *ini, FILE *errors,
+                      struct auth *out)
 {
-    const char *file = l->config->front.users;
+    const char *file = front->users.path;
+    char why[ERROR_TEXT];
     char *text = NULL;
     size_t len = 0;
-    if (!file) {
-        return 0;
-    }
+    (void)snprintf(why, sizeof(why), "%s:%u: [front%s%s] users: ", ini, front->users.line,
+                   front->name[0] ? " " : "", front->name);
     int err = file_read_all(file, USERS_FILE_MAX, &text, &len);
     if (err != 0) {
-        return complain_about_file(errors, "adit: the users of [front]: ", file, err);
+        return complain_about_file(errors, why, file, err);
     }
     int code = EX_NOPERM;
     if (file_mode_private(file) == 1) {
-        code = parse_users(l, file, text, len, errors);
+        code = parse_users(out, file, text, len, errors);
     } else {
-        (void)fprintf(errors, "adit: %s: others may read these passwords: chmod 600 %s\n", file,
+        (void)fprintf(errors, "%s%s: others may read these passwords: chmod 600 %s\n", why, file,
                       file);
     }
     adit_key_wipe(text, len);
     mem_free(text);
     return code;
+}
+
+static int load_all_users(struct loaded *l, const char *ini, FILE *errors)
+{
+    const struct config *config = l->config;
+    int code = 0;
+    l->users = mem_new(config->fronts_count, sizeof(*l->users));
+    l->secrets.users = l->users;
+    for (size_t i = 0; code == 0 && l->users && i < config->fronts_count; i++) {
+        bool given = config->fronts[i].users.path != NULL;
+        code = given ? load_users(&config->fronts[i], ini, errors, &l->users[i]) : 0;
+    }
+    return l->users ? code : EX_OSERR;
 }
 
 int load_node(const char *file, FILE *errors, struct loaded *out)
@@ -186,7 +196,7 @@ int load_node(const char *file, FILE *errors, struct loaded *out)
         code = load_psks(out, file, errors);
     }
     if (code == 0) {
-        code = load_users(out, errors);
+        code = load_all_users(out, file, errors);
     }
     return code;
 }
@@ -198,7 +208,10 @@ void load_free(struct loaded *l)
         adit_key_wipe(l->psks, l->config->peers_count * sizeof(*l->psks));
     }
     mem_free(l->psks);
-    auth_deinit(&l->users);
+    for (size_t i = 0; l->users && i < l->config->fronts_count; i++) {
+        auth_deinit(&l->users[i]);
+    }
+    mem_free(l->users);
     config_free(l->config);
     *l = (struct loaded){0};
 }

@@ -4,6 +4,7 @@
 #define APP_LOAD_H
 
 #include "app/app.h"
+#include "policy/auth.h"
 #include "policy/config.h"
 
 #include <stdint.h>
@@ -22,7 +23,7 @@ struct loaded {
     struct config *config;
     struct app_secrets secrets;
     uint8_t (*psks)[ADIT_KEY_LEN];
-    struct auth users;
+    struct auth *users; /* one for each [front] */
 };
 
 /* Configuration, the node's key, all pre-shared keys, the users of the front. */

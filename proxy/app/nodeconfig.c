@@ -1,5 +1,7 @@
 #include "app/nodeconfig.h"
 
+#include "app/proxyenv.h"
+
 #include <base/err.h>
 #include <base/mem.h>
 
@@ -41,12 +43,47 @@ static bool allocate(struct nodeconfig *n, const struct config *c)
     n->stun = some(c->node.stun.count + c->node.stun_derper.count, sizeof(*n->stun));
     n->relays = some(relays, sizeof(*n->relays));
     n->relay_names = some(relays, sizeof(*n->relay_names));
+    n->proxies = some(relays, sizeof(*n->proxies));
     n->peers = some(c->peers_count, sizeof(*n->peers));
     n->peer_relays = some(relays_total(c), sizeof(*n->peer_relays));
     n->endpoint_texts = some(endpoints_total(c), ENDPOINT_TEXT);
     n->endpoints = some(endpoints_total(c), sizeof(*n->endpoints));
-    return n->stun && n->relays && n->relay_names && n->peers && n->peer_relays &&
+    return n->stun && n->relays && n->relay_names && n->proxies && n->peers && n->peer_relays &&
            n->endpoint_texts && n->endpoints;
+}
+
+static void set_proxy(struct nodeconfig *n, struct adit_relay_config *to,
+                      const struct config_relay *r)
+{
+    struct httpproxy *proxy = &n->proxies[to - n->relays];
+    bool found = r->proxy.kind == CONFIG_PROXY_GIVEN;
+    if (found) {
+        *proxy = *r->proxy.at;
+    } else if (r->proxy.kind == CONFIG_PROXY_ENVIRONMENT) {
+        found = proxyenv_find(proxy, r->url.tls, r->url.host, r->url.port, n->node.log);
+    }
+    if (found) {
+        to->proxy_host = proxy->host;
+        to->proxy_port = proxy->port;
+        to->proxy_login = proxy->login[0] ? proxy->login : NULL;
+    }
+}
+
+static void set_pins(struct adit_relay_config *to, const struct config_pins *pins)
+{
+    _Static_assert(sizeof(struct config_pin) == ADIT_KEY_LEN, "a pin is just its bytes");
+    union {
+        const struct config_pin *in;
+        const uint8_t (*out)[ADIT_KEY_LEN];
+    } all = {.in = pins->items};
+    to->pins = all.out;
+    to->pin_count = pins->count;
+}
+
+static bool same_url(const struct adit_relay_config *a, const struct config_url *b)
+{
+    return strcmp(a->host, b->host) == 0 && a->port == b->port && a->tls == b->tls &&
+           a->websocket == b->websocket && strcmp(a->path, b->path) == 0;
 }
 
 /* The relay with this URL, added if there is none: two peers may name the same. */
@@ -54,9 +91,7 @@ static size_t relay_index(struct nodeconfig *n, const struct config_relay *r, bo
 {
     size_t count = n->node.relay_count;
     for (size_t i = 0; i < count; i++) {
-        const struct adit_relay_config *have = &n->relays[i];
-        if (strcmp(have->host, r->url.host) == 0 && have->port == r->url.port &&
-            strcmp(have->path, r->url.path) == 0) {
+        if (same_url(&n->relays[i], &r->url)) {
             return i;
         }
     }
@@ -73,7 +108,11 @@ static size_t relay_index(struct nodeconfig *n, const struct config_relay *r, bo
         .port = r->url.port,
         .path = r->url.path,
         .home = home,
+        .tls = r->url.tls,
+        .websocket = r->url.websocket,
     };
+    set_pins(&n->relays[count], &r->pins);
+    set_proxy(n, &n->relays[count], r);
     n->node.relay_count++;
     return count;
 }
@@ -150,6 +189,7 @@ int nodeconfig_init(struct nodeconfig *n, const struct config *c, const struct a
     n->node.resume_timeout_ns = c->node.resume_timeout_ns;
     n->node.session_window_max = c->limits.window;
     n->node.streams_max = (uint32_t)c->limits.streams_max;
+    n->node.datagrams_max = c->limits.datagrams;
     n->node.log = log;
     for (size_t i = 0; i < c->relays.count; i++) {
         (void)relay_index(n, &c->relays.items[i], true);
@@ -165,6 +205,10 @@ void nodeconfig_deinit(struct nodeconfig *n)
     for (size_t i = 0; n->peers && i < n->node.peer_count; i++) {
         adit_key_wipe(n->peers[i].psk, sizeof(n->peers[i].psk));
     }
+    if (n->proxies) {
+        adit_key_wipe(n->proxies, n->node.relay_count * sizeof(*n->proxies));
+    }
+    mem_free(n->proxies);
     mem_free(n->stun);
     mem_free(n->relays);
     mem_free(n->relay_names);

@@ -12,13 +12,14 @@ struct nodeconfig {
     struct adit_stun_config *stun;
     struct adit_relay_config *relays;
     char (*relay_names)[CONFIG_HOST_MAX + 8];
+    struct httpproxy *proxies; /* as many as relays */
     struct adit_peer_config *peers;
     size_t *peer_relays;
     char *endpoint_texts;
     const char **endpoints;
 };
 
-/* Borrows texts of `config`. 0 or ERR_NO_MEMORY. */
+/* Borrows texts of `config`, and looks at the environment for proxies. 0 or ERR_NO_MEMORY. */
 int nodeconfig_init(struct nodeconfig *n, const struct config *config,
                     const struct app_secrets *secrets, const struct log *log);
 /* Wipes the secrets. */

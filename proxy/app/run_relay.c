@@ -1,4 +1,4 @@
-/* `adit relay`: the [server] of an ini, until a signal. */
+/* `adit relay`: the [server] of an ini, until a signal. SIGHUP reads the ini again. */
 #include "app/daemon.h"
 
 #include "app/load.h"
@@ -11,7 +11,9 @@
 
 struct relay_daemon {
     struct daemon daemon;
-    struct config *config;
+    const char *ini;
+    struct config *config; /* that it was started with */
+    uint64_t drain_ns;
     struct logsink sink;
     uint8_t secret[ADIT_KEY_LEN];
     struct adit_relay *relay; /* NULL if it could not start */
@@ -28,31 +30,44 @@ static void stop_relay(void *user)
     struct relay_daemon *r = user;
     LOG_AT(&r->sink.log, LOG_INFO, "app", "stopping", "relay");
     if (r->relay) {
-        adit_relay_stop(r->relay, on_stopped, NULL);
+        adit_relay_drain(r->relay, r->drain_ns, on_stopped, NULL);
     }
 }
 
-static int start(struct relay_daemon *r)
+static struct adit_relay_server_config server_config(const struct relay_daemon *r,
+                                                     const struct config_server *s)
 {
-    const struct config_server *s = &r->config->server;
     _Static_assert(sizeof(struct config_public_key) == ADIT_KEY_LEN, "a key is just its bytes");
     union {
         const struct config_public_key *in;
         const uint8_t (*out)[ADIT_KEY_LEN];
     } keys = {.in = s->allow.items};
-    struct adit_relay_server_config c = {
+    return (struct adit_relay_server_config){
         .listen = s->listen.items,
         .listen_count = s->listen.count,
-        .stun = s->stun,
+        .listen_tls = s->listen_tls.items,
+        .listen_tls_count = s->listen_tls.count,
+        .cert = s->cert,
+        .cert_key = s->cert_key,
+        .stun = s->stun.items,
+        .stun_count = s->stun.count,
         .allow = keys.out,
         .allow_count = s->allow.count,
         .open = s->open,
+        .metrics = s->metrics.items,
+        .metrics_count = s->metrics.count,
         .clients_max = (uint32_t)s->clients_max,
         .clients_per_address_max = (uint32_t)s->clients_per_address_max,
         .queue_packets_max = (uint32_t)s->queue_packets,
         .rate_bytes_per_s = s->rate,
+        .burst_bytes = s->burst,
         .log = &r->sink.log,
     };
+}
+
+static int start(struct relay_daemon *r)
+{
+    struct adit_relay_server_config c = server_config(r, &r->config->server);
     memcpy(c.secret, r->secret, sizeof(c.secret));
     int err = adit_relay_start(&r->daemon.loop, &c, &r->relay);
     adit_key_wipe(c.secret, sizeof(c.secret));
@@ -66,9 +81,75 @@ static void log_addresses(const struct relay_daemon *r)
     for (size_t i = 0; adit_relay_address(r->relay, i, &at); i++) {
         LOG_AT(&r->sink.log, LOG_INFO, "relay", "serving", "address=%s", addr_format(&at, text));
     }
-    if (adit_relay_stun_address(r->relay, &at)) {
+    for (size_t i = 0; adit_relay_stun_address(r->relay, i, &at); i++) {
         LOG_AT(&r->sink.log, LOG_INFO, "stun", "serving", "address=%s", addr_format(&at, text));
     }
+}
+
+static int load(const char *ini, struct config **out)
+{
+    int code = load_config(ini, stderr, out);
+    if (code == 0 && !(*out)->server.given) {
+        (void)fprintf(stderr, "adit: %s: there is no [server] section\n", ini);
+        config_free(*out);
+        *out = NULL;
+        code = EX_CONFIG;
+    }
+    return code;
+}
+
+static bool same_addrs(const struct config_addrs *a, const struct config_addrs *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; i < a->count && same; i++) {
+        same = addr_equal(&a->items[i], &b->items[i]);
+    }
+    return same;
+}
+
+/* What only a restart changes is said, so that nobody waits for it. */
+static void warn_of_the_rest(const struct relay_daemon *r, const struct config_server *now)
+{
+    const struct config_server *was = &r->config->server;
+    const struct {
+        const char *key;
+        bool same;
+    } kept[] = {
+        {"listen", same_addrs(&was->listen, &now->listen)},
+        {"listen_tls", same_addrs(&was->listen_tls, &now->listen_tls)},
+        {"stun", same_addrs(&was->stun, &now->stun)},
+        {"key", strcmp(was->key.path, now->key.path) == 0},
+        {"clients_max", was->clients_max == now->clients_max},
+    };
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        if (!kept[i].same) {
+            LOG_AT(&r->sink.log, LOG_WARN, "app", "needs_restart", "section=server key=%s",
+                   kept[i].key);
+        }
+    }
+}
+
+/* A bad ini has been complained about line by line then, and the old one stays. */
+static void reload(void *user)
+{
+    struct relay_daemon *r = user;
+    struct config *config = NULL;
+    int err = load(r->ini, &config);
+    if (err == 0) {
+        struct adit_relay_server_config c = server_config(r, &config->server);
+        err = adit_relay_reload(r->relay, &c);
+    }
+    if (err != 0) {
+        LOG_AT(&r->sink.log, LOG_ERROR, "app", "not_reloaded", "ini=%s", r->ini);
+        config_free(config);
+        return;
+    }
+    warn_of_the_rest(r, &config->server);
+    r->sink.log.level = config->node.log;
+    r->drain_ns = config->server.drain_ns;
+    LOG_AT(&r->sink.log, LOG_INFO, "app", "reloaded", "ini=%s keys=%zu open=%s", r->ini,
+           config->server.allow.count, config->server.open ? "yes" : "no");
+    config_free(config);
 }
 
 static int run(struct relay_daemon *r)
@@ -80,6 +161,7 @@ static int run(struct relay_daemon *r)
     logsink_init(&r->sink, r->config->node.log, NULL);
     int err = start(r);
     if (err == 0) {
+        daemon_on_hangup(&r->daemon, reload);
         log_addresses(r);
     } else {
         daemon_stop(&r->daemon);
@@ -89,21 +171,14 @@ static int run(struct relay_daemon *r)
     return daemon_exit_code(err);
 }
 
-static int load(struct relay_daemon *r, const char *ini)
-{
-    int code = load_config(ini, stderr, &r->config);
-    if (code == 0 && !r->config->server.given) {
-        (void)fprintf(stderr, "adit: %s: there is no [server] section\n", ini);
-        code = EX_CONFIG;
-    }
-    return code ? code
-                : load_key_file(&r->config->server.key, ini, "[server] key", stderr, r->secret);
-}
-
 int daemon_run_relay(const char *ini)
 {
-    struct relay_daemon r = {0};
-    int code = load(&r, ini);
+    struct relay_daemon r = {.ini = ini};
+    int code = load(ini, &r.config);
+    if (code == 0) {
+        r.drain_ns = r.config->server.drain_ns;
+        code = load_key_file(&r.config->server.key, ini, "[server] key", stderr, r.secret);
+    }
     if (code == 0) {
         code = run(&r);
     }

@@ -4,6 +4,7 @@
 #include <base/mem.h>
 
 #include <stdio.h>
+#include <string.h>
 
 enum {
     URL_TEXT = CONFIG_HOST_MAX + CONFIG_URL_PATH_MAX + 24,
@@ -28,7 +29,7 @@ struct collection {
     char public_texts[2][ADDR_TEXT_MAX];
 };
 
-static const char *peer_state(enum adit_peer_state state)
+const char *app_peer_state_text(enum adit_peer_state state)
 {
     switch (state) {
     case ADIT_PEER_CONNECTING:
@@ -43,7 +44,7 @@ static const char *peer_state(enum adit_peer_state state)
     return "idle";
 }
 
-static const char *path_kind(enum adit_path_kind kind)
+const char *app_path_kind_text(enum adit_path_kind kind)
 {
     switch (kind) {
     case ADIT_PATH_DIRECT:
@@ -86,10 +87,10 @@ static struct control_peer describe_peer(const struct adit_peer_stats *s, struct
     return (struct control_peer){
         .name = s->name,
         .key = adit_key_format(s->key, t->key),
-        .state = peer_state(s->state),
+        .state = app_peer_state_text(s->state),
         .path =
             {
-                .kind = path_kind(s->path.kind),
+                .kind = app_path_kind_text(s->path.kind),
                 .address = direct ? addr_format(&s->path.address, t->address) : NULL,
                 .relay = path ? s->path.relay : NULL,
                 .rtt_us = path ? microseconds(s->path.rtt_ns) : CONTROL_UNKNOWN,
@@ -111,13 +112,16 @@ static struct control_peer describe_peer(const struct adit_peer_stats *s, struct
 
 static struct control_relay describe_relay(const struct adit_relay_stats *s, struct texts *t)
 {
-    (void)snprintf(t->url, sizeof(t->url), "http://%.255s:%u", s->host, (unsigned)s->port);
+    bool v6 = strchr(s->host, ':') != NULL;
+    (void)snprintf(t->url, sizeof(t->url), "%s%s://%s%.255s%s:%u", s->websocket ? "ws" : "http",
+                   s->tls ? "s" : "", v6 ? "[" : "", s->host, v6 ? "]" : "", (unsigned)s->port);
     return (struct control_relay){
         .name = s->name,
         .url = t->url,
         .state = relay_state(s->state),
         .rtt_us = microseconds(s->rtt_ns),
         .dropped = s->dropped,
+        .why = s->why,
     };
 }
 
@@ -146,14 +150,19 @@ static void collect_counters(struct collection *c, const struct app *app)
 #define COUNT_NODE(name) count(c, NULL, #name, node.name);
 #define COUNT_FRONT(name) count(c, "front", #name, own->front.name);
 #define COUNT_EXIT(name) count(c, "exit", #name, own->exit.name);
+#define COUNT_UDP(name) count(c, "udp", #name, own->udp.name);
     ADIT_COUNTER_TABLE(COUNT_NODE)
     FRONT_COUNTER_TABLE(COUNT_FRONT)
     count(c, "front", "clients_now", app->clients.count);
     EXIT_COUNTER_TABLE(COUNT_EXIT)
     count(c, "exit", "connections_now", app->exits.count);
+    UDP_COUNTER_TABLE(COUNT_UDP)
+    count(c, "udp", "associations_now", app->ctx.associations);
+    count(c, "udp", "flows_now", app->exits.flows.count);
 #undef COUNT_NODE
 #undef COUNT_FRONT
 #undef COUNT_EXIT
+#undef COUNT_UDP
     count_failures(c, "front_failures", own->front.failures);
     count_failures(c, "exit_failures", own->exit.failures);
     count(c, NULL, "blocks_refused", app->ctx.pool.refused);

@@ -1,5 +1,6 @@
 #include "app/tcp.h"
 
+#include <adit/peercred.h>
 #include <base/check.h>
 #include <base/mem.h>
 
@@ -115,6 +116,14 @@ int tcp_connect(struct tcp *t, const struct addr *to,
     t->connected = connected;
     t->user = user;
     return uv_tcp_connect(&t->connect, &t->uv.tcp, (const struct sockaddr *)&sa, on_connect);
+}
+
+void tcp_connect_unix(struct tcp *t, const char *path,
+                      void (*connected)(void *user, struct tcp *tcp, int status), void *user)
+{
+    t->connected = connected;
+    t->user = user;
+    uv_pipe_connect(&t->connect, &t->uv.pipe, path, on_connect);
 }
 
 void tcp_attach(struct tcp *t, const struct tcp_ops *ops, void *user)
@@ -238,6 +247,9 @@ struct addr tcp_local(const struct tcp *t)
 {
     struct sockaddr_storage sa = {0};
     int len = sizeof(sa);
+    if (t->uv.handle.type != UV_TCP) {
+        return (struct addr){.family = ADDR_NONE};
+    }
     (void)uv_tcp_getsockname(&t->uv.tcp, (struct sockaddr *)&sa, &len);
     return tcp_addr((const struct sockaddr *)&sa);
 }
@@ -248,6 +260,13 @@ struct addr tcp_remote(const struct tcp *t)
     int len = sizeof(sa);
     (void)uv_tcp_getpeername(&t->uv.tcp, (struct sockaddr *)&sa, &len);
     return tcp_addr((const struct sockaddr *)&sa);
+}
+
+int tcp_user(const struct tcp *t, uint32_t *uid)
+{
+    uv_os_fd_t fd;
+    int status = uv_fileno(&t->uv.handle, &fd);
+    return status == 0 ? peercred_uid(fd, uid) : status;
 }
 
 static void on_close(uv_handle_t *handle)

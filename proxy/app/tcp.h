@@ -60,6 +60,10 @@ int tcp_accept(struct tcp *t, uv_stream_t *listener);
 int tcp_connect(struct tcp *t, const struct addr *to,
                 void (*connected)(void *user, struct tcp *tcp, int status), void *user);
 
+/* The same for one of tcp_new_pipe and the path of a socket. */
+void tcp_connect_unix(struct tcp *t, const char *path,
+                      void (*connected)(void *user, struct tcp *tcp, int status), void *user);
+
 /* Whom it calls from now on; reading stands still until tcp_resume. */
 void tcp_attach(struct tcp *t, const struct tcp_ops *ops, void *user);
 void tcp_resume(struct tcp *t);
@@ -75,6 +79,9 @@ int tcp_finish(struct tcp *t);
 /* Our address, or the other's; family ADDR_NONE if the system does not tell. */
 struct addr tcp_local(const struct tcp *t);
 struct addr tcp_remote(const struct tcp *t);
+
+/* The user at the other end of a unix socket. 0 or a negative system error. */
+int tcp_user(const struct tcp *t, uint32_t *uid);
 
 void tcp_close(struct tcp *t);
 /* With RST, so that the application knows that it did not get everything. */

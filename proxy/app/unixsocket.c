@@ -38,7 +38,7 @@ static int make_way(const char *path)
     return unlink(path) == 0 ? 0 : -errno;
 }
 
-static int make_folder(const char *path)
+static int make_folder(const char *path, bool guests)
 {
     char folder[CONFIG_SOCKET_PATH_MAX + 1];
     (void)snprintf(folder, sizeof(folder), "%s", path);
@@ -47,17 +47,17 @@ static int make_folder(const char *path)
         return 0;
     }
     *slash = '\0';
-    return file_make_dirs(folder, 0700);
+    return file_make_dirs(folder, guests ? 0711 : 0700);
 }
 
-int unixsocket_bind(uv_pipe_t *pipe, const char *path)
+int unixsocket_bind(uv_pipe_t *pipe, const char *path, bool guests)
 {
-    int status = make_folder(path);
+    int status = make_folder(path, guests);
     if (status == 0) {
         status = make_way(path);
     }
     if (status == 0) {
-        mode_t before = umask(0177); /* 0600 from the first moment on */
+        mode_t before = umask(guests ? 0111 : 0177); /* right from the first moment on */
         status = uv_pipe_bind(pipe, path);
         (void)umask(before);
     }

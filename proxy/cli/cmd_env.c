@@ -6,10 +6,10 @@
 #include <sysexits.h>
 
 /* The first TCP listener; a program on this machine reaches one for all addresses by loopback. */
-static bool find_front(const struct config *config, struct addr *out)
+static bool find_front(const struct config_front *front, struct addr *out)
 {
-    for (size_t i = 0; i < config->front.listen.count; i++) {
-        *out = config->front.listen.items[i].addr;
+    for (size_t i = 0; i < front->listen.count; i++) {
+        *out = front->listen.items[i].addr;
         if (out->family == ADDR_NONE) {
             continue;
         }
@@ -24,15 +24,15 @@ static bool find_front(const struct config *config, struct addr *out)
     return false;
 }
 
-static void print(const struct config *config, const struct addr *front)
+static void print(const struct config_front *from, const struct addr *front)
 {
     static const char *const names[] = {"ALL_PROXY", "all_proxy"};
     static const char *const nots[] = {"NO_PROXY", "no_proxy"};
     char text[ADDR_TEXT_MAX];
     (void)addr_format(front, text);
-    if (config->front.users) {
+    if (from->users.path) {
         (void)printf("# with a name and password of %s: socks5h://NAME:PASSWORD@%s\n",
-                     config->front.users, text);
+                     from->users.path, text);
     }
     for (size_t i = 0; i < 2; i++) {
         (void)printf("export %s=socks5h://%s\n", names[i], text);
@@ -48,12 +48,12 @@ static int run(const struct cli_call *call)
     struct addr front;
     const char *ini = cli_config(call);
     int code = ini ? load_config(ini, stderr, &config) : EX_CONFIG;
-    if (code == EX_OK && !find_front(config, &front)) {
+    if (code == EX_OK && !find_front(config->fronts, &front)) {
         cli_error("%s: [front] listens at no fixed IP:PORT", ini);
         code = EX_CONFIG;
     }
     if (code == EX_OK) {
-        print(config, &front);
+        print(config->fronts, &front);
     }
     config_free(config);
     return code;

@@ -33,6 +33,11 @@ static const char *portmap_name(enum adit_portmap portmap)
     return "none";
 }
 
+static const char *portmap_title(enum adit_portmap portmap)
+{
+    return portmap == ADIT_PORTMAP_UPNP ? "UPnP" : portmap == ADIT_PORTMAP_PCP ? "PCP" : "NAT-PMP";
+}
+
 /* Why a relay gave no good answer; NULL if it did. */
 static const char *trouble(const struct adit_netcheck_relay *r, char text[64])
 {
@@ -42,9 +47,8 @@ static const char *trouble(const struct adit_netcheck_relay *r, char text[64])
     if (r->status == 0) {
         return uv_strerror(r->error);
     }
-    bool elsewhere = r->status >= 300 && r->status < 400;
     (void)snprintf(text, 64, "HTTP status %u: %s", r->status,
-                   elsewhere ? "a captive portal?" : "no relay");
+                   r->portal ? "a captive portal?" : "no relay");
     return text;
 }
 
@@ -81,6 +85,7 @@ static void put_portmap(struct builder *b, cJSON *root, const struct adit_netche
     put_text(b, portmap, "gateway",
              r->gateway.family == ADDR_NONE ? NULL : addr_format_ip(&r->gateway, text));
     put_text(b, portmap, "address", mapped ? addr_format(&r->portmapped, text) : NULL);
+    put_bool(b, portmap, "upnp", r->upnp);
     put_bool(b, portmap, "behind_another_nat", r->behind_another_nat);
 }
 
@@ -101,6 +106,7 @@ static void print_json(const struct adit_netcheck_report *r)
 {
     struct builder b = {0};
     cJSON *root = cJSON_CreateObject();
+    put_bool(&b, root, "captive_portal", r->captive_portal);
     put_bool(&b, root, "udp", r->ipv4.udp || r->ipv6.udp);
     put_text(&b, root, "verdict", r->text);
     put_number(&b, root, "stun_asked", r->stun_asked);
@@ -159,12 +165,13 @@ static void print_portmap(const struct adit_netcheck_report *r)
     if (r->gateway.family == ADDR_NONE) {
         (void)printf("port mapping  not tried\n");
     } else if (r->portmap == ADIT_PORTMAP_NONE) {
-        (void)printf("port mapping  none: the router %s speaks neither PCP nor NAT-PMP, or "
-                     "refuses\n",
+        (void)printf("port mapping  none: the router %s speaks neither PCP nor NAT-PMP nor UPnP, "
+                     "or refuses\n",
                      gateway);
     } else {
-        (void)printf("port mapping  %s by the router %s, outside %s%s\n",
-                     r->portmap == ADIT_PORTMAP_PCP ? "PCP" : "NAT-PMP", gateway,
+        bool both = r->upnp && r->portmap != ADIT_PORTMAP_UPNP;
+        (void)printf("port mapping  %s%s by the router %s, outside %s%s\n",
+                     portmap_title(r->portmap), both ? " and UPnP" : "", gateway,
                      addr_format_ip(&r->portmapped, outside),
                      r->behind_another_nat ? ", behind another NAT" : "");
     }

@@ -8,7 +8,7 @@
  *              "path":{"kind":"direct|relay|none","address","relay","rtt_us","mtu",
  *                      "cwnd","in_flight","probe_timeouts"},
  *              "streams","bytes_in","bytes_out","last_handshake_s","last_heard_s"}],
- *    "relays":[{"name","url","state":"idle|connecting|connected","rtt_us"}],
+ *    "relays":[{"name","url","state":"idle|connecting|connected","rtt_us","why"}],
  *    "counters":{...}}
  * What is not known is null: an address of a relay path, an rtt not measured, a peer never heard.
  */
@@ -34,6 +34,7 @@ struct control_peer {
 
 struct control_relay {
     const char *name, *url, *state;
+    const char *why; /* it is not connected */
     uint64_t rtt_us, dropped;
 };
 

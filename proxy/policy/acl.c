@@ -16,8 +16,16 @@ static const struct prefix this_network = {.base = {.family = ADDR_IPV4}, .bits 
 static const struct prefix guarded[] = {
     {.base = {.family = ADDR_IPV4, .ip = {169, 254}}, .bits = 16},
     {.base = {.family = ADDR_IPV6, .ip = {0xfe, 0x80}}, .bits = 10},
-    {.base = {.family = ADDR_IPV6, .ip = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54}},
+    {.base = {.family = ADDR_IPV6, .ip = {0xfd, 0x00, 0x0e, 0xc2}}, .bits = 32},
+    {.base = {.family = ADDR_IPV6, .ip = {0xfd, 0x20, 0x00, 0xce, [14] = 0x02, [15] = 0x54}},
      .bits = 128},
+    {.base = {.family = ADDR_IPV6,
+              .ip = {0xfd, 0x00, 0x00, 0xc1, [12] = 0xa9, [13] = 0xfe, [14] = 0xa9, [15] = 0xfe}},
+     .bits = 128},
+    {.base = {.family = ADDR_IPV6, .ip = {0xfd, 0x00, 0x00, 0x42, [15] = 0x42}}, .bits = 128},
+    {.base = {.family = ADDR_IPV4, .ip = {100, 100, 100, 200}}, .bits = 32},
+    {.base = {.family = ADDR_IPV4, .ip = {168, 63, 129, 16}}, .bits = 32},
+    {.base = {.family = ADDR_IPV4, .ip = {192, 0, 0, 192}}, .bits = 32},
 };
 
 struct addr acl_normalize(const struct addr *a)
@@ -83,6 +91,20 @@ bool acl_allows(const struct acl *acl, const struct addr *dialled, uint16_t port
     return false;
 }
 
+bool acl_names(const struct acl *acl, const struct addr *dialled, uint16_t port)
+{
+    struct addr a = acl_normalize(dialled);
+    unsigned whole = a.family == ADDR_IPV4 ? 32 : 128;
+    for (size_t i = 0; i < acl->count; i++) {
+        const struct acl_rule *r = &acl->rules[i];
+        if (r->kind == ACL_PREFIX && r->prefix.bits == whole && prefix_contains(&r->prefix, &a) &&
+            r->port_min == port && r->port_max == port) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool acl_could_allow(const struct acl *acl, const char *name, uint16_t port)
 {
     for (size_t i = 0; i < acl->count; i++) {
@@ -94,23 +116,7 @@ bool acl_could_allow(const struct acl *acl, const char *name, uint16_t port)
     return false;
 }
 
-/* "PORT" or "PORT-PORT". */
-static bool parse_ports(struct acl_rule *rule, const char *text)
-{
-    const char *dash = strchr(text, '-');
-    size_t len = dash ? (size_t)(dash - text) : strlen(text);
-    int low = host_parse_port(text, len);
-    int high = dash ? host_parse_port(dash + 1, strlen(dash + 1)) : low;
-    if (low < 1 || high < low) {
-        return false;
-    }
-    rule->port_min = (uint16_t)low;
-    rule->port_max = (uint16_t)high;
-    return true;
-}
-
-/* A prefix that acl_normalize moves elsewhere as a whole would never match. */
-static bool is_alias(const struct prefix *p)
+bool acl_is_alias(const struct prefix *p)
 {
     struct addr meant = acl_normalize(&p->base);
     bool whole = p->bits >= (p->base.family == ADDR_IPV4 ? 8 : 96);
@@ -133,7 +139,7 @@ static int parse_host(struct acl_rule *rule, const char *host, size_t len, const
     if (prefix_parse(&rule->prefix, copy) == 0) {
         rule->kind = ACL_PREFIX;
         *why = "stands for another address: write that one";
-        return is_alias(&rule->prefix) ? ERR_MALFORMED : 0;
+        return acl_is_alias(&rule->prefix) ? ERR_MALFORMED : 0;
     }
     if (strchr(copy, '/')) {
         *why = "is no prefix: the bits after its length must be zero";
@@ -143,27 +149,6 @@ static int parse_host(struct acl_rule *rule, const char *host, size_t len, const
     return host_set_name(rule->name, copy, len) ? 0 : ERR_MALFORMED;
 }
 
-/* Where the host ends and where ":PORTS" starts; a bare IPv6 address has no ports. */
-static bool split_ports(const char *text, const char **host, size_t *len, const char **ports)
-{
-    const char *colon = strchr(text, ':');
-    *host = text;
-    if (text[0] == '[') {
-        const char *close = strchr(text, ']');
-        if (!close || (close[1] != '\0' && close[1] != ':')) {
-            return false;
-        }
-        *host = text + 1;
-        *len = (size_t)(close - *host);
-        *ports = close[1] == ':' ? close + 2 : NULL;
-        return true;
-    }
-    bool bare = !colon || strchr(colon + 1, ':');
-    *len = bare ? strlen(text) : (size_t)(colon - text);
-    *ports = bare ? NULL : colon + 1;
-    return true;
-}
-
 int acl_parse_rule(struct acl_rule *rule, const char *text, const char **why)
 {
     struct acl_rule r = {.port_min = 0, .port_max = UINT16_MAX};
@@ -171,7 +156,7 @@ int acl_parse_rule(struct acl_rule *rule, const char *text, const char **why)
     const char *ports;
     size_t len;
     *why = "has a [ without its ]";
-    if (!split_ports(text, &host, &len, &ports)) {
+    if (!host_split_ports(text, &host, &len, &ports)) {
         return ERR_MALFORMED;
     }
     int err = parse_host(&r, host, len, why);
@@ -179,7 +164,7 @@ int acl_parse_rule(struct acl_rule *rule, const char *text, const char **why)
         return err;
     }
     *why = "has a bad port: PORT or PORT-PORT, from 1 to 65535";
-    if (ports && !parse_ports(&r, ports)) {
+    if (ports && !host_parse_ports(ports, &r.port_min, &r.port_max)) {
         return ERR_MALFORMED;
     }
     *why = NULL;

@@ -16,8 +16,13 @@
  *            guarded blocks and loopback; only the names "localhost" and "*.localhost"
  *            (RFC 6761) may mean loopback, because their owner wrote just that
  *
- * Guarded blocks: link-local (169.254.0.0/16, fe80::/10: also the cloud's metadata service
- * 169.254.169.254) and the metadata service at fd00:ec2::254.
+ * Guarded blocks: link-local (169.254.0.0/16, fe80::/10: also most clouds' metadata service,
+ * 169.254.169.254) and the metadata services that live elsewhere: fd00:ec2::/32 (Amazon),
+ * fd20:ce::254 (Google), fd00:c1::a9fe:a9fe and 192.0.0.192 (Oracle), fd00:42::42 (Scaleway),
+ * 100.100.100.200 (Alibaba), 168.63.129.16 (Azure).
+ *
+ * The list of the front for targets that go out from this machine is one of these, too: see
+ * struct config.
  */
 #ifndef POLICY_ACL_H
 #define POLICY_ACL_H
@@ -59,11 +64,17 @@ void acl_deinit(struct acl *acl);
  * The port in `dialled` is not looked at. */
 bool acl_allows(const struct acl *acl, const struct addr *dialled, uint16_t port, const char *name);
 
+/* Is just this address with just this port listed ("127.0.0.1:1080")? That much is asked for what
+ * nobody means by a wider entry: this node's own listeners. */
+bool acl_names(const struct acl *acl, const struct addr *dialled, uint16_t port);
+
 /* Can acl_allows still say yes for this name, whatever it resolves to? False saves the lookup,
  * and keeps a peer that may reach nothing from using us as its resolver. */
 bool acl_could_allow(const struct acl *acl, const char *name, uint16_t port);
 
 /* The address as policy sees it (see above); the port stays. */
 struct addr acl_normalize(const struct addr *a);
+/* A prefix that acl_normalize moves elsewhere as a whole: it would never match. */
+bool acl_is_alias(const struct prefix *p);
 
 #endif

@@ -1,5 +1,7 @@
 #include "policy/config.h"
 
+#include "policy/config_internal.h"
+
 #include <base/check.h>
 #include <base/mem.h>
 
@@ -25,11 +27,25 @@ void config_free(struct config *config)
     mem_free(config->peers);
     mem_free(config->routes);
     mem_free(config->forwards);
-    mem_free(config->front.users);
-    mem_free(config->relays.items);
-    mem_free(config->front.listen.items);
+    for (size_t i = 0; i < config->fronts_count; i++) {
+        mem_free(config->fronts[i].listen.items);
+        mem_free(config->fronts[i].users.path);
+        mem_free(config->fronts[i].uids.items);
+    }
+    mem_free(config->fronts);
+    for (size_t i = 0; i < config->serves_count; i++) {
+        config_serve_free(&config->serves[i]);
+    }
+    mem_free(config->serves);
+    acl_deinit(&config->direct);
+    config_free_relays(&config->relays);
     mem_free(config->server.listen.items);
+    mem_free(config->server.listen_tls.items);
+    mem_free(config->server.cert);
+    mem_free(config->server.cert_key);
     mem_free(config->server.allow.items);
+    mem_free(config->server.stun.items);
+    mem_free(config->server.metrics.items);
     mem_free(config->server.key.path);
     mem_free(config->node.key.path);
     mem_free(config->node.stun.items);

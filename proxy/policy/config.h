@@ -14,6 +14,7 @@
 #define POLICY_CONFIG_H
 
 #include "policy/acl.h"
+#include "policy/httpproxy.h"
 #include "proto/target.h"
 
 #include <base/addr.h>
@@ -29,8 +30,11 @@ enum {
     CONFIG_URL_PATH_MAX = 127,
     CONFIG_SOCKET_PATH_MAX = 103, /* what every system's sockaddr_un holds */
     CONFIG_PUBLIC_KEY_LEN = 32,
+    CONFIG_PIN_LEN = 32,
+    CONFIG_PINS_MAX = 4, /* of one relay: the key of today and that of tomorrow */
     CONFIG_TEXT_MAX = 1 << 20,
-    CONFIG_LIST_MAX = 256,  /* values of one key; lines of [route] */
+    CONFIG_LIST_MAX = 256, /* values of one key; lines of [route], [forward], [serve] */
+    CONFIG_FRONTS_MAX = 64,
     CONFIG_RELAYS_MAX = 16, /* [relay]s, and those of one peer */
     CONFIG_PEERS_MAX = 4096,
     CONFIG_ERRORS_MAX = 32,
@@ -54,6 +58,11 @@ struct config_addrs {
     size_t count;
 };
 
+struct config_prefixes {
+    struct prefix *items;
+    size_t count;
+};
+
 struct config_public_keys {
     struct config_public_key *items;
     size_t count;
@@ -69,17 +78,42 @@ struct config_endpoints {
     size_t count;
 };
 
-/* http://HOST[:PORT][/PATH] */
+/* http, https, ws or wss://HOST[:PORT][/PATH] */
 struct config_url {
-    char host[CONFIG_HOST_MAX + 1];     /* as in config_endpoint */
-    uint16_t port;                      /* 80 if not given */
+    char host[CONFIG_HOST_MAX + 1]; /* as in config_endpoint */
+    uint16_t port;                  /* 80 or 443 if not given */
+    bool tls, websocket;
     char path[CONFIG_URL_PATH_MAX + 1]; /* "/derp" if not given */
 };
 
-/* A [relay NAME], or one named by URL in a [peer]: then the name is "". */
+/* SHA-256 of a certificate's public key (SubjectPublicKeyInfo). */
+struct config_pin {
+    uint8_t bytes[CONFIG_PIN_LEN];
+};
+
+struct config_pins {
+    struct config_pin *items;
+    size_t count;
+};
+
+enum config_proxy_kind {
+    CONFIG_PROXY_ENVIRONMENT, /* nothing is said: what the environment names */
+    CONFIG_PROXY_NONE,
+    CONFIG_PROXY_GIVEN,
+};
+
+struct config_proxy {
+    enum config_proxy_kind kind;
+    struct httpproxy *at; /* GIVEN */
+};
+
+/* A [relay NAME], or one named by URL in a [peer]: then the name is "". What is behind pointers
+ * belongs to the [relay]; the entries of peers have none. */
 struct config_relay {
     char name[CONFIG_NAME_MAX + 1];
     struct config_url url;
+    struct config_pins pins;
+    struct config_proxy proxy;
     unsigned line;
 };
 
@@ -120,13 +154,15 @@ struct config_peer {
     struct config_endpoints endpoints;
     struct config_relays relays; /* names replaced by their URL; all [relay]s if none was given */
     struct acl allow;
+    bool bind; /* it may wait here for connections */
     unsigned line;
 };
 
 /* Where applications connect to: TCP, or a unix socket that only its user may open. */
 struct config_listen {
     struct addr addr;                      /* family ADDR_NONE: a unix socket */
-    char path[CONFIG_SOCKET_PATH_MAX + 1]; /* "" when it is TCP */
+    char path[CONFIG_SOCKET_PATH_MAX + 1]; /* "" when it is TCP or UDP */
+    bool udp;                              /* [forward] only: datagrams, at addr */
     unsigned line;
 };
 
@@ -135,9 +171,42 @@ struct config_listens {
     size_t count;
 };
 
+enum config_route_kind { ROUTE_REFUSE, ROUTE_DIRECT, ROUTE_PEER };
+
+/* One line of [route], see policy/route.h; or the `exit` of a [front]. */
+struct config_route {
+    char suffix[CONFIG_HOST_MAX + 1]; /* "corp.example"; "" when it is a prefix or any host */
+    struct prefix prefix;             /* family ADDR_NONE when it is a suffix or any host */
+    uint16_t port_min, port_max;      /* 0..65535 without a port in the pattern */
+    enum config_route_kind kind;
+    size_t peer; /* ROUTE_PEER: index into peers */
+    char peer_name[CONFIG_NAME_MAX + 1];
+    unsigned line; /* 0: an `exit` that is not given */
+};
+
+/* Which paths of the session with a peer a connection may take. */
+enum config_path { PATH_ANY, PATH_DIRECT_ONLY, PATH_RELAY_ONLY };
+
+/* What clients may ask for. HTTP is COMMAND_CONNECT. */
+enum config_command { COMMAND_CONNECT = 1, COMMAND_BIND = 2, COMMAND_UDP = 4 };
+
+struct config_uids {
+    uint32_t *items;
+    size_t count;
+    bool any;
+};
+
+/* [front], and each [front NAME]: where applications connect to, and what goes for them. */
 struct config_front {
-    struct config_listens listen; /* may be empty: no front; loopback only if there are no users */
-    char *users;                  /* path of the file with names and passwords, or NULL */
+    char name[CONFIG_NAME_MAX + 1]; /* "" = [front] itself */
+    struct config_listens listen;   /* may be empty: no front; loopback only without users */
+    struct config_key_file users;   /* the file with names and passwords */
+    struct config_route exit;       /* takes the place of [route] default */
+    enum config_path path;
+    unsigned commands;       /* of enum config_command */
+    bool choose;             /* user names may choose exit and path */
+    struct config_uids uids; /* of whom may use the unix sockets, besides root and our own */
+    unsigned line;
 };
 
 /* One line of [forward]: whoever connects to `listen` gets to `target`. */
@@ -146,15 +215,15 @@ struct config_forward {
     struct target target;
 };
 
-enum config_route_kind { ROUTE_REFUSE, ROUTE_DIRECT, ROUTE_PEER };
-
-/* One line of [route]; see policy/route.h. */
-struct config_route {
-    char suffix[CONFIG_HOST_MAX + 1]; /* "corp.example"; "" when it is a prefix or the default */
-    struct prefix prefix;             /* family ADDR_NONE when it is a suffix or the default */
-    enum config_route_kind kind;
-    size_t peer; /* ROUTE_PEER: index into peers */
-    char peer_name[CONFIG_NAME_MAX + 1];
+/* One line of [serve]: SERVICE.NAME.peer:PORT, NAME being this node, is the target. */
+struct config_serve {
+    char name[CONFIG_NAME_MAX + 1];
+    uint16_t port;
+    struct target target;                  /* TCP; looked at only if there is no path */
+    char path[CONFIG_SOCKET_PATH_MAX + 1]; /* of a unix socket, or "" */
+    char *peers_text;                      /* their names, as they stand there */
+    size_t *peers;                         /* who may: indices; NULL = every peer */
+    size_t peers_count;
     unsigned line;
 };
 
@@ -162,26 +231,35 @@ struct config_route {
 struct config_server {
     bool given; /* the section is there */
     struct config_addrs listen;
-    struct addr stun;           /* family ADDR_NONE: no STUN server */
+    struct config_addrs listen_tls;
+    char *cert;                 /* PEM file; NULL = none */
+    char *cert_key;             /* NULL = none */
+    struct config_addrs stun;   /* empty: no STUN server; at most two of each family */
     struct config_key_file key; /* the relay's secret key */
     struct config_public_keys allow;
     bool open; /* any key is admitted */
     uint64_t clients_max;
     uint64_t clients_per_address_max;
     uint64_t queue_packets;
-    uint64_t rate; /* bytes per second and client, 0 = no limit */
+    uint64_t rate;  /* bytes per second and client, 0 = no limit */
+    uint64_t burst; /* bytes, 0 = a second's worth */
+    struct config_prefixes metrics;
+    uint64_t drain_ns;
 };
 
 struct config_limits {
     uint64_t clients_max; /* applications connected at the front at once */
     uint64_t streams_max; /* open at once in one session */
     uint64_t peers_max;
-    uint64_t window; /* bytes a session may hold for one direction */
+    uint64_t window;           /* bytes a session may hold for one direction */
+    uint64_t datagrams;        /* the same, of datagrams */
+    uint64_t associations_max; /* UDP associations at once, and as many flows of peers */
 };
 
 struct config {
     struct config_node node;
-    struct config_front front;
+    struct config_front *fronts; /* [front] first, whether it is there or not */
+    size_t fronts_count;
     struct config_server server;
     struct config_limits limits;
     struct config_relays relays;
@@ -191,6 +269,11 @@ struct config {
     size_t routes_count;
     struct config_forward *forwards;
     size_t forwards_count;
+    struct config_serve *serves;
+    size_t serves_count;
+    /* What may go out from this machine itself, where the route is `direct`: everything but the
+     * guarded blocks, and of these what a `direct` line names (169.254.1.0/24 = direct). */
+    struct acl direct;
 };
 
 struct config_error {
@@ -219,12 +302,26 @@ void config_free(struct config *config);
 const char *config_error_format(const struct config_errors *errors, size_t index, char *out,
                                 size_t cap);
 
-/* LISTEN of [forward]: a loopback IP:PORT, or a path with a '/' in it, as it is. NULL, or what is
- * wrong with it (static). */
+/* LISTEN of [forward]: a loopback IP:PORT, or a path with a '/' in it, as it is; before either a
+ * "udp " for datagrams, which take no path. NULL, or what is wrong with it (static). */
 const char *config_parse_listen(struct config_listen *listen, const char *text);
 /* TARGET of [forward]: HOST:PORT; a peer's bare name becomes NAME.peer. The same. */
 const char *config_parse_forward(struct target *target, const struct config *config,
                                  const char *text);
+
+/* NAME[:PORT] and TARGET [PEER...] of [serve]; the same. After success, and only then, to be ended
+ * with config_serve_free. "out of memory" is one of the texts. */
+const char *config_parse_serve(struct config_serve *serve, const struct config *config,
+                               const char *name, const char *value);
+void config_serve_free(struct config_serve *serve);
+
+/* May this user open the unix sockets? Root and `own`, the node's own user, always. */
+bool config_uid_is_welcome(const struct config_uids *uids, uint32_t uid, uint32_t own);
+/* "any", "direct-only", "relay-only". */
+bool config_parse_path(enum config_path *path, const char *text, size_t len);
+
+/* `default`, and nothing else. */
+bool config_route_is_default(const struct config_route *route);
 
 /* NULL if there is none; any case. */
 const struct config_peer *config_find_peer(const struct config *config, const char *name);

@@ -1,18 +1,32 @@
 /* Defaults, and what concerns more than one value: references, duplicates, what is missing. */
 #include "policy/config_internal.h"
 
+#include <base/err.h>
 #include <base/mem.h>
 
 #include <stdio.h>
 #include <string.h>
 
-/* Sets what the next error message names. */
-static void point_at(struct config_parser *p, unsigned line, const char *key, const char *format,
+void config_point_at(struct config_parser *p, unsigned line, const char *key, const char *format,
                      const char *name)
 {
     p->line = line;
     (void)snprintf(p->section_text, sizeof(p->section_text), "%s%s", format, name);
     (void)snprintf(p->key_text, sizeof(p->key_text), "%s", key);
+}
+
+/* What the section does not say and the table does. */
+static void fill_section(struct config_parser *p, const struct config_section *s, bool named)
+{
+    for (const struct config_key *k = config_keys_table; k->name; k++) {
+        bool fixed = strcmp(k->section, s->name) == 0 && !k->computed && k->initial[0] &&
+                     !config_takes_any(k) && !(named && k->type == CONFIG_LISTENS);
+        if (fixed && !(p->keys_seen & config_key_bit(k))) {
+            config_point_at(p, 0, k->name, s->name, "");
+            p->key = k;
+            config_take(p, k->initial);
+        }
+    }
 }
 
 void config_check_section(struct config_parser *p)
@@ -26,19 +40,21 @@ void config_check_section(struct config_parser *p)
             config_fail_value(p, "is missing");
         }
     }
+    if (p->section && p->section->named && p->section->plain) {
+        fill_section(p, p->section, p->base != p->config->fronts);
+    }
 }
 
 static void fill_defaults(struct config_parser *p)
 {
-    for (const struct config_key *k = config_keys_table; k->name; k++) {
-        const struct config_section *s = config_find_section(k->section);
-        bool fixed = !s->named && !k->computed && k->initial[0] && k->type != CONFIG_ROUTE &&
-                     k->type != CONFIG_FORWARD;
-        if (fixed && !(p->keys_seen & config_key_bit(k))) {
-            point_at(p, 0, k->name, k->section, "");
-            p->key = k;
-            p->base = (char *)p->config + s->offset;
-            config_take(p, k->initial);
+    for (const struct config_section *s = config_sections; s->name; s++) {
+        p->base = (char *)p->config + s->offset;
+        if (!s->named) {
+            fill_section(p, s, false);
+        } else if (s->plain && !(p->sections_seen & config_section_bit(s))) {
+            config_forget_keys(p, s);
+            p->base = p->config->fronts;
+            fill_section(p, s, false);
         }
     }
 }
@@ -78,7 +94,7 @@ static void fill_from_env(struct config_parser *p)
         node->control = control_in(p, node->state);
     }
     if (node->control && strlen(node->control) > CONFIG_SOCKET_PATH_MAX) {
-        point_at(p, 0, "control", "node", "");
+        config_point_at(p, 0, "control", "node", "");
         config_fail(p, "\"%.128s\" is longer than %d bytes, which a unix socket cannot be",
                     node->control, CONFIG_SOCKET_PATH_MAX);
     }
@@ -100,7 +116,7 @@ static void resolve_relays(struct config_parser *p, struct config_peer *peer)
         struct config_relay *relay = &peer->relays.items[i];
         const struct config_relay *found = find_relay(p->config, relay->name);
         if (relay->name[0] && !found) {
-            point_at(p, relay->line, "relay", "peer ", peer->name);
+            config_point_at(p, relay->line, "relay", "peer ", peer->name);
             config_fail(p, "there is no [relay %s]", relay->name);
         } else if (found) {
             relay->url = found->url;
@@ -120,7 +136,12 @@ static void inherit_relays(struct config_parser *p, struct config_peer *peer)
         p->no_memory = true;
         return;
     }
-    memcpy(peer->relays.items, all->items, all->count * sizeof(*all->items));
+    for (size_t i = 0; i < all->count; i++) {
+        struct config_relay *copy = &peer->relays.items[i];
+        *copy = all->items[i];
+        copy->pins = (struct config_pins){0};
+        copy->proxy = (struct config_proxy){0};
+    }
     peer->relays.count = all->count;
 }
 
@@ -133,7 +154,7 @@ static void check_peer(struct config_parser *p, size_t index)
     for (size_t i = 0; i < index; i++) {
         bool given = memcmp(&peer->key, &none, sizeof(none)) != 0;
         if (given && memcmp(&peer->key, &p->config->peers[i].key, sizeof(none)) == 0) {
-            point_at(p, peer->line, "key", "peer ", peer->name);
+            config_point_at(p, peer->line, "key", "peer ", peer->name);
             config_fail(p, "is the key of peer %s, too", p->config->peers[i].name);
             return;
         }
@@ -147,7 +168,7 @@ static void check_peers(struct config_parser *p)
         check_peer(p, i);
     }
     if (config->peers_count > config->limits.peers_max) {
-        point_at(p, 0, "peers_max", "limits", "");
+        config_point_at(p, 0, "peers_max", "limits", "");
         config_fail(p, "there are %zu peers, more than %llu", config->peers_count,
                     (unsigned long long)config->limits.peers_max);
     }
@@ -163,39 +184,53 @@ static const char *near_peer(const struct config *config, const char *name)
     return NULL;
 }
 
-static void check_routes(struct config_parser *p)
+static void check_way(struct config_parser *p, struct config_route *way, const char *key,
+                      const char *section, const char *name)
 {
     const struct config *config = p->config;
-    for (size_t i = 0; i < config->routes_count; i++) {
-        struct config_route *route = &config->routes[i];
-        const struct config_peer *peer = config_find_peer(config, route->peer_name);
-        if (route->kind != ROUTE_PEER) {
-            continue;
-        }
-        if (peer) {
-            route->peer = (size_t)(peer - config->peers);
-            continue;
-        }
-        const char *near = near_peer(config, route->peer_name);
-        point_at(p, route->line, "", "route", "");
-        config_fail(p, "there is no [peer %s]%s%s%s", route->peer_name,
-                    near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    const struct config_peer *peer = config_find_peer(config, way->peer_name);
+    if (way->kind != ROUTE_PEER) {
+        return;
+    }
+    if (peer) {
+        way->peer = (size_t)(peer - config->peers);
+        return;
+    }
+    const char *near = near_peer(config, way->peer_name);
+    config_point_at(p, way->line, key, section, name);
+    config_fail(p, "there is no [peer %s]%s%s%s", way->peer_name, near ? ", did you mean \"" : "",
+                near ? near : "", near ? "\"?" : "");
+}
+
+static void check_routes(struct config_parser *p)
+{
+    for (size_t i = 0; i < p->config->routes_count; i++) {
+        check_way(p, &p->config->routes[i], "", "route", "");
     }
 }
 
-/* Who could connect from elsewhere must be asked who he is. */
-static void check_front(struct config_parser *p)
+static void check_exits(struct config_parser *p)
 {
-    const struct config_front *front = &p->config->front;
-    char text[ADDR_TEXT_MAX];
-    for (size_t i = 0; i < front->listen.count && !front->users; i++) {
-        const struct config_listen *l = &front->listen.items[i];
-        if (l->addr.family != ADDR_NONE && !addr_is_loopback(&l->addr)) {
-            point_at(p, l->line, "listen", "front", "");
-            config_fail(p,
-                        "\"%s\" is not loopback: others could use the proxy; name a file with "
-                        "passwords (users = FILE), or listen on loopback",
-                        addr_format(&l->addr, text));
+    for (size_t i = 0; i < p->config->fronts_count; i++) {
+        struct config_front *front = &p->config->fronts[i];
+        check_way(p, &front->exit, "exit", front->name[0] ? "front " : "front", front->name);
+    }
+}
+
+/* The list that `direct` connections are held against: see struct config. */
+static void make_direct(struct config_parser *p)
+{
+    struct config *config = p->config;
+    struct acl_rule any = {.kind = ACL_ANY, .port_max = UINT16_MAX};
+    p->no_memory = p->no_memory || acl_add(&config->direct, &any) != 0;
+    for (size_t i = 0; i < config->routes_count; i++) {
+        const struct config_route *r = &config->routes[i];
+        struct acl_rule rule = {.kind = ACL_PREFIX,
+                                .port_min = r->port_min,
+                                .port_max = r->port_max,
+                                .prefix = r->prefix};
+        if (r->kind == ROUTE_DIRECT && r->prefix.base.family != ADDR_NONE) {
+            p->no_memory = p->no_memory || acl_add(&config->direct, &rule) == ERR_NO_MEMORY;
         }
     }
 }
@@ -209,9 +244,35 @@ static void check_forwards(struct config_parser *p)
         (void)target_format(&f->target, text);
         const char *why = config_parse_forward(&f->target, config, text);
         if (why) {
-            point_at(p, f->listen.line, "", "forward", "");
+            config_point_at(p, f->listen.line, "", "forward", "");
             config_fail(p, "\"%s\" %s", text, why);
         }
+    }
+}
+
+static void check_relays(struct config_parser *p)
+{
+    const struct config_relays *relays = &p->config->relays;
+    for (size_t i = 0; i < relays->count; i++) {
+        const struct config_relay *r = &relays->items[i];
+        if (r->pins.count > 0 && r->url.host[0] && !r->url.tls) {
+            config_point_at(p, r->line, "pin", "relay ", r->name);
+            config_fail(p, "is of no use without TLS: make the url https:// or wss://");
+        }
+    }
+}
+
+static void check_tls(struct config_parser *p)
+{
+    const struct config_server *server = &p->config->server;
+    bool listens = server->listen_tls.count > 0;
+    bool whole = server->cert && server->cert_key;
+    if (listens && !whole) {
+        config_point_at(p, 0, server->cert ? "cert_key" : "cert", "server", "");
+        config_fail(p, "is missing: listen_tls needs a certificate and its key");
+    } else if (!listens && (server->cert || server->cert_key)) {
+        config_point_at(p, 0, "listen_tls", "server", "");
+        config_fail(p, "is missing: nobody listens with the certificate");
     }
 }
 
@@ -222,8 +283,51 @@ static void check_server(struct config_parser *p)
     /* Keys that were given but wrong have their own error. */
     bool listed = (p->keys_seen & config_key_bit(allow)) != 0;
     if (server->given && !server->open && !listed) {
-        point_at(p, 0, "allow", "server", "");
+        config_point_at(p, 0, "allow", "server", "");
         config_fail(p, "nobody may use this relay: list public keys, or say open = yes");
+    }
+}
+
+/* Two of a family become four sockets, so each must be an address of its own (RFC 5780 6). */
+static const char *why_no_pair(const struct addr *a, const struct addr *b)
+{
+    if (addr_is_unspecified(a) || addr_is_unspecified(b)) {
+        return "with two, each has to be one address of this machine";
+    }
+    return addr_equal_ip(a, b) || a->port == b->port
+               ? "has to differ from the other one in IP and in port"
+               : NULL;
+}
+
+static void check_stun(struct config_parser *p)
+{
+    const struct config_addrs *stun = &p->config->server.stun;
+    const char *why = NULL;
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < stun->count && !why; i++) {
+        size_t before = 0;
+        for (size_t k = 0; k < i && !why; k++) {
+            bool same_family = stun->items[k].family == stun->items[i].family;
+            why = same_family ? why_no_pair(&stun->items[k], &stun->items[i]) : NULL;
+            before += same_family;
+        }
+        why = before > 1 ? "is the third of its family" : why;
+        if (why) {
+            config_point_at(p, 0, "stun", "server", "");
+            config_fail(p, "\"%s\" %s", addr_format(&stun->items[i], text), why);
+        }
+    }
+}
+
+static void check_serves(struct config_parser *p)
+{
+    for (size_t i = 0; i < p->config->serves_count; i++) {
+        struct config_serve *serve = &p->config->serves[i];
+        const char *why = config_resolve_serve(serve, p->config);
+        if (why) {
+            config_point_at(p, serve->line, serve->name, "serve", "");
+            config_fail(p, "\"%s\" %s", serve->peers_text, why);
+        }
     }
 }
 
@@ -233,7 +337,13 @@ void config_check(struct config_parser *p)
     fill_from_env(p);
     check_peers(p);
     check_routes(p);
-    check_front(p);
+    check_exits(p);
+    config_check_fronts(p);
     check_forwards(p);
+    check_serves(p);
     check_server(p);
+    check_relays(p);
+    check_tls(p);
+    check_stun(p);
+    make_direct(p);
 }

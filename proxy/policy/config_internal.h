@@ -47,7 +47,11 @@ void config_fail_value(struct config_parser *p, const char *format, ...)
 const struct config_section *config_find_section(const char *name);
 /* Also the PATTERN key of a section that takes any. */
 const struct config_key *config_find_key(const struct config_section *section, const char *name);
+/* Its name is no name of a key: [route], [forward], [serve]. */
+bool config_takes_any(const struct config_key *key);
 uint64_t config_key_bit(const struct config_key *key);
+/* None of its keys was seen yet. */
+void config_forget_keys(struct config_parser *p, const struct config_section *section);
 uint64_t config_section_bit(const struct config_section *section);
 /* Says that the name is unknown, which one was probably meant, and which there are. */
 void config_fail_section(struct config_parser *p, const char *name);
@@ -63,6 +67,9 @@ void config_take(struct config_parser *p, const char *value);
 /* One item of a list type: the same. */
 void config_take_item(struct config_parser *p, void *field, const char *item);
 bool config_take_url(struct config_parser *p, struct config_url *url, const char *text);
+void config_take_pin(struct config_parser *p, struct config_pins *list, const char *item);
+void config_take_proxy(struct config_parser *p, struct config_proxy *field, const char *value);
+void config_free_relays(struct config_relays *relays);
 bool config_take_public_key(struct config_parser *p, struct config_public_key *key,
                             const char *text);
 /* A name of a node, peer or relay: letters, digits, '-'; lower case into `out`. */
@@ -72,13 +79,34 @@ char *config_resolve_path(struct config_parser *p, const char *value);
 bool config_take_listen(struct config_parser *p, struct config_listen *listen, const char *text);
 /* One line of [forward]; whether its target is a peer is looked at once all peers are known. */
 void config_take_forward(struct config_parser *p, const char *listen, const char *target);
+/* One line of [serve]. */
+void config_take_serve(struct config_parser *p, const char *name, const char *value);
+/* Its peers, once all are known. NULL, or what is wrong with the names (static). */
+const char *config_resolve_serve(struct config_serve *serve, const struct config *config);
+/* "peer NAME", "direct" or "refuse"; whether there is the peer is looked at later. */
+bool config_take_way(struct config_parser *p, struct config_route *route, const char *value);
 /* One line of [route]. */
 void config_take_route(struct config_parser *p, const char *pattern, const char *value);
 
 /* One more zeroed item at the end of a list: the new block, or NULL with an error noted. */
 void *config_grow(struct config_parser *p, void *items, size_t count, size_t size, size_t max);
 
+/* --- config_front.c --- */
+
+/* A new [front NAME], or [front] itself for "". NULL: noted. */
+struct config_front *config_add_front(struct config_parser *p, const char *name);
+/* Items of its lists. */
+void config_take_command(struct config_parser *p, unsigned *commands, const char *item);
+void config_take_uid(struct config_parser *p, struct config_uids *uids, const char *item);
+bool config_take_path_policy(struct config_parser *p, enum config_path *path, const char *value);
+/* Who could connect from elsewhere must be asked who he is; no place is there twice. */
+void config_check_fronts(struct config_parser *p);
+
 /* --- config_check.c --- */
+
+/* Sets what the next error message names. */
+void config_point_at(struct config_parser *p, unsigned line, const char *key, const char *format,
+                     const char *name);
 
 /* Fills in defaults, and checks what concerns more than one value. */
 void config_check(struct config_parser *p);

@@ -10,7 +10,7 @@
 #include <sodium.h>
 #include <string.h>
 
-enum { HTTP_PORT = 80, PUBLIC_KEY_TEXT_LEN = 43 };
+enum { PUBLIC_KEY_TEXT_LEN = 43 };
 
 void *config_grow(struct config_parser *p, void *items, size_t count, size_t size, size_t max)
 {
@@ -25,59 +25,6 @@ void *config_grow(struct config_parser *p, void *items, size_t count, size_t siz
     }
     memset(block + count * size, 0, size);
     return block;
-}
-
-/* "HOST", "HOST:PORT", "[v6]:PORT"; `port` stays as it is when there is none. */
-static bool split_host(struct config_endpoint *out, const char *text, size_t len)
-{
-    char host[CONFIG_HOST_MAX + 1];
-    struct addr ip;
-    const char *close = text[0] == '[' ? memchr(text, ']', len) : NULL;
-    const char *from = close ? close : text;
-    const char *colon = memchr(from, ':', len - (size_t)(from - text));
-    size_t host_len = colon ? (size_t)(colon - text) : len;
-    int port = colon ? host_parse_port(colon + 1, len - host_len - 1) : out->port;
-    if (port < 0 || host_len == 0 || host_len >= sizeof(host)) {
-        return false;
-    }
-    memcpy(host, text, host_len);
-    host[host_len] = '\0';
-    out->port = (uint16_t)port;
-    if (addr_parse_ip(&ip, host) == 0) {
-        char plain[ADDR_TEXT_MAX];
-        memcpy(out->host, addr_format_ip(&ip, plain), strlen(addr_format_ip(&ip, plain)) + 1);
-        return true;
-    }
-    return host_set_name(out->host, host, host_len);
-}
-
-bool config_take_url(struct config_parser *p, struct config_url *url, const char *text)
-{
-    static const char http[] = "http://";
-    if (strncmp(text, "https://", 8) == 0) {
-        config_fail_value(p, "\"%s\" needs TLS, which is not built in", text);
-        return false;
-    }
-    if (strncmp(text, http, sizeof(http) - 1) != 0) {
-        config_fail_value(p, "\"%s\" does not start with http://", text);
-        return false;
-    }
-    const char *host = text + sizeof(http) - 1;
-    size_t len = strcspn(host, "/");
-    const char *path = host[len] ? host + len : "/derp";
-    struct config_endpoint at = {.port = HTTP_PORT};
-    if (len == 0 || !split_host(&at, host, len) || at.port == 0) {
-        config_fail_value(p, "\"%s\" has a bad host or port", text);
-        return false;
-    }
-    if (strlen(path) > CONFIG_URL_PATH_MAX || strpbrk(path, "?#")) {
-        config_fail_value(p, "\"%s\" has a bad path", text);
-        return false;
-    }
-    memcpy(url->host, at.host, sizeof(at.host));
-    memcpy(url->path, path, strlen(path) + 1);
-    url->port = at.port;
-    return true;
 }
 
 bool config_take_public_key(struct config_parser *p, struct config_public_key *key,
@@ -160,7 +107,7 @@ static void add_key(struct config_parser *p, struct config_public_keys *list, co
 static void add_endpoint(struct config_parser *p, struct config_endpoints *list, const char *item)
 {
     struct config_endpoint at = {.port = 0};
-    if (!split_host(&at, item, strlen(item)) || at.port == 0) {
+    if (!host_split(at.host, &at.port, item, strlen(item)) || at.port == 0) {
         config_fail_value(p, "\"%s\" is no HOST:PORT", item);
         return;
     }
@@ -206,6 +153,21 @@ static void add_allow(struct config_parser *p, struct acl *acl, const char *item
     p->no_memory = p->no_memory || err == ERR_NO_MEMORY;
 }
 
+static void add_prefix(struct config_parser *p, struct config_prefixes *list, const char *item)
+{
+    struct prefix prefix;
+    if (prefix_parse(&prefix, item) != 0) {
+        config_fail_value(p, "\"%s\" is no IP and no prefix", item);
+        return;
+    }
+    struct prefix *items =
+        config_grow(p, list->items, list->count, sizeof(*items), CONFIG_LIST_MAX);
+    if (items) {
+        list->items = items;
+        list->items[list->count++] = prefix;
+    }
+}
+
 void config_take_item(struct config_parser *p, void *field, const char *item)
 {
     switch ((int)p->key->type) {
@@ -224,8 +186,20 @@ void config_take_item(struct config_parser *p, void *field, const char *item)
     case CONFIG_RELAYS:
         add_relay(p, field, item);
         break;
+    case CONFIG_PINS:
+        config_take_pin(p, field, item);
+        break;
     case CONFIG_ALLOW:
         add_allow(p, field, item);
+        break;
+    case CONFIG_PREFIXES:
+        add_prefix(p, field, item);
+        break;
+    case CONFIG_COMMANDS:
+        config_take_command(p, field, item);
+        break;
+    case CONFIG_UIDS:
+        config_take_uid(p, field, item);
         break;
     default:
         NEVER();

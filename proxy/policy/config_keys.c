@@ -18,15 +18,16 @@
 #define DAY (86400 * NS_PER_S)
 
 const struct config_section config_sections[] = {
-    {"node", false, "This machine.", offsetof(struct config, node)},
-    {"relay", true, "A relay of this node: it listens on all of them.", 0},
-    {"peer", true, "Another machine that is trusted, and what it may reach here.", 0},
-    {"front", false, "Where applications connect to.", offsetof(struct config, front)},
-    {"route", false, "Which way connections of applications go.", 0},
-    {"forward", false, "Ports of this machine that lead to one target each.", 0},
-    {"server", false, "The relay server, for `adit relay`.", offsetof(struct config, server)},
-    {"limits", false, "Ceilings.", offsetof(struct config, limits)},
-    {NULL, false, NULL, 0},
+    {"node", false, true, "This machine.", offsetof(struct config, node)},
+    {"relay", true, false, "A relay of this node: it listens on all of them.", 0},
+    {"peer", true, false, "Another machine that is trusted, and what it may reach here.", 0},
+    {"front", true, true, "Where applications connect to.", 0},
+    {"route", false, true, "Which way connections of applications go.", 0},
+    {"forward", false, true, "Ports of this machine that lead to one target each.", 0},
+    {"serve", false, true, "Names that peers see for ports of this machine.", 0},
+    {"server", false, true, "The relay server, for `adit relay`.", offsetof(struct config, server)},
+    {"limits", false, true, "Ceilings.", offsetof(struct config, limits)},
+    {NULL, false, false, NULL, 0},
 };
 
 const struct config_key config_keys_table[] = {
@@ -52,7 +53,7 @@ const struct config_key config_keys_table[] = {
      .help = "Whether to try many ports at once where one NAT is hard: up to 256 sockets.",
      NODE(birthday)},
     {S("node"), .name = "portmap", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
-     .help = "Whether to ask the router for a port of its outside (PCP, NAT-PMP).", NODE(portmap)},
+     .help = "Whether to ask the router for a port of its outside (PCP, NAT-PMP, UPnP).", NODE(portmap)},
     {S("node"), .name = "offload", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
      .help = "Whether the system may split and join UDP packets, where it can.", NODE(offload)},
     {S("node"), .name = "congestion", .type = CONFIG_CONGESTION, .initial = "bbr",
@@ -75,7 +76,15 @@ const struct config_key config_keys_table[] = {
      NODE(resume_timeout_ns)},
 
     {S("relay"), .name = "url", .type = CONFIG_URL, .required = true, .initial = "",
-     .accepted = "http://HOST[:PORT][/PATH]", .help = "Where the relay is.", RELAY(url)},
+     .accepted = "http, https, ws or wss://HOST[:PORT][/PATH]", .help = "Where the relay is.",
+     RELAY(url)},
+    {S("relay"), .name = "pin", .type = CONFIG_PINS, .list = true, .initial = "",
+     .accepted = "sha256: and the SHA-256 of the certificate's public key, in base64 or hex",
+     .help = "Trust a certificate with this key, whoever signed it, and no other.", RELAY(pins)},
+    {S("relay"), .name = "proxy", .type = CONFIG_PROXY,
+     .initial = "$https_proxy or $http_proxy, but not for $no_proxy", .computed = true,
+     .accepted = "http://[NAME:PASSWORD@]HOST[:PORT] or none",
+     .help = "The HTTP proxy through which the relay is reached.", RELAY(proxy)},
 
     {S("peer"), .name = "key", .type = CONFIG_KEY, .required = true, .initial = "",
      .accepted = "a public key: 43 characters of base64url, as `adit key show` prints it",
@@ -86,35 +95,68 @@ const struct config_key config_keys_table[] = {
     {S("peer"), .name = "endpoint", .type = CONFIG_ENDPOINTS, .list = true, .initial = "",
      .accepted = "HOST:PORT", .help = "Where the peer may be reached directly.", PEER(endpoints)},
     {S("peer"), .name = "relay", .type = CONFIG_RELAYS, .list = true, .initial = "every [relay]",
-     .computed = true, .accepted = "the NAME of a [relay NAME], or http://HOST[:PORT][/PATH]",
+     .computed = true, .accepted = "the NAME of a [relay NAME], or its URL as there",
      .help = "Where the peer listens.", PEER(relays)},
     {S("peer"), .name = "allow", .type = CONFIG_ALLOW, .list = true, .initial = "",
      .accepted = "any, IP, PREFIX or HOST, each with an optional :PORT or :PORT-PORT",
      .help = "What the peer may reach through this machine; nothing if not given.", PEER(allow)},
+    {S("peer"), .name = "bind", .type = CONFIG_YES_NO, .initial = "no", .accepted = "yes, no",
+     .help = "Whether the peer may wait here for connections from what it may reach (BIND).",
+     PEER(bind)},
 
     {S("front"), .name = "listen", .type = CONFIG_LISTENS, .list = true,
      .initial = "127.0.0.1:1080",
      .accepted = "IP:PORT, a path with a / in it for a unix socket, or none",
      .help = "Where SOCKS and HTTP clients connect to.", FRONT(listen)},
-    {S("front"), .name = "users", .type = CONFIG_PATH, .initial = "",
+    {S("front"), .name = "users", .type = CONFIG_KEY_FILE, .initial = "",
      .accepted = "the path of a file",
      .help = "A file with a NAME:PASSWORD in each line; then every IP:PORT asks for one.",
      FRONT(users)},
+    {S("front"), .name = "exit", .type = CONFIG_WAY, .initial = "the default of [route]",
+     .computed = true, .accepted = "peer NAME, direct or refuse",
+     .help = "Where connections go that no line of [route] names.", FRONT(exit)},
+    {S("front"), .name = "path", .type = CONFIG_PATH_POLICY, .initial = "any",
+     .accepted = "any, direct-only or relay-only",
+     .help = "Which paths to a peer connections may take.", FRONT(path)},
+    {S("front"), .name = "commands", .type = CONFIG_COMMANDS, .list = true,
+     .initial = "connect udp", .accepted = "connect, bind, udp",
+     .help = "What clients may ask for; HTTP is connect.", FRONT(commands)},
+    {S("front"), .name = "choose", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
+     .help = "Whether user names choose exit and path: NAME@PEER, NAME+relay-only.", FRONT(choose)},
+    {S("front"), .name = "uids", .type = CONFIG_UIDS, .list = true, .initial = "",
+     .accepted = "numbers of users, or any",
+     .help = "Who may use the unix sockets, besides root and the node's own user.", FRONT(uids)},
 
     {S("route"), .name = "PATTERN", .type = CONFIG_ROUTE, .initial = "refuse",
-     .accepted = "PATTERN = peer NAME, direct or refuse; PATTERN is a domain (itself and below), "
-                 "a prefix or default",
+     .accepted = "PATTERN = peer NAME, direct or refuse; PATTERN is a domain (itself and below) or "
+                 "a prefix, each with an optional :PORT or :PORT-PORT, or :PORT alone, or default",
      .help = "The longest pattern that fits the target decides; NAME.peer always goes to the peer.",
      .offset = 0},
 
     {S("forward"), .name = "LISTEN", .type = CONFIG_FORWARD, .initial = "",
-     .accepted = "LISTEN = PEER:PORT or HOST:PORT; LISTEN is a loopback IP:PORT or a path",
+     .accepted = "LISTEN = PEER:PORT or HOST:PORT; LISTEN is a loopback IP:PORT or a path, or udp "
+                 "and a loopback IP:PORT",
      .help = "Whoever connects to LISTEN gets there.", .offset = 0},
+
+    {S("serve"), .name = "SERVICE", .type = CONFIG_SERVE, .initial = "",
+     .accepted = "SERVICE[:PORT] = HOST:PORT or a path with a / in it, then the PEERs that may; "
+                 "SERVICE is letters, digits and -",
+     .help = "Peers reach it as SERVICE.NAME.peer, port 80 if none is given.", .offset = 0},
 
     {S("server"), .name = "listen", .type = CONFIG_ADDRS, .list = true, .initial = "127.0.0.1:3340",
      .accepted = "IP:PORT", .help = "Where nodes connect to.", SERVER(listen)},
-    {S("server"), .name = "stun", .type = CONFIG_ADDR, .initial = "", .accepted = "IP:PORT",
-     .help = "The UDP socket of a STUN server for nodes; none if not given.", SERVER(stun)},
+    {S("server"), .name = "listen_tls", .type = CONFIG_ADDRS, .list = true, .initial = "",
+     .accepted = "IP:PORT", .help = "Where nodes connect to with TLS.", SERVER(listen_tls)},
+    {S("server"), .name = "cert", .type = CONFIG_PATH, .initial = "",
+     .accepted = "the path of a file",
+     .help = "The file with the certificate for TLS and those above it (PEM).", SERVER(cert)},
+    {S("server"), .name = "cert_key", .type = CONFIG_PATH, .initial = "",
+     .accepted = "the path of a file", .help = "The file with the certificate's key (PEM).",
+     SERVER(cert_key)},
+    {S("server"), .name = "stun", .type = CONFIG_ADDRS, .list = true, .initial = "",
+     .accepted = "IP:PORT, and a second one with another IP and another port",
+     .help = "The UDP socket of a STUN server for nodes; a second one lets them measure their NAT.",
+     SERVER(stun)},
     {S("server"), .name = "key", .type = CONFIG_KEY_FILE, .initial = "relay.key",
      .accepted = "the path of a file", .help = "The file with the relay's secret key.",
      SERVER(key)},
@@ -135,6 +177,16 @@ const struct config_key config_keys_table[] = {
     {S("server"), .name = "rate", .type = CONFIG_NUMBER, .initial = "0", .least = 0,
      .most = UINT64_C(1) << 40, .accepted = "bytes per second, such as 512k or 4M; 0 = no limit",
      .help = "How much one node may send.", SERVER(rate)},
+    {S("server"), .name = "burst", .type = CONFIG_NUMBER, .initial = "0", .least = 0,
+     .most = UINT64_C(1) << 40, .accepted = "bytes, such as 512k or 4M; 0 = what a second brings",
+     .help = "How much of that one node may send at once.", SERVER(burst)},
+    {S("server"), .name = "metrics", .type = CONFIG_PREFIXES, .list = true, .initial = "",
+     .accepted = "IP or PREFIX", .help = "Who may read /metrics, besides this machine itself.",
+     SERVER(metrics)},
+    {S("server"), .name = "drain", .type = CONFIG_DURATION, .initial = "2s", .least = 0,
+     .most = 3600 * NS_PER_S, .accepted = "a duration up to 1h, such as 500ms, 5s",
+     .help = "How long nodes have to go elsewhere when the relay is told to end.",
+     SERVER(drain_ns)},
 
     {S("limits"), .name = "clients_max", .type = CONFIG_NUMBER, .initial = "1024", .least = 1,
      .most = 64 << 10, .accepted = "a number from 1 to 64k",
@@ -148,6 +200,14 @@ const struct config_key config_keys_table[] = {
     {S("limits"), .name = "window", .type = CONFIG_NUMBER, .initial = "64M", .least = 64 << 10,
      .most = 1 << 30, .accepted = "bytes from 64k to 1G",
      .help = "Bytes that a session holds for one direction.", LIMITS(window)},
+    {S("limits"), .name = "datagrams", .type = CONFIG_NUMBER, .initial = "1M", .least = 300 << 10,
+     .most = 64 << 20, .accepted = "bytes from 300k to 64M",
+     .help = "Bytes of UDP datagrams that wait in a session, for one direction.",
+     LIMITS(datagrams)},
+    {S("limits"), .name = "associations_max", .type = CONFIG_NUMBER, .initial = "256", .least = 1,
+     .most = 16 << 10, .accepted = "a number from 1 to 16k",
+     .help = "UDP associations of applications at once, and as many of peers.",
+     LIMITS(associations_max)},
     {.name = NULL},
 };
 
@@ -161,11 +221,16 @@ const struct config_section *config_find_section(const char *name)
     return NULL;
 }
 
+bool config_takes_any(const struct config_key *key)
+{
+    return key->type == CONFIG_ROUTE || key->type == CONFIG_FORWARD || key->type == CONFIG_SERVE;
+}
+
 const struct config_key *config_find_key(const struct config_section *section, const char *name)
 {
     for (const struct config_key *k = config_keys_table; k->name; k++) {
-        bool any = k->type == CONFIG_ROUTE || k->type == CONFIG_FORWARD;
-        if (strcmp(k->section, section->name) == 0 && (any || strcmp(k->name, name) == 0)) {
+        if (strcmp(k->section, section->name) == 0 &&
+            (config_takes_any(k) || strcmp(k->name, name) == 0)) {
             return k;
         }
     }
@@ -177,6 +242,15 @@ uint64_t config_key_bit(const struct config_key *key)
     size_t place = (size_t)(key - config_keys_table);
     CHECK(place < 64);
     return UINT64_C(1) << place;
+}
+
+void config_forget_keys(struct config_parser *p, const struct config_section *section)
+{
+    for (const struct config_key *k = config_keys_table; k->name; k++) {
+        if (strcmp(k->section, section->name) == 0) {
+            p->keys_seen &= ~config_key_bit(k);
+        }
+    }
 }
 
 uint64_t config_section_bit(const struct config_section *section)

@@ -11,6 +11,7 @@
 struct config_section {
     const char *name; /* "node" */
     bool named;       /* [peer NAME], and may come several times with different names */
+    bool plain;       /* without a NAME, once */
     const char *help;
     size_t offset; /* of its struct in struct config; not for named ones */
 };
@@ -30,17 +31,25 @@ enum config_type {
     CONFIG_KEY,
     CONFIG_KEYS,
     CONFIG_URL,
+    CONFIG_PINS,
+    CONFIG_PROXY,
     CONFIG_ENDPOINTS,
     CONFIG_RELAYS,
     CONFIG_ALLOW,
+    CONFIG_PREFIXES,
     CONFIG_ROUTE,
     CONFIG_FORWARD,
+    CONFIG_WAY,
+    CONFIG_PATH_POLICY,
+    CONFIG_COMMANDS,
+    CONFIG_UIDS,
+    CONFIG_SERVE,
     CONFIG_TYPES,
 };
 
 struct config_key {
     const char *section;
-    const char *name; /* "PATTERN", "LISTEN": any key ([route], [forward]) */
+    const char *name; /* "PATTERN", "LISTEN", "SERVICE": any key ([route], [forward], [serve]) */
     enum config_type type;
     bool list;     /* may be repeated, several values in a line */
     bool required; /* in every such section that is there */

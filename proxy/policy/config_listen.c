@@ -35,9 +35,23 @@ bool config_take_listen(struct config_parser *p, struct config_listen *l, const 
     return fits;
 }
 
+/* Without the "udp " before it. */
+static const char *skip_udp(struct config_listen *l, const char *text)
+{
+    static const char udp[] = "udp ";
+    l->udp = strncmp(text, udp, sizeof(udp) - 1) == 0;
+    return l->udp ? text + sizeof(udp) - 1 + strspn(text + sizeof(udp) - 1, " \t") : text;
+}
+
+static const char no_udp_path[] = "is a path: datagrams need IP:PORT";
+
 const char *config_parse_listen(struct config_listen *l, const char *text)
 {
     *l = (struct config_listen){0};
+    text = skip_udp(l, text);
+    if (l->udp && strchr(text, '/')) {
+        return no_udp_path;
+    }
     if (strchr(text, '/')) {
         return set_path(l, text) ? NULL : "is too long for a unix socket";
     }
@@ -72,7 +86,12 @@ void config_take_forward(struct config_parser *p, const char *listen, const char
 {
     struct config *config = p->config;
     struct config_forward f = {.listen = {.line = p->line}};
+    listen = skip_udp(&f.listen, listen);
     if (!config_take_listen(p, &f.listen, listen)) {
+        return;
+    }
+    if (f.listen.udp && f.listen.path[0]) {
+        config_fail_value(p, "\"%s\" %s", listen, no_udp_path);
         return;
     }
     if (f.listen.addr.family != ADDR_NONE && !addr_is_loopback(&f.listen.addr)) {

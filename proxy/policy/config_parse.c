@@ -112,10 +112,9 @@ static void *open_named(struct config_parser *p, const struct config_section *s,
         config_fail(p, "needs a name: [%s NAME], letters, digits and -, up to 63", s->name);
         return NULL;
     }
-    for (const struct config_key *k = config_keys_table; k->name; k++) {
-        if (strcmp(k->section, s->name) == 0) {
-            p->keys_seen &= ~config_key_bit(k);
-        }
+    config_forget_keys(p, s);
+    if (s->plain) {
+        return config_add_front(p, name);
     }
     return strcmp(s->name, "peer") == 0 ? add_peer(p, name) : add_relay(p, name);
 }
@@ -132,6 +131,10 @@ static void *open_single(struct config_parser *p, const struct config_section *s
     }
     p->sections_seen |= config_section_bit(s);
     p->config->server.given = p->config->server.given || strcmp(s->name, "server") == 0;
+    if (s->named) {
+        config_forget_keys(p, s);
+        return p->config->fronts;
+    }
     return (char *)p->config + s->offset;
 }
 
@@ -149,7 +152,7 @@ static void open_section(struct config_parser *p, const char *text)
         config_fail_section(p, type);
         return;
     }
-    p->base = s->named ? open_named(p, s, name) : open_single(p, s, name);
+    p->base = s->named && (name[0] || !s->plain) ? open_named(p, s, name) : open_single(p, s, name);
     p->section = p->base ? s : NULL;
 }
 
@@ -255,7 +258,7 @@ static int on_key(void *user, const char *section, const char *name, const char 
     }
     bool again = (p->keys_seen & config_key_bit(p->key)) != 0;
     p->keys_seen |= config_key_bit(p->key);
-    if (again && !p->key->list && p->key->type != CONFIG_ROUTE && p->key->type != CONFIG_FORWARD) {
+    if (again && !p->key->list && !config_takes_any(p->key)) {
         config_fail(p, "is there twice");
     } else if (!value || !value[0]) {
         config_fail_value(p, "has no value");
@@ -293,6 +296,10 @@ int config_parse(struct config **out, const char *file, const char *text, size_t
     errors->dropped = 0;
     p.config = mem_new(1, sizeof(*p.config));
     if (!p.config) {
+        return ERR_NO_MEMORY;
+    }
+    if (!config_add_front(&p, "")) {
+        config_free(p.config);
         return ERR_NO_MEMORY;
     }
     p.at = text;

@@ -1,29 +1,27 @@
-/* Lines of [route]: PATTERN = peer NAME | direct | refuse. */
+/* Lines of [route]: PATTERN[:PORTS] = peer NAME | direct | refuse. */
 #include "policy/config_internal.h"
 
 #include "policy/host.h"
 
 #include <string.h>
 
-static bool take_prefix(struct config_parser *p, struct config_route *route, const char *pattern)
+bool config_route_is_default(const struct config_route *route)
 {
-    struct addr plain = addr_normalize(&route->prefix.base);
-    if (plain.family != route->prefix.base.family && route->prefix.bits >= 96) {
-        config_fail_value(p, "\"%s\" never fits: write it as IPv4", pattern);
-        return false;
-    }
-    return true;
+    return route->suffix[0] == '\0' && route->prefix.base.family == ADDR_NONE &&
+           route->port_min == 0;
 }
 
-static bool take_pattern(struct config_parser *p, struct config_route *route, const char *pattern)
+static bool take_host(struct config_parser *p, struct config_route *route, const char *pattern,
+                      const char *host)
 {
-    if (strcmp(pattern, "default") == 0) {
-        return true;
+    if (prefix_parse(&route->prefix, host) == 0) {
+        bool alias = acl_is_alias(&route->prefix);
+        if (alias) {
+            config_fail_value(p, "\"%s\" never fits: write the address it stands for", pattern);
+        }
+        return !alias;
     }
-    if (prefix_parse(&route->prefix, pattern) == 0) {
-        return take_prefix(p, route, pattern);
-    }
-    const char *name = pattern[0] == '.' ? pattern + 1 : pattern;
+    const char *name = host[0] == '.' ? host + 1 : host;
     if (!host_set_name(route->suffix, name, strlen(name))) {
         config_fail_value(p, "\"%s\" is neither a domain nor a prefix", pattern);
         return false;
@@ -35,11 +33,39 @@ static bool take_pattern(struct config_parser *p, struct config_route *route, co
     return true;
 }
 
-static bool take_way(struct config_parser *p, struct config_route *route, const char *value)
+static bool take_pattern(struct config_parser *p, struct config_route *route, const char *pattern)
+{
+    char copy[CONFIG_HOST_MAX + 1];
+    const char *host = pattern;
+    const char *ports = NULL;
+    size_t len = 0;
+    route->port_max = UINT16_MAX;
+    if (strcmp(pattern, "default") == 0) {
+        return true;
+    }
+    if (!host_split_ports(pattern, &host, &len, &ports) || len >= sizeof(copy)) {
+        config_fail_value(p, "\"%s\" has a [ without its ]", pattern);
+        return false;
+    }
+    if (ports && !host_parse_ports(ports, &route->port_min, &route->port_max)) {
+        config_fail_value(p, "\"%s\" has a bad port", pattern);
+        return false;
+    }
+    memcpy(copy, host, len);
+    copy[len] = '\0';
+    if (strcmp(copy, "default") == 0) {
+        config_fail(p, "with a port, write it as \":%s\"", ports);
+        return false;
+    }
+    return (len == 0 && ports) || take_host(p, route, pattern, copy);
+}
+
+bool config_take_way(struct config_parser *p, struct config_route *route, const char *value)
 {
     static const char peer[] = "peer";
     size_t len = strcspn(value, " \t");
     const char *name = value + len + strspn(value + len, " \t");
+    route->line = p->line;
     if (strcmp(value, "direct") == 0) {
         route->kind = ROUTE_DIRECT;
         return true;
@@ -60,14 +86,15 @@ static bool take_way(struct config_parser *p, struct config_route *route, const 
 static bool same_pattern(const struct config_route *a, const struct config_route *b)
 {
     return strcmp(a->suffix, b->suffix) == 0 && a->prefix.bits == b->prefix.bits &&
-           addr_equal(&a->prefix.base, &b->prefix.base);
+           addr_equal(&a->prefix.base, &b->prefix.base) && a->port_min == b->port_min &&
+           a->port_max == b->port_max;
 }
 
 void config_take_route(struct config_parser *p, const char *pattern, const char *value)
 {
     struct config *config = p->config;
-    struct config_route route = {.line = p->line};
-    if (!take_pattern(p, &route, pattern) || !take_way(p, &route, value)) {
+    struct config_route route = {0};
+    if (!take_pattern(p, &route, pattern) || !config_take_way(p, &route, value)) {
         return;
     }
     for (size_t i = 0; i < config->routes_count; i++) {

@@ -265,18 +265,34 @@ void config_take(struct config_parser *p, const char *value)
     case CONFIG_URL:
         (void)config_take_url(p, field, value);
         break;
+    case CONFIG_PROXY:
+        config_take_proxy(p, field, value);
+        break;
     case CONFIG_ROUTE:
         config_take_route(p, p->key_text, value);
         break;
     case CONFIG_FORWARD:
         config_take_forward(p, p->key_text, value);
         break;
+    case CONFIG_WAY:
+        (void)config_take_way(p, field, value);
+        break;
+    case CONFIG_PATH_POLICY:
+        (void)config_take_path_policy(p, field, value);
+        break;
+    case CONFIG_SERVE:
+        config_take_serve(p, p->key_text, value);
+        break;
+    case CONFIG_COMMANDS:
+    case CONFIG_UIDS:
     case CONFIG_ADDRS:
     case CONFIG_LISTENS:
     case CONFIG_KEYS:
     case CONFIG_ENDPOINTS:
     case CONFIG_RELAYS:
+    case CONFIG_PINS:
     case CONFIG_ALLOW:
+    case CONFIG_PREFIXES:
     case CONFIG_TYPES:
         NEVER();
     }

@@ -1,5 +1,7 @@
 #include "policy/host.h"
 
+#include <base/addr.h>
+
 #include <stdint.h>
 #include <string.h>
 
@@ -60,6 +62,40 @@ int host_parse_port(const char *text, size_t len)
     return port <= UINT16_MAX ? port : -1;
 }
 
+bool host_parse_ports(const char *text, uint16_t *low, uint16_t *high)
+{
+    const char *dash = strchr(text, '-');
+    size_t len = dash ? (size_t)(dash - text) : strlen(text);
+    int first = host_parse_port(text, len);
+    int last = dash ? host_parse_port(dash + 1, strlen(dash + 1)) : first;
+    if (first < 1 || last < first) {
+        return false;
+    }
+    *low = (uint16_t)first;
+    *high = (uint16_t)last;
+    return true;
+}
+
+bool host_split_ports(const char *text, const char **host, size_t *len, const char **ports)
+{
+    const char *colon = strchr(text, ':');
+    *host = text;
+    if (text[0] == '[') {
+        const char *close = strchr(text, ']');
+        if (!close || (close[1] != '\0' && close[1] != ':')) {
+            return false;
+        }
+        *host = text + 1;
+        *len = (size_t)(close - *host);
+        *ports = close[1] == ':' ? close + 2 : NULL;
+        return true;
+    }
+    bool bare = !colon || strchr(colon + 1, ':');
+    *len = bare ? strlen(text) : (size_t)(colon - text);
+    *ports = bare ? NULL : colon + 1;
+    return true;
+}
+
 bool host_is_in(const char *name, const char *suffix)
 {
     size_t name_len = strlen(name);
@@ -68,4 +104,28 @@ bool host_is_in(const char *name, const char *suffix)
         return false;
     }
     return len == name_len || name[name_len - len - 1] == '.';
+}
+
+bool host_split(char out[HOST_NAME_MAX_LEN + 1], uint16_t *port, const char *text, size_t len)
+{
+    char host[HOST_NAME_MAX_LEN + 1];
+    struct addr ip;
+    const char *close = len > 0 && text[0] == '[' ? memchr(text, ']', len) : NULL;
+    const char *from = close ? close : text;
+    const char *colon = memchr(from, ':', len - (size_t)(from - text));
+    size_t host_len = colon ? (size_t)(colon - text) : len;
+    int number = colon ? host_parse_port(colon + 1, len - host_len - 1) : *port;
+    if (number < 0 || host_len == 0 || host_len >= sizeof(host)) {
+        return false;
+    }
+    memcpy(host, text, host_len);
+    host[host_len] = '\0';
+    if (addr_parse_ip(&ip, host) == 0) {
+        char plain[ADDR_TEXT_MAX];
+        memcpy(out, addr_format_ip(&ip, plain), strlen(addr_format_ip(&ip, plain)) + 1);
+    } else if (!host_set_name(out, host, host_len)) {
+        return false;
+    }
+    *port = (uint16_t)number;
+    return true;
 }

@@ -76,8 +76,10 @@ static void on_request(struct socks4 *s)
 static void take_user(struct socks4 *s, uint8_t byte)
 {
     if (byte != 0) {
-        if (++s->user_len > SOCKS4_USER_MAX) {
+        if (s->user_len == SOCKS4_USER_MAX) {
             fail(s, "user id too long");
+        } else {
+            s->user[s->user_len++] = (char)byte;
         }
     } else if (has_name(s)) {
         s->in_name = true;

@@ -2,7 +2,7 @@
  *
  * A sans-I/O machine like proto/socks5.h: any split of the input gives the same result, and bytes
  * behind the request are never taken. 4a is told by an address 0.0.0.x with x other than 0: then a
- * name follows the user id. The user id proves nothing and is thrown away.
+ * name follows the user id. The user id proves nothing.
  *
  * Layouts: the SOCKS4 memo of Ying-Da Lee and its 4a extension.
  */
@@ -35,6 +35,7 @@ struct socks4 {
     bool in_name; /* 4a: the user id is over */
     uint8_t head[SOCKS4_HEAD_LEN];
     uint16_t head_len, user_len, name_len;
+    char user[SOCKS4_USER_MAX];
     char name[TARGET_NAME_MAX + 1];
     uint8_t out[SOCKS4_REPLY_LEN];
     uint8_t out_len;

@@ -1,5 +1,7 @@
 #include "proto/socks5.h"
 
+#include "proto/socksaddr.h"
+
 #include <base/bytes.h>
 #include <base/check.h>
 
@@ -11,10 +13,6 @@ enum {
     METHOD_NONE_NEEDED = 0x00,
     METHOD_PASSWORD = 0x02,
     METHOD_NONE_ACCEPTABLE = 0xff,
-    COMMAND_CONNECT = 1,
-    TYPE_IPV4 = 1,
-    TYPE_NAME = 3,
-    TYPE_IPV6 = 4,
     GREETING_HEAD = 2,    /* version, number of methods */
     PASSWORD_VERSION = 1, /* RFC 1929's own */
     PASSWORD_HEAD = 2,    /* version, length of the user name */
@@ -44,22 +42,19 @@ static void queue(struct socks5 *s, const void *data, size_t len)
     s->out_len = (uint8_t)(s->out_len + len);
 }
 
+/* Whoever asked for CONNECT does not need the address, and may read 10 bytes whatever they say. For
+ * the other commands the address is the point. */
 static void queue_reply(struct socks5 *s, enum socks5_rep rep, const struct addr *bound)
 {
-    uint8_t reply[SOCKS5_REPLY_LEN];
+    uint8_t reply[SOCKS5_REPLY_MAX];
     struct writer w = writer_of(reply, sizeof(reply));
+    bool shown = bound && (bound->family == ADDR_IPV4 || s->command != SOCKS5_CONNECT);
     write_u8(&w, VERSION);
     write_u8(&w, (uint8_t)rep);
     write_u8(&w, 0);
-    write_u8(&w, TYPE_IPV4);
-    if (bound && bound->family == ADDR_IPV4) {
-        write_bytes(&w, bound->ip, 4);
-        write_u16(&w, bound->port);
-    } else {
-        write_be(&w, 0, 6);
-    }
-    CHECK(!w.failed && writer_len(&w) == sizeof(reply));
-    queue(s, reply, sizeof(reply));
+    socksaddr_write_ip(&w, shown ? bound : NULL);
+    CHECK(!w.failed);
+    queue(s, reply, writer_len(&w));
 }
 
 static void fail(struct socks5 *s, const char *why)
@@ -96,11 +91,11 @@ static size_t request_need(const struct socks5 *s)
         return s->in_len + 1u;
     }
     switch (s->in[3]) {
-    case TYPE_IPV4:
+    case SOCKSADDR_IPV4:
         return REQUEST_HEAD + 4 + PORT_LEN;
-    case TYPE_IPV6:
+    case SOCKSADDR_IPV6:
         return REQUEST_HEAD + 16 + PORT_LEN;
-    case TYPE_NAME:
+    case SOCKSADDR_NAME:
         return s->in_len == REQUEST_HEAD ? REQUEST_HEAD + 1u
                                          : REQUEST_HEAD + 1u + s->in[REQUEST_HEAD] + PORT_LEN;
     default:
@@ -111,10 +106,12 @@ static size_t request_need(const struct socks5 *s)
 static uint8_t choose_method(const struct socks5 *s)
 {
     const uint8_t *offered = s->in + GREETING_HEAD;
-    if (!s->password_needed && memchr(offered, METHOD_NONE_NEEDED, s->in[1])) {
+    bool none = !s->password_needed && memchr(offered, METHOD_NONE_NEEDED, s->in[1]);
+    bool password = memchr(offered, METHOD_PASSWORD, s->in[1]);
+    if (none && !(password && s->name_wanted)) {
         return METHOD_NONE_NEEDED;
     }
-    return memchr(offered, METHOD_PASSWORD, s->in[1]) ? METHOD_PASSWORD : METHOD_NONE_ACCEPTABLE;
+    return password ? METHOD_PASSWORD : METHOD_NONE_ACCEPTABLE;
 }
 
 static void on_greeting(struct socks5 *s)
@@ -147,34 +144,16 @@ static void on_password(struct socks5 *s)
         return;
     }
     s->state = SOCKS5_LOGIN; /* what came stays until it was looked at */
-    if (!s->password_needed) {
-        socks5_authorize(s, true);
-    }
 }
 
-/* The request is whole, of a known address type. False if its name cannot be one. */
-static bool read_target(const struct socks5 *s, struct target *t)
+static bool known_command(uint8_t command)
 {
-    struct reader r = reader_of(s->in + REQUEST_HEAD, (size_t)s->in_len - REQUEST_HEAD);
-    if (s->in[3] == TYPE_NAME) {
-        size_t len = read_u8(&r);
-        const char *name = (const char *)read_bytes(&r, len);
-        uint16_t port = read_u16(&r);
-        CHECK(!r.failed);
-        return target_set_name(t, name, len, port) == 0;
-    }
-    bool v4 = s->in[3] == TYPE_IPV4;
-    struct addr a = {.family = v4 ? ADDR_IPV4 : ADDR_IPV6};
-    read_copy(&r, a.ip, v4 ? 4 : 16);
-    a.port = read_u16(&r);
-    CHECK(!r.failed);
-    target_set_addr(t, &a);
-    return true;
+    return command >= SOCKS5_CONNECT && command <= SOCKS5_ASSOCIATE;
 }
 
 static bool known_type(uint8_t type)
 {
-    return type == TYPE_IPV4 || type == TYPE_NAME || type == TYPE_IPV6;
+    return type == SOCKSADDR_IPV4 || type == SOCKSADDR_NAME || type == SOCKSADDR_IPV6;
 }
 
 /* A wrong command or name is answered after the whole request was taken: closing with bytes unread
@@ -189,14 +168,16 @@ static void on_request(struct socks5 *s)
         return;
     }
     struct target t;
-    if (s->in[1] != COMMAND_CONNECT) {
+    struct reader r = reader_of(s->in + REQUEST_HEAD - 1, (size_t)s->in_len - REQUEST_HEAD + 1);
+    if (!known_command(s->in[1])) {
         fail_with_reply(s, SOCKS5_REP_BAD_COMMAND, "command not supported");
     } else if (!known_type(s->in[3])) {
         fail_with_reply(s, SOCKS5_REP_BAD_ADDRESS_TYPE, "address type not supported");
-    } else if (!read_target(s, &t)) {
+    } else if (socksaddr_read(&r, &t) != 0) {
         fail_with_reply(s, SOCKS5_REP_FAILURE, "malformed name");
     } else {
         s->target = t;
+        s->command = (enum socks5_command)s->in[1];
         set_state(s, SOCKS5_REQUEST);
     }
 }
@@ -287,6 +268,18 @@ void socks5_authorize(struct socks5 *s, bool right)
     } else {
         fail(s, "wrong user name or password");
     }
+}
+
+enum socks5_command socks5_command(const struct socks5 *s)
+{
+    CHECK(s->state >= SOCKS5_REQUEST);
+    return s->command;
+}
+
+void socks5_bound(struct socks5 *s, const struct addr *at)
+{
+    CHECK(s->state == SOCKS5_REQUEST && s->command == SOCKS5_BIND);
+    queue_reply(s, SOCKS5_REP_OK, at);
 }
 
 void socks5_reply(struct socks5 *s, enum socks5_rep rep, const struct addr *bound)

@@ -1,16 +1,18 @@
-/* SOCKS5 server side of one connection (RFC 1928): CONNECT, without authentication or with user
- * name and password (RFC 1929).
+/* SOCKS5 server side of one connection (RFC 1928): CONNECT, BIND and UDP ASSOCIATE, without
+ * authentication or with user name and password (RFC 1929).
  *
  * A sans-I/O machine over bytes: any split of the input gives the same result, and greeting and
  * request may come in one piece. It never takes a byte that follows the request: those belong to
  * the tunnel (clients do send their TLS hello along).
  *
  *     socks5_input [until SOCKS5_LOGIN -> look at socks5_login -> socks5_authorize]
- *     until SOCKS5_REQUEST -> look at socks5_target, dial -> socks5_reply
+ *     until SOCKS5_REQUEST -> look at socks5_command and socks5_target, dial
+ *     [BIND: socks5_bound, once somebody can connect] -> socks5_reply
  *     -> SOCKS5_OPEN (relay bytes) or SOCKS5_FAILED (close)
  *
  * Where no password is asked for, a client that offers nothing but a password (Firefox with a user
- * name set) is let in with any.
+ * name set) is asked for it all the same, and so is every one that offers it if `name_wanted` is
+ * set: its user name may say more than who it is.
  *
  * After every call send what socks5_output gives. In SOCKS5_FAILED close once that is sent.
  * A deadline for the whole negotiation is the caller's business.
@@ -39,6 +41,9 @@ enum socks5_rep {
     SOCKS5_REP_BAD_ADDRESS_TYPE = 8,
 };
 
+/* RFC 1928 section 4. */
+enum socks5_command { SOCKS5_CONNECT = 1, SOCKS5_BIND = 2, SOCKS5_ASSOCIATE = 3 };
+
 enum socks5_state {
     SOCKS5_GREETING, /* needs more input */
     SOCKS5_PASSWORD, /* the user name and password are awaited; needs more input */
@@ -51,8 +56,9 @@ enum socks5_state {
 
 enum {
     SOCKS5_IN_MAX = 1 + 1 + 255 + 1 + 255, /* a password; the longest request is 262 */
-    SOCKS5_REPLY_LEN = 10,
-    SOCKS5_OUT_MAX = 2 + 2 + SOCKS5_REPLY_LEN,
+    SOCKS5_REPLY_LEN = 10,                 /* with an IPv4 address */
+    SOCKS5_REPLY_MAX = 22,                 /* with an IPv6 address */
+    SOCKS5_OUT_MAX = 2 + 2 + 2 * SOCKS5_REPLY_MAX,
 };
 
 /* As the client sent them, not ended by NUL; empty ones are taken, since curl sends such. */
@@ -63,7 +69,9 @@ struct socks5_login {
 
 struct socks5 {
     enum socks5_state state;
+    enum socks5_command command;
     bool password_needed;
+    bool name_wanted; /* to be set after socks5_init */
     bool no_password; /* failed because the client had none to offer */
     uint16_t in_len;
     uint8_t out_len;
@@ -84,6 +92,7 @@ size_t socks5_output(struct socks5 *s, void *out, size_t cap);
 enum socks5_state socks5_state(const struct socks5 *s);
 /* Valid from SOCKS5_REQUEST on. */
 const struct target *socks5_target(const struct socks5 *s);
+enum socks5_command socks5_command(const struct socks5 *s);
 /* Why the state is SOCKS5_FAILED when the client was wrong, else NULL; static. */
 const char *socks5_why(const struct socks5 *s);
 
@@ -92,8 +101,12 @@ struct socks5_login socks5_login(const struct socks5 *s);
 /* Whether that is right; only in SOCKS5_LOGIN. The password is wiped. */
 void socks5_authorize(struct socks5 *s, bool right);
 
-/* Answers the request; only in SOCKS5_REQUEST. Always ATYP 1 and 10 bytes: some clients read just
- * those. `bound` is the address that dialled; NULL and IPv6 are written as zeros. */
+/* BIND's first reply: where it is listened. Only in SOCKS5_REQUEST, before socks5_reply, whose
+ * `bound` is then the address of who connected. */
+void socks5_bound(struct socks5 *s, const struct addr *at);
+/* Answers the request; only in SOCKS5_REQUEST. To CONNECT always ATYP 1 and 10 bytes, since some
+ * clients read just those. `bound` is the address that dialled (ASSOCIATE: that takes datagrams);
+ * NULL, and to CONNECT an IPv6 address, is written as zeros. */
 void socks5_reply(struct socks5 *s, enum socks5_rep rep, const struct addr *bound);
 
 const char *socks5_state_name(enum socks5_state state);

@@ -1,5 +1,7 @@
 #include "proto/target.h"
 
+#include "proto/ipnumber.h"
+
 #include <base/check.h>
 #include <base/err.h>
 
@@ -41,11 +43,19 @@ int target_set_name(struct target *t, const char *name, size_t len, uint16_t por
         copy[i] = to_lower(name[i]);
     }
     copy[copy[len - 1] == '.' ? len - 1 : len] = '\0';
-    struct addr addr;
+    struct addr addr = {0};
     if (addr_parse_ip(&addr, copy) == 0) {
         addr.port = port;
         target_set_addr(t, &addr);
         return 0;
+    }
+    if (ipnumber_is_meant(copy)) {
+        int err = ipnumber_parse(&addr, copy);
+        addr.port = port;
+        if (err == 0) {
+            target_set_addr(t, &addr);
+        }
+        return err;
     }
     if (!is_name(copy)) {
         return ERR_MALFORMED;

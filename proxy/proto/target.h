@@ -6,7 +6,8 @@
  * A name is 1..255 bytes of visible ASCII without ":[]/%", without empty labels; one trailing dot
  * is dropped, and it is kept in lower case, so that two spellings of one name meet the same rule
  * of policy. What reads as an IP address becomes one, because some clients (Chromium) send every
- * host as a name; v4-mapped IPv6 becomes IPv4.
+ * host as a name, and so does what a resolver would take for one ("127.1", see proto/ipnumber.h);
+ * v4-mapped IPv6 becomes IPv4.
  */
 #ifndef PROTO_TARGET_H
 #define PROTO_TARGET_H

@@ -9,6 +9,7 @@ static const struct {
     enum cause cause;
 } causes[] = {
     {ECONNREFUSED, CAUSE_REFUSED},
+    {ENOENT, CAUSE_REFUSED}, /* a unix socket: nobody has made it */
     {ENETUNREACH, CAUSE_NET_UNREACHABLE},
     {ENETDOWN, CAUSE_NET_UNREACHABLE},
     {EADDRNOTAVAIL, CAUSE_NET_UNREACHABLE}, /* Linux: no address of that family here */

@@ -66,7 +66,7 @@ void dial_init(struct dial *d);
 /* Takes one address (with the port) unless `acl` forbids it; `name` is what was asked for, NULL if
  * an address was. `acl` NULL = everything is allowed. Doubles are dropped. */
 void dial_add(struct dial *d, const struct acl *acl, const char *name, const struct addr *addr);
-/* Policy forbids the target whatever it resolves to. */
+/* Policy forbids the target whatever it resolves to, or an address that is not added. */
 void dial_forbid(struct dial *d);
 /* No more addresses: order them and begin. */
 void dial_start(struct dial *d, uint64_t now);

@@ -13,6 +13,7 @@ const struct front_times front_times_default = {
     .connect = 30 * NS_PER_S,
     .linger = 5 * NS_PER_S,
     .idle = 60 * NS_PER_S,
+    .bind = 130 * NS_PER_S, /* the exit gives up a little earlier, and says why */
 };
 
 /* RFC 1928 section 6. What the target or the network before it did is told as it is; what stands
@@ -91,6 +92,7 @@ void front_init(struct front *f, const struct front_times *times,
 {
     *f = (struct front){.times = *times};
     f->password_needed = options && options->password_needed;
+    f->name_wanted = options && options->name_wanted;
     if (options && options->fixed) {
         f->kind = FRONT_FIXED;
         f->as.fixed = *options->fixed;
@@ -218,6 +220,14 @@ void front_connected(struct front *f, const struct addr *bound)
     front_set_state(f, relays ? FRONT_RELAYING : FRONT_OPEN, TIME_NEVER);
 }
 
+void front_bound(struct front *f, const struct addr *at, uint64_t now)
+{
+    if (f->state == FRONT_CONNECTING && f->kind == FRONT_SOCKS5) {
+        socks5_bound(&f->as.socks5, at);
+        f->deadline = time_add(now, f->times.bind);
+    }
+}
+
 void front_failed(struct front *f, enum cause cause, uint64_t now)
 {
     char text[TARGET_TEXT_MAX];
@@ -263,6 +273,11 @@ void front_again(struct front *f, uint64_t now)
 enum front_state front_state(const struct front *f)
 {
     return f->state;
+}
+
+enum socks5_command front_command(const struct front *f)
+{
+    return f->kind == FRONT_SOCKS5 ? socks5_command(&f->as.socks5) : SOCKS5_CONNECT;
 }
 
 const struct target *front_target(const struct front *f)

@@ -37,12 +37,15 @@ struct front_times {
     uint64_t connect;   /* request to answer of the target */
     uint64_t linger;    /* after a failure was told */
     uint64_t idle;      /* HTTP: from an answer to the next request */
+    uint64_t bind;      /* BIND: from the first reply to the connection */
 };
 
-extern const struct front_times front_times_default; /* 15 s, 30 s, 5 s, 60 s */
+extern const struct front_times front_times_default; /* 15 s, 30 s, 5 s, 60 s, 130 s */
 
 struct front_options {
     bool password_needed;
+    bool name_wanted; /* a user name is of interest all the same: FRONT_EVENT_LOGIN if there is one
+                       */
     /* Copied; not NULL: there is no negotiation, the application wants to go there. */
     const struct target *fixed;
 };
@@ -57,7 +60,7 @@ enum front_state {
 
 enum front_event_type {
     FRONT_EVENT_NONE,
-    FRONT_EVENT_LOGIN,   /* is front_login right? Then front_authorize, and input again */
+    FRONT_EVENT_LOGIN,   /* a user name came: look at front_login, front_authorize, input again */
     FRONT_EVENT_PAC,     /* the PAC file is asked for: front_show */
     FRONT_EVENT_CONNECT, /* dial front_target, then front_connected or front_failed */
     FRONT_EVENT_EXPIRED, /* no answer in time: give up what dials, then front_failed */
@@ -80,7 +83,7 @@ struct front {
     enum front_state state;
     enum front_fault fault;
     enum front_kind kind;
-    bool password_needed;
+    bool password_needed, name_wanted;
     bool resting;   /* a request was answered; the next may come or not */
     uint8_t events; /* bit set of enum front_event_type */
     uint64_t deadline;
@@ -129,7 +132,13 @@ void front_answered(struct front *f, bool keep, uint64_t now);
 /* RELAYING: the connection that was used again had ended already; FRONT_EVENT_CONNECT follows. */
 void front_again(struct front *f, uint64_t now);
 
+/* BIND: somebody can connect at `at` now; front_connected, with the address of who did, or
+ * front_failed follow. Nothing unless the state is CONNECTING. */
+void front_bound(struct front *f, const struct addr *at, uint64_t now);
+
 enum front_state front_state(const struct front *f);
+/* What is to be done with front_target; for all but SOCKS5 it is CONNECT. */
+enum socks5_command front_command(const struct front *f);
 const struct target *front_target(const struct front *f);
 
 /* RELAYING and CONNECTING to there: the request. */

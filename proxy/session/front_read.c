@@ -15,6 +15,7 @@ static bool sniff(struct front *f, uint8_t first, uint64_t now)
     case SNIFF_SOCKS5:
         f->kind = FRONT_SOCKS5;
         socks5_init(&f->as.socks5, f->password_needed);
+        f->as.socks5.name_wanted = f->name_wanted;
         return true;
     case SNIFF_SOCKS4:
         f->kind = FRONT_SOCKS4;
@@ -63,6 +64,8 @@ static void look_at_socks4(struct front *f, uint64_t now)
     if (state == SOCKS4_REQUEST && f->password_needed) {
         socks4_reply(&f->as.socks4, false, NULL);
         front_blame(f, FRONT_FAULT_LOGIN, "SOCKS4 where a password is asked for", now);
+    } else if (state == SOCKS4_REQUEST && f->name_wanted && f->as.socks4.user_len > 0) {
+        front_post(f, FRONT_EVENT_LOGIN);
     } else if (state == SOCKS4_REQUEST) {
         front_begin_connecting(f, now);
     } else if (state == SOCKS4_FAILED) {
@@ -99,9 +102,16 @@ static void admit_http(struct front *f, uint64_t now)
     }
 }
 
-static void look_at_http(struct front *f, uint64_t now)
+static bool has_login(const struct front *f)
 {
     struct httpreq_login login;
+    bool has = httpreq_login(&login, f->http);
+    sodium_memzero(&login, sizeof(login));
+    return has;
+}
+
+static void look_at_http(struct front *f, uint64_t now)
+{
     enum httpmsg_state state = f->http->state;
     if (state == HTTPMSG_HEAD) {
         return;
@@ -114,11 +124,10 @@ static void look_at_http(struct front *f, uint64_t now)
         state == HTTPMSG_BAD ? "The request is malformed" : httpreq_read(&f->request, f->http);
     if (why) {
         refuse_http(f, 400, why, now);
+    } else if ((f->password_needed || f->name_wanted) && has_login(f)) {
+        front_post(f, FRONT_EVENT_LOGIN);
     } else if (!f->password_needed) {
         admit_http(f, now);
-    } else if (httpreq_login(&login, f->http)) {
-        sodium_memzero(&login, sizeof(login));
-        front_post(f, FRONT_EVENT_LOGIN);
     } else {
         refuse_http(f, 407, "This proxy wants a user name and a password", now);
     }
@@ -177,9 +186,17 @@ void front_login(const struct front *f, struct httpreq_login *out)
         CHECK(httpreq_login(out, f->http));
         return;
     }
-    struct socks5_login l = socks5_login(&f->as.socks5);
+    struct socks5_login l = {0};
+    if (f->kind == FRONT_SOCKS5) {
+        l = socks5_login(&f->as.socks5);
+    } else {
+        l.user = f->as.socks4.user;
+        l.user_len = (uint8_t)f->as.socks4.user_len;
+    }
     memcpy(out->buf, l.user, l.user_len);
-    memcpy(out->buf + l.user_len, l.password, l.password_len);
+    if (l.password_len > 0) {
+        memcpy(out->buf + l.user_len, l.password, l.password_len);
+    }
     out->user = out->buf;
     out->user_len = l.user_len;
     out->password = out->buf + l.user_len;
@@ -199,6 +216,8 @@ void front_authorize(struct front *f, bool right, uint64_t now)
         front_blame(f, FRONT_FAULT_LOGIN, wrong, now);
     } else if (f->kind == FRONT_HTTP) {
         admit_http(f, now);
+    } else if (f->kind == FRONT_SOCKS4) {
+        front_begin_connecting(f, now);
     }
 }
 

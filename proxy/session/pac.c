@@ -10,8 +10,9 @@
 #include <string.h>
 
 enum {
-    FRAME_MAX = 4096,                 /* everything but the routes */
-    ROUTE_MAX = CONFIG_HOST_MAX + 96, /* one line */
+    FRAME_MAX = 4096,                  /* everything but the routes */
+    ROUTE_MAX = CONFIG_HOST_MAX + 160, /* one line */
+    PORTS = UINT16_MAX + 1,
     HTTP_PORT = 80,
 };
 
@@ -33,6 +34,12 @@ static const char functions[] =
     "  while (halves.length > 1 && left.length + right.length < 8) left.push(\"0\");\n"
     "  left.concat(right).forEach(function (n) { add(parseInt(n, 16), 16); });\n"
     "  return out;\n"
+    "}\n"
+    "function port_of(url) {\n"
+    "  var parts = /^([a-z]+):\\/\\/[^\\/?#]*?(:(\\d+))?([\\/?#]|$)/i.exec(url);\n"
+    "  if (!parts) return 0;\n"
+    "  if (parts[3]) return +parts[3];\n"
+    "  return {https: 443, wss: 443, ftp: 21}[parts[1].toLowerCase()] || 80;\n"
     "}\n"
     "function under(host, domain) {\n"
     "  return host == domain || host.slice(-domain.length - 1) == \".\" + domain;\n"
@@ -77,51 +84,72 @@ bool pac_proxy(char out[PAC_PROXY_MAX], const struct config *config, const char 
     return true;
 }
 
-/* 0 for the default. */
+/* 0 for the default; in the order of policy/route.h. */
 static size_t weight(const struct config_route *r)
 {
     bool prefix = r->prefix.base.family != ADDR_NONE;
-    return r->suffix[0] ? 1 + strlen(r->suffix) : prefix ? 1u + r->prefix.bits : 0;
+    size_t host = r->suffix[0] ? 1 + strlen(r->suffix) : prefix ? 1u + r->prefix.bits : 0;
+    return host * PORTS + PORTS - ((size_t)r->port_max - r->port_min + 1);
 }
 
 static void add_route(struct text *t, const struct config_route *r)
 {
     char base[ADDR_TEXT_MAX];
     const char *way = r->kind == ROUTE_DIRECT ? "\"DIRECT\"" : "proxy";
+    add(t, "  if (");
     if (r->suffix[0]) {
-        add(t, "  if (under(host, \"%s\")) return %s;\n", r->suffix, way);
+        add(t, "under(host, \"%s\")", r->suffix);
+    } else if (r->prefix.base.family != ADDR_NONE) {
+        add(t, "within(address, \"%s\", %u)", addr_format_ip(&r->prefix.base, base),
+            (unsigned)r->prefix.bits);
     } else {
-        add(t, "  if (within(address, \"%s\", %u)) return %s;\n",
-            addr_format_ip(&r->prefix.base, base), (unsigned)r->prefix.bits, way);
+        add(t, "true");
     }
+    if (r->port_min > 0) {
+        add(t, " && port >= %u && port <= %u", (unsigned)r->port_min, (unsigned)r->port_max);
+    }
+    add(t, ") return %s;\n", way);
+}
+
+/* The next one below `last` that is not the default; of equal ones each once, in their order. */
+static const struct config_route *next_route(const struct config *config,
+                                             const struct config_route *last)
+{
+    const struct config_route *best = NULL;
+    for (size_t i = 0; i < config->routes_count; i++) {
+        const struct config_route *r = &config->routes[i];
+        bool left = !last || weight(r) < weight(last) || (weight(r) == weight(last) && r > last);
+        if (left && !config_route_is_default(r) && (!best || weight(r) > weight(best))) {
+            best = r;
+        }
+    }
+    return best;
 }
 
 /* Longest first. Names and prefixes never fit the same host, so their order among each other does
  * not matter. */
 static void add_routes(struct text *t, const struct config *config)
 {
-    for (size_t w = CONFIG_HOST_MAX + 1; w > 0; w--) {
-        for (size_t i = 0; i < config->routes_count; i++) {
-            if (weight(&config->routes[i]) == w) {
-                add_route(t, &config->routes[i]);
-            }
-        }
+    const struct config_route *r = NULL;
+    while ((r = next_route(config, r)) != NULL) {
+        add_route(t, r);
     }
 }
 
 /* A default of `refuse` means that nothing else goes through this proxy: the browser's business. */
-static bool takes_everything(const struct config *config)
+static bool takes_everything(const struct config *config, const struct config_front *front)
 {
-    for (size_t i = 0; i < config->routes_count; i++) {
-        if (weight(&config->routes[i]) == 0 && config->routes[i].kind == ROUTE_PEER) {
-            return true;
+    for (size_t i = 0; i < config->routes_count && front->exit.line == 0; i++) {
+        if (config_route_is_default(&config->routes[i])) {
+            return config->routes[i].kind == ROUTE_PEER;
         }
     }
-    return false;
+    return front->exit.line > 0 && front->exit.kind == ROUTE_PEER;
 }
 
-char *pac_text(const struct config *config, const char *proxy)
+char *pac_text(const struct config *config, const struct config_front *front, const char *proxy)
 {
+    front = front ? front : config->fronts;
     struct text t = {.cap = FRAME_MAX + config->routes_count * ROUTE_MAX};
     t.at = mem_new(1, t.cap);
     if (!t.at) {
@@ -130,13 +158,12 @@ char *pac_text(const struct config *config, const char *proxy)
     add(&t, "// Made by Adit of the routes in its ini.\n%s", functions);
     add(&t, "function FindProxyForURL(url, host) {\n"
             "  host = host.toLowerCase().replace(/\\.$/, \"\");\n"
-            "  var address = bits(host);\n");
+            "  var address = bits(host), port = port_of(url);\n");
     /* A browser has no password for SOCKS5, but for HTTP it asks its user. */
-    add(&t,
-        config->front.users ? "  var proxy = \"PROXY %s\";\n" : "  var proxy = \"SOCKS5 %s\";\n",
+    add(&t, front->users.path ? "  var proxy = \"PROXY %s\";\n" : "  var proxy = \"SOCKS5 %s\";\n",
         proxy);
     add(&t, "  if (under(host, \"peer\")) return proxy;\n");
     add_routes(&t, config);
-    add(&t, "  return %s;\n}\n", takes_everything(config) ? "proxy" : "\"DIRECT\"");
+    add(&t, "  return %s;\n}\n", takes_everything(config, front) ? "proxy" : "\"DIRECT\"");
     return t.at;
 }

@@ -19,7 +19,8 @@ enum { PAC_PROXY_MAX = CONFIG_HOST_MAX + 16 };
  * rebinding). False for others. */
 bool pac_proxy(char out[PAC_PROXY_MAX], const struct config *config, const char *host, size_t len);
 
-/* To be freed with mem_free; NULL without memory. */
-char *pac_text(const struct config *config, const char *proxy);
+/* For who came in at `front` (NULL: [front] itself). To be freed with mem_free; NULL without
+ * memory. */
+char *pac_text(const struct config *config, const struct config_front *front, const char *proxy);
 
 #endif

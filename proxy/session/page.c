@@ -80,9 +80,10 @@ unsigned page_status(enum cause cause)
         enum cause cause;
         unsigned status;
     } statuses[] = {
-        {CAUSE_NOT_ALLOWED, 403}, {CAUSE_REFUSED_BY_ROUTE, 403}, {CAUSE_BAD_TARGET, 400},
-        {CAUSE_TIMED_OUT, 504},   {CAUSE_PEER_UNREACHABLE, 504}, {CAUSE_PEER_LOST, 504},
-        {CAUSE_LIMIT, 503},
+        {CAUSE_NOT_ALLOWED, 403}, {CAUSE_REFUSED_BY_ROUTE, 403},
+        {CAUSE_BAD_TARGET, 400},  {CAUSE_UNKNOWN_WISH, 400},
+        {CAUSE_TIMED_OUT, 504},   {CAUSE_PEER_UNREACHABLE, 504},
+        {CAUSE_PEER_LOST, 504},   {CAUSE_LIMIT, 503},
     };
     for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
         if (statuses[i].cause == cause) {

@@ -27,6 +27,14 @@ talk() {
     od -An -v -tx1 "$LAB/talk" | tr -d ' \n'
 }
 
+# talk_reply REPLY BYTES: the SOCKS reply to them, behind the choice of no login.
+talk_reply() {
+    local said
+    said=$(talk "$2")
+    [ "${said:0:8}" = "0500050$1" ] || lab_fail "$2: answered $said, not reply $1"
+    lab_say "$2: SOCKS reply $1"
+}
+
 lab_three
 lab_host shed 10.77.0.5
 lab_make_key shed
@@ -50,6 +58,9 @@ home.test = peer home
 169.254.0.0/16 = peer home
 10.77.0.2/32 = peer home
 10.77.0.4/32 = direct
+10.77.0.99 = peer home
+10.77.0.5 = peer home
+192.0.2.0/24 = peer home
 INI
 lab_three_start
 lab_adit shed
@@ -63,17 +74,37 @@ expect 4 http://stranger.peer:8080/           # no such peer: must not leak to a
 expect 2 http://www.refused.test:8080/        # [route] says refuse
 expect 2 http://elsewhere.example:8080/       # [route] says nothing, and nothing is refuse
 expect 5 http://10.77.0.4:9/                  # direct, nobody listens
-expect '[1346]' http://ghost.peer:8080/ 60    # the peer does not answer
+expect 3 http://192.0.2.1/                    # the exit has no route there
+talk_reply 8 '\x05\x01\x00\x05\x01\x00\x02'    # an address of no known type
+
+# These take their time, and take it together: nobody answers for 10.77.0.99, shed drops what comes,
+# and the ghost never answers.
+lab_exec shed nft -f - <<'NFT'
+table inet silent {
+    chain in {
+        type filter hook input priority 0; policy accept;
+        tcp dport 99 drop
+    }
+}
+NFT
+slow=()
+expect 4 http://10.77.0.99/ 60 & slow+=($!)
+expect 6 http://10.77.0.5:99/ 60 & slow+=($!)
+expect 1 http://ghost.peer:8080/ 60 & slow+=($!)
+said=$(talk '\x05\x01\x02') # asked for a name it does not give, until its time is up
+[ "$said" = 0502 ] || lab_fail "password only: answered $said"
+for pid in "${slow[@]}"; do
+    wait "$pid" || lab_fail "one of the slow ones"
+done
 
 lab_spawn direct_web relay "$LAB_WEBSERVER" 10.77.0.4 8081 "$LAB/www"
 lab_wait_until 10 lab_listens direct_web relay 8081
 [ "$(lab_curl http://10.77.0.4:8081/small)" = "a page of home" ] || lab_fail "direct route"
 [ "$(lab_curl http://10.77.0.2:8080/small)" = "a page of home" ] || lab_fail "prefix route"
 
-said=$(talk '\x05\x01\x00\x05\x09\x00\x01\x0a\x4d\x00\x02\x1f\x90')
-[ "${said:0:8}" = 05000507 ] || lab_fail "command 9: answered $said, not reply 7"
-said=$(talk '\x05\x01\x02')
-[ "$said" = 05ff ] || [ "${said:0:4}" = 0502 ] || lab_fail "password only: answered $said"
+talk_reply 7 '\x05\x01\x00\x05\x09\x00\x01\x0a\x4d\x00\x02\x1f\x90'
+said=$(talk '\x05\x01\x01')
+[ "$said" = 05ff ] || lab_fail "GSSAPI only: answered $said"
 said=$(talk '\x06\x01\x00')
 [ -z "$said" ] || lab_fail "SOCKS version 6: answered $said, not silence"
 lab_page_arrives || lab_fail "the front does not work any more"

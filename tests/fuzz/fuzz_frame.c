@@ -58,7 +58,14 @@ static void write_again(struct writer *w, const struct frame *f)
         frame_write_candidates(w, f->u.candidates.list, f->u.candidates.count);
         break;
     case FRAME_DATAGRAM:
-        frame_write_datagram(w, f->u.datagram.flow, f->u.datagram.data, f->u.datagram.len);
+        frame_write_datagram(w, f->u.datagram.stream, f->u.datagram.data, f->u.datagram.len);
+        break;
+    case FRAME_DATAGRAM_PART:
+        frame_write_datagram_part(w,
+                                  &(struct frame_part){f->u.datagram.stream, f->u.datagram.number,
+                                                       f->u.datagram.total, f->u.datagram.offset},
+                                  f->u.datagram.len);
+        write_bytes(w, f->u.datagram.data, f->u.datagram.len);
         break;
     }
 }

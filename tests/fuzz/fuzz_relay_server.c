@@ -1,7 +1,9 @@
-/* What clients may say to a relay: a script of connections, chunks, reads, pauses and closings.
- * Each step is two bytes, what to do and how much; chunks follow in place. Logins and packets are
- * made here, since no fuzzer guesses a box or a key. */
+/* What clients may say to a relay: a script of connections, chunks, reads, pauses and closings,
+ * with reloads and the end in between. Each step is two bytes, what to do and how much; chunks
+ * follow in place. Logins, packets and questions are made here, since no fuzzer guesses a box or a
+ * key. */
 #include "relay/relay_server.h"
+#include "relay/stun_server.h"
 #include "wire/derp.h"
 
 #include <base/bytes.h>
@@ -43,6 +45,8 @@ static void prepare(void)
 
 struct relay {
     struct relay_server *server;
+    struct relay_server_config config;
+    bool draining;
     uint64_t ids[CLIENTS];
     uint64_t now;
 };
@@ -73,7 +77,7 @@ static void take(struct relay *r, uint64_t id, size_t amount)
 
 static void connect_client(struct relay *r, size_t i)
 {
-    struct addr from = addr_ipv4(192, 0, 2, (uint8_t)(i & 1), 1);
+    struct addr from = addr_ipv4(i & 1 ? 127 : 192, 0, 2, 1, 1);
     if (!r->ids[i]) {
         (void)relay_server_accept(r->server, &from, r->now, &r->ids[i]);
     }
@@ -94,6 +98,60 @@ static void send_packet(struct relay *r, uint64_t id, uint8_t what, uint8_t amou
     relay_server_input(r->server, id, frame, head + len - (amount == 77 ? 20 : 0), r->now);
 }
 
+/* Any mixture of rules; each bit of `amount` is one that changes. */
+static void reload(struct relay *r, uint8_t amount)
+{
+    struct relay_server_config *c = &r->config;
+    c->open = !(amount & 1);
+    c->allowed = (const uint8_t(*)[32])keys;
+    c->allowed_count = (amount >> 1) & 1;
+    c->limits.rate_bytes_per_s = amount & 4 ? 1000 : 0;
+    c->limits.rate_burst_bytes = amount & 8 ? 100000 : 0;
+    c->limits.queue_packets_max = amount & 16 ? 1 : 4;
+    c->limits.clients_per_address_max = amount & 32 ? 1 : 0;
+    c->limits.pending_max = amount & 64 ? 1 : 2;
+    c->limits.http_header_max = amount & 128 ? 64 : 0;
+    CHECK(relay_server_reload(r->server, c, r->now) == 0);
+}
+
+static void ask(struct relay *r, uint64_t id, uint8_t amount)
+{
+    static const char *const questions[] = {
+        "GET /metrics HTTP/1.1\r\nHost: r\r\n\r\n",
+        "HEAD /metrics HTTP/1.0\r\n\r\n",
+        "GET /generate_204 HTTP/1.1\r\nHost: r\r\nX-Tailscale-Challenge: abc\r\n\r\n",
+        "POST /derp HTTP/1.1\r\nHost: r\r\nContent-Length: 5\r\n\r\nhello",
+    };
+    const char *text = questions[amount % 4];
+    size_t len = strlen(text);
+    size_t first = amount / 4 % len;
+    relay_server_input(r->server, id, text, first, r->now);
+    relay_server_input(r->server, id, text + first, len - first, r->now);
+}
+
+/* What is rarer than a connection. */
+static void run_rare(struct relay *r, size_t i, uint8_t which, uint8_t amount)
+{
+    switch (which) {
+    case 1:
+        reload(r, amount);
+        break;
+    case 2:
+        connect_client(r, i);
+        ask(r, r->ids[i], amount);
+        break;
+    case 3:
+        if (!r->draining) {
+            relay_server_drain(r->server, amount * NS_PER_S, amount * NS_PER_S, r->now);
+            r->draining = true;
+        }
+        break;
+    default:
+        connect_client(r, i);
+        break;
+    }
+}
+
 static void run_step(struct relay *r, struct reader *script)
 {
     uint8_t what = read_u8(script);
@@ -102,7 +160,7 @@ static void run_step(struct relay *r, struct reader *script)
     size_t len = amount < reader_left(script) ? amount : reader_left(script);
     switch (what & 7) {
     case 0:
-        connect_client(r, i);
+        run_rare(r, i, (what >> 3) & 7, amount);
         break;
     case 1:
         connect_client(r, i);
@@ -135,19 +193,22 @@ static void run_step(struct relay *r, struct reader *script)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct pcg pcg;
+    const struct stun_server_stats stun = {0};
     struct relay_server_config config = {
         .open = true,
         .limits = {.clients_max = 3,
+                   .pending_max = 2,
                    .queue_packets_max = 4,
                    .pool_bytes_max = 200000,
                    .rate_bytes_per_s = 1000},
+        .stun = &stun,
         .rng = pcg_rng(&pcg, 1),
     };
     if (login_lens[0] == 0) {
         prepare();
     }
     memcpy(config.secret, server_secret, 32);
-    struct relay r = {.server = relay_server_new(&config), .now = NS_PER_S};
+    struct relay r = {.server = relay_server_new(&config), .config = config, .now = NS_PER_S};
     CHECK(r.server);
     struct reader script = reader_of(data, len);
     while (reader_left(&script) >= 2) {

@@ -91,7 +91,16 @@ static void read_some(const struct world *w, struct side *s, size_t k, size_t ma
 
 /* --- driving --- */
 
-static void drain_events(struct side *s)
+static void check_datagram(const struct world *w, const struct conn_event *ev)
+{
+    const uint8_t *bytes = ev->u.datagram.data;
+    CHECK(ev->u.datagram.len <= FRAME_DATAGRAM_MAX);
+    for (size_t i = 0; w->honest && i < ev->u.datagram.len; i++) {
+        CHECK(bytes[i] == ev->u.datagram.len / 260);
+    }
+}
+
+static void drain_events(const struct world *w, struct side *s)
 {
     static struct conn_event ev;
     for (unsigned i = 0; conn_event(s->conn, &ev); i++) {
@@ -99,6 +108,8 @@ static void drain_events(struct side *s)
         if (ev.type == CONN_EVENT_OPENED) {
             add_stream(s, ev.stream);
             (void)conn_stream_accept(s->conn, ev.stream, "ok", 2);
+        } else if (ev.type == CONN_EVENT_DATAGRAM) {
+            check_datagram(w, &ev);
         }
     }
 }
@@ -130,9 +141,9 @@ static void produce(struct world *w, struct side *s)
 
 static void drive(struct world *w, struct side *s)
 {
-    drain_events(s);
+    drain_events(w, s);
     produce(w, s);
-    drain_events(s);
+    drain_events(w, s);
 }
 
 static void give(struct world *w, struct side *to, const struct payload *p, uint8_t reply)
@@ -199,6 +210,14 @@ static void step_time(struct world *w, uint8_t how)
     }
 }
 
+/* Its bytes tell its length: one put together wrongly is seen. */
+static void send_datagram(const struct world *w, struct side *s, size_t k, size_t len)
+{
+    static uint8_t bytes[255 * 260];
+    memset(bytes, (int)(len / 260), len);
+    (void)conn_datagram_send(s->conn, s->streams[k], bytes, len, w->now);
+}
+
 static void step_stream(struct world *w, struct reader *r, uint8_t how)
 {
     struct side *s = &w->side[how & 1];
@@ -220,6 +239,9 @@ static void step_stream(struct world *w, struct reader *r, uint8_t how)
             break;
         case 5:
             (void)conn_stream_abort(s->conn, s->streams[k], 10);
+            break;
+        case 6:
+            send_datagram(w, s, k, (size_t)read_u8(r) * 260);
             break;
         default:
             read_some(w, s, k, (size_t)read_u8(r) * 16);

@@ -10,7 +10,14 @@
 #   tests/lab/events.sh EVENT      one
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-events=(lifetime idle flush renumber swap block relay_gone relay_restart) # the longest first
+# The longest first; the first three mostly wait.
+events=(lifetime idle_stream idle_none swap block renumber flush relay_gone relay_restart same_lan hairpin)
+
+# What an idle pair may cost, as tunnel/README.md promises and the simulator holds it to over an hour:
+# kB in an hour. In a short look there may be, on top, one of the things that are rare, in bytes: new
+# keys, a sign of life of the relay.
+IDLE_STREAM_KB=50 IDLE_STREAM_RARE=600
+IDLE_NONE_KB=15 IDLE_NONE_RARE=300
 
 # --- the transfer --------------------------------------------------------------------------------
 
@@ -100,8 +107,26 @@ event_renumber() {
     event_with nat_renumber laptop 203.0.113.33
 }
 
+# The system says that the network is another one: nobody has to look for that.
+swap() {
+    local before
+    before=$(heard_changes)
+    nat_swap laptop
+    lab_wait_until 2 has_heard_changes $((before + 1))
+}
+
+heard_changes() {
+    grep -c ' network changed ' "$LAB/laptop.log" || true
+}
+
+has_heard_changes() {
+    [ "$(heard_changes)" -ge "$1" ]
+}
+
 event_swap() {
-    event_with nat_swap laptop
+    event_with swap
+    # Link, addresses and routes came and went: a swarm, and not as many moves.
+    [ "$(heard_changes)" -le 4 ] || lab_fail "$(heard_changes) changes were told for one swap"
 }
 
 block() {
@@ -115,15 +140,12 @@ event_block() {
     event_with block
 }
 
-# No mapping lives longer than 15 s, whether it is used or not.
+# A mapping lives 60 s, whether it is used or not.
 lifetime() {
-    local i
-    for i in 1 2 3; do
-        sleep 15
-        nat_flush home
-        lab_say "mapping number $i has ended"
-        assert_flows
-    done
+    sleep 60
+    nat_flush home
+    lab_say "the mapping has ended"
+    assert_flows
 }
 
 event_lifetime() {
@@ -149,42 +171,125 @@ event_relay_restart() {
     sleep 2
     nat_relay_start
     lab_say "another relay runs"
+    lab_wait_until 20 nat_is_relayed
     assert_flows
     assert_path laptop home relay
     transfer_end
 }
 
-# An upload that says nothing for two of the NAT's lifetimes, and then goes on, on the same path.
+# Counts what the laptop says and hears: packets with their IP headers, as a metered link does.
+watch_cost() {
+    lab_exec laptop nft -f - <<'NFT'
+table inet cost {
+    counter ip_bytes {
+    }
+    chain leaving {
+        type filter hook output priority 0; policy accept;
+        oifname eth0 counter name ip_bytes
+    }
+    chain arriving {
+        type filter hook input priority 0; policy accept;
+        iifname eth0 counter name ip_bytes
+    }
+}
+NFT
+}
+
+cost_bytes() {
+    lab_exec laptop nft -j list counter inet cost ip_bytes | jq '.nftables[] | .counter? // empty | .bytes'
+}
+
+# cost SECONDS: the bytes of so long, into $LAB/cost.
+cost() {
+    local begin
+    begin=$(cost_bytes)
+    sleep "$1"
+    echo $(($(cost_bytes) - begin)) >"$LAB/cost"
+}
+
+# assert_cost WHAT SECONDS KB-AN-HOUR RARE
+assert_cost() {
+    local bytes allowed=$(($3 * 1000 * $2 / 3600 + $4))
+    bytes=$(cat "$LAB/cost")
+    lab_say "$1: $bytes bytes in $2 s, $((bytes * 36 / $2 / 10)) kB an hour"
+    [ "$bytes" -le "$allowed" ] || lab_fail "silence costs $bytes bytes and not $allowed"
+}
+
+# An upload that says nothing for several of the NAT's lifetimes, and then goes on. What it costs is
+# looked at when the path is quiet, 45 s after data moved.
 hesitating_upload() {
     {
         head -c 500000 "$LAB/www/big"
-        sleep 5
-        lab_cable_bytes laptop >"$LAB/silence.begins"
-        sleep 40
-        lab_cable_bytes laptop >"$LAB/silence.ends"
+        sleep 50
+        cost 32
         head -c 1000000 "$LAB/www/big" | tail -c 500000
-    } | lab_curl --max-time 90 -H 'Content-Length: 1000000' -H 'Transfer-Encoding:' -T - \
+    } | lab_curl --max-time 120 -H 'Content-Length: 1000000' -H 'Transfer-Encoding:' -T - \
         http://home.peer:8080/up >"$LAB/said"
 }
 
-event_idle() {
-    local bytes sum
+event_idle_stream() {
+    local sum
     nat_two eim_apdf eim_apdf
     lab_big_file $((1 << 20))
     nat_two_start
     lab_first_page
     lab_wait_until 15 nat_is_direct
+    watch_cost
     lab_steady laptop home hesitating_upload
     sum=$(head -c 1000000 "$LAB/www/big" | sha256sum | cut -d' ' -f1)
     [ "$(cat "$LAB/said")" = "1000000 $sum" ] || lab_fail "uploaded, but: $(cat "$LAB/said")"
     assert_path laptop home direct
     assert_path home laptop direct
-    bytes=$(($(cat "$LAB/silence.ends") - $(cat "$LAB/silence.begins")))
-    lab_say "direct all the time; silence took $((bytes * 90 / 1000)) kB/h of the laptop's cable"
+    assert_cost "direct all the time, with a stream" 32 "$IDLE_STREAM_KB" "$IDLE_STREAM_RARE"
+}
+
+# Two nodes that know each other and have nothing to say. What they have is their relay.
+event_idle_none() {
+    nat_two eim_apdf eim_apdf
+    nat_two_start
+    lab_wait_until 15 nat_is_direct
+    watch_cost
+    sleep 15 # a new session is kept lively for 10 s
+    cost 60
+    assert_cost "nothing open" 60 "$IDLE_NONE_KB" "$IDLE_NONE_RARE"
+    lab_first_page
+}
+
+# --- two nodes behind one router -----------------------------------------------------------------
+
+# The file comes, directly and by the laptop's path to such an address; the router's outside sees none.
+arrives_by() {
+    local outside relayed
+    lab_big_file $((20 << 20))
+    nat_two_start
+    lab_first_page
+    lab_wait_until 15 nat_is_direct
+    lab_wait_until 15 goes_to "$1"
+    outside=$(lab_cable_bytes gw_home)
+    lab_steady laptop home lab_download
+    outside=$(($(lab_cable_bytes gw_home) - outside))
+    nat_is_direct || lab_fail "not direct any more"
+    [ "$outside" -lt $((512 << 10)) ] || lab_fail "$outside bytes went out of the router"
+    lab_say "direct, $(lab_peer laptop home .path.address)"
+}
+
+goes_to() {
+    [[ "$(lab_peer laptop home .path.address)" == $1 ]]
+}
+
+event_same_lan() {
+    nat_two_together eim_apdf bridged
+    arrives_by 192.168.1.2:41000
+}
+
+# They hear each other only through the router's outside address.
+event_hairpin() {
+    nat_two_together eim_eif apart
+    arrives_by "203.0.113.2:*"
 }
 
 if [ $# -eq 1 ]; then
-    [ "$1" != idle ] || NAT_IDLE=20
+    case $1 in idle_*) NAT_IDLE=20 ;; esac
     NAT_DELAY=${NAT_DELAY:-10}
     . "$here/lab.sh"
     . "$here/nat.sh"
@@ -197,7 +302,7 @@ fi
 events_out=$(mktemp -d "${TMPDIR:-/tmp}/events.XXXXXX")
 trap 'rm -rf "$events_out"' EXIT
 for event in "${events[@]}"; do
-    while [ "$(jobs -rp | wc -l)" -ge 4 ]; do
+    while [ "$(jobs -rp | wc -l)" -ge 5 ]; do
         wait -n || true
     done
     {

@@ -16,7 +16,10 @@
 #   nat_meet ROUTER...    makes them and the relay known to each other
 #   nat_remove NAME       takes it down
 #   nat_flush, nat_renumber, nat_swap   what happens to sites
+#   nat_portmapper ROUTER, nat_mapped ROUTER    its port-mapping daemon; what that has mapped
 #   nat_two KIND KIND     home and laptop behind such routers, keys, inis, the relay and web running
+#   nat_two_together KIND bridged|apart     the same behind one router: in one LAN, or in two that hear each
+#                         other only where the NAT turns packets back (hairpinning, RFC 4787 6)
 #   nat_two_start         their Adits, until both have their relay
 #   nat_probe NAME 4|6    what an RFC 5780 client sees there, nothing if the site has no such family
 #
@@ -30,19 +33,26 @@
 # talked to (`talked`) decides who may come in. Packets that may not are dropped before
 # the kernel notes their flow.
 #
-# Environment: LAB_NATPROBE, LAB_CABLE (programs), NAT_IDLE (seconds after which a mapping is
+# A router that maps ports (edm_portmap) runs a real miniupnpd, which insists on an outside address that
+# looks public: 11.0.113.2 or .3 instead of 203.0.113.x. What it maps helps only those who come in, since
+# it does not use the mapped port for what goes out; the answers to them leave through it, as the kernel
+# keeps the two directions of a flow together.
+#
+# Environment: NAT_PORTMAP ("pcp", "natpmp", "upnp": the one protocol that such a router speaks; unset =
+# all), LAB_NATPROBE, LAB_CABLE (programs), NAT_IDLE (seconds after which a mapping is
 # forgotten), NAT_DELAY (ms from a site to the bridge; a round trip between the sites takes four).
 
 LAB_CABLE=${LAB_CABLE:-$lab_root/build-dev/tests/lab_cable}
 LAB_NATPROBE=${LAB_NATPROBE:-$lab_root/build-dev/tests/lab_natprobe}
+NAT_MINIUPNPD=${NAT_MINIUPNPD:-/usr/sbin/miniupnpd}
 NAT_IDLE=${NAT_IDLE:-120}
 NAT_DELAY=${NAT_DELAY:-0}
 
 nat_kinds=(public eim_eif eim_adf eim_apdf edm_random edm_sequential double_eim double_edm
-    v6_firewall dual_hard4 udp_blocked tcp_80_443_only)
+    v6_firewall dual_hard4 edm_portmap udp_blocked tcp_80_443_only)
 
 declare -A nat_number=([home]=2 [laptop]=3) nat_public_net=([home]=192.0.2.0 [laptop]=192.0.2.128)
-declare -A nat_kind nat_seed
+declare -A nat_kind nat_seed nat_apart
 
 # --- addresses -----------------------------------------------------------------------------------
 
@@ -57,6 +67,15 @@ nat_has_ipv4() {
 
 nat_has_ipv6() {
     [[ " public v6_firewall dual_hard4 " == *" $1 "* ]]
+}
+
+# The net between the sites' routers and the relay.
+nat_edge_net() {
+    if [ "$1" = edm_portmap ]; then
+        echo 11.0.113
+    else
+        echo 203.0.113
+    fi
 }
 
 nat_is_double() {
@@ -99,6 +118,7 @@ nat_on_internet() {
 # The ways to the public networks of the sites, but its own.
 nat_add_routes() {
     local name=$1 site n
+    ip -n "$name" route replace 11.0.113.0/24 dev eth0
     for site in home laptop; do
         n=${nat_number[$site]}
         [ "${name#*_}" != "$site" ] || continue
@@ -129,10 +149,12 @@ nat_forwards() {
         echo "$0" >nf_conntrack_udp_timeout_stream' "$NAT_IDLE"
 }
 
-# A router on the bridge; what it cannot route it swallows, as the way out into the world would.
+# nat_edge NAME NUMBER NET: a router on the bridge, known to the world by its address in NET; what it
+# cannot route it swallows, as the way out into the world would.
 nat_edge() {
-    local name=$1 n=$2
+    local name=$1 n=$2 net=$3
     nat_on_internet "$name" "$NAT_DELAY"
+    [ "$net" = 203.0.113 ] || ip -n "$name" address add "$net.$n/24" dev eth0
     ip -n "$name" -batch - <<IP
 address add 203.0.113.$n/24 dev eth0
 route add 198.51.100.0/24 dev eth0 src 203.0.113.$n
@@ -167,7 +189,7 @@ nat_site() {
         edge=isp_$name
         nat_namespace "gw_$name"
     fi
-    nat_edge "$edge" "$n"
+    nat_edge "$edge" "$n" "$(nat_edge_net "$kind")"
     if nat_is_double "$kind"; then
         nat_link "$edge" lan "gw_$name"
         nat_lan "$edge" "gw_$name" 100.64.0.1 100.64.0.2 24
@@ -176,6 +198,7 @@ nat_site() {
     nat_link "gw_$name" lan "$name"
     nat_host_addresses "$name" "$kind"
     nat_apply "$name"
+    [ "$kind" != edm_portmap ] || nat_portmapper "gw_$name"
 }
 
 nat_remove() {
@@ -201,9 +224,12 @@ nat_host_addresses() {
 
 # Lets the hosts on the bridge learn each other's cards, so that no first packet waits for that.
 nat_meet() {
-    local from to
+    local from to site others=()
+    for site in "${!nat_kind[@]}"; do
+        [ "${nat_kind[$site]}" != edm_portmap ] || others+=("11.0.113.${nat_number[$site]}")
+    done
     for from in "$@" relay; do
-        for to in 203.0.113.{2,3,10} 2001:db8::{2,3,10}; do
+        for to in 203.0.113.{2,3,10} 2001:db8::{2,3,10} "${others[@]}"; do
             lab_exec "$from" bash -c "echo >/dev/udp/$to/9" 2>>"$LAB/meet.log" || true
         done
     done
@@ -248,10 +274,15 @@ table inet filter {
 NFT
 }
 
-# nat_eim ROUTER ALLOWED: ALLOWED says which arriving packets find the way back in.
+# nat_eim ROUTER ALLOWED: ALLOWED says which arriving packets find the way back in. What comes from
+# inside for the outside address turns back if the two LANs are apart.
 nat_eim() {
-    local outside seed=${nat_seed[$1]:-1}
+    local outside seed=${nat_seed[$1]:-1} turn="" apart=""
     outside=$(nat_outside "$1")
+    if [ -n "${nat_apart[$1]:-}" ]; then
+        turn="iifname != eth0 ip daddr $outside meta l4proto udp dnat ip to udp dport map @inside"
+        apart="iifname lan* oifname lan* ct status dnat accept; iifname lan* oifname lan* drop"
+    fi
     nat_load "$1" <<NFT
 table ip nat {
     map inside {
@@ -265,11 +296,13 @@ table ip nat {
     chain back {
         type nat hook prerouting priority -100; policy accept;
         ${2:+iifname eth0 meta l4proto udp $2 dnat ip to udp dport map @inside}
+        $turn
     }
     chain out {
         type nat hook postrouting priority 100; policy accept;
         oifname eth0 meta l4proto udp snat to $outside : jhash ip saddr . udp sport mod 65535 seed $seed offset 1
         oifname eth0 snat to $outside
+        oifname lan* ct status dnat meta l4proto udp snat to $outside : jhash ip saddr . udp sport mod 65535 seed $seed offset 1
     }
     chain note {
         type filter hook postrouting priority 300; policy accept;
@@ -278,7 +311,7 @@ table ip nat {
         oifname eth0 meta l4proto udp update @talked { udp sport . ip daddr }
     }
 }
-$(nat_filter "")
+$(nat_filter "$apart")
 NFT
 }
 
@@ -313,6 +346,77 @@ NFT
 
 nat_edm_random() {
     nat_edm "$1" ":1024-65535 fully-random"
+}
+
+# As random, but its hosts can have ports mapped. What miniupnpd needs is a table with these chains.
+nat_edm_portmap() {
+    nat_edm_random "$1"
+    lab_exec "$1" nft -f - <<'NFT'
+table inet filter {
+    chain miniupnpd {
+    }
+    chain prerouting_miniupnpd {
+    }
+    chain postrouting_miniupnpd {
+    }
+    chain prerouting {
+        type nat hook prerouting priority -100; policy accept;
+        jump prerouting_miniupnpd
+    }
+    chain postrouting {
+        type nat hook postrouting priority 99; policy accept;
+        jump postrouting_miniupnpd
+    }
+    chain other_version {
+        type filter hook input priority -1; policy accept;
+    }
+}
+NFT
+    # It speaks PCP and NAT-PMP or neither: PCP's packets begin with its version.
+    case ${NAT_PORTMAP:-} in
+    natpmp) lab_exec "$1" nft add rule inet filter other_version udp dport 5351 @th,64,8 2 drop ;;
+    pcp) lab_exec "$1" nft add rule inet filter other_version udp dport 5351 @th,64,8 0 drop ;;
+    esac
+}
+
+nat_has_portmapper() {
+    [ -x "$NAT_MINIUPNPD" ]
+}
+
+# Starts (again) the daemon that maps ports; it knows nothing of its former life.
+nat_portmapper() {
+    local router=$1 upnp=yes pmp=yes
+    case ${NAT_PORTMAP:-} in
+    pcp | natpmp) upnp=no ;;
+    upnp) pmp=no ;;
+    esac
+    cat >"$LAB/$router.miniupnpd" <<CONF
+ext_ifname=eth0
+listening_ip=lan
+enable_upnp=$upnp
+enable_natpmp=$pmp
+secure_mode=yes
+min_lifetime=20
+max_lifetime=86400
+uuid=00000000-0000-0000-0000-0000000000${router: -2}
+lease_file=$LAB/$router.leases
+allow 1024-65535 0.0.0.0/0 1024-65535
+CONF
+    : >"$LAB/$router.leases"
+    lab_spawn "portmapper_$router" "$router" "$NAT_MINIUPNPD" -d -f "$LAB/$router.miniupnpd" \
+        -P "$LAB/$router.pid"
+    lab_wait_until 10 nat_portmapper_is_up "$router"
+}
+
+nat_portmapper_is_up() {
+    lab_is_alive "portmapper_$1" || lab_fail "miniupnpd of $1 ended: $(tail -n 3 "$LAB/portmapper_$1.log")"
+    [ -n "$(lab_exec "$1" ss -Hlun 'sport = :5351 or sport = :1900')" ]
+}
+
+# Lines "OUTSIDE-PORT ADDRESS:PORT" of what is mapped in the kernel.
+nat_mapped() {
+    lab_exec "$1" nft list chain inet filter prerouting_miniupnpd |
+        sed -n 's/.* dport \([0-9]*\).* dnat ip to \([0-9.:]*\).*/\1 \2/p'
 }
 
 # The numbers go through a map, since what numgen counts in is not the network's byte order.
@@ -358,9 +462,15 @@ nat_tcp_80_443_only() {
 nat_flush() {
     local edge
     edge=$(nat_edge_of "$1")
+    if [ "${nat_kind[$1]}" = edm_portmap ]; then
+        lab_kill "portmapper_$edge"
+    fi
     nat_seed[$edge]=$((${nat_seed[$edge]:-1} + 1))
     nat_apply "$1"
     lab_exec "$edge" "$LAB_NATPROBE" flush
+    if [ "${nat_kind[$1]}" = edm_portmap ]; then
+        nat_portmapper "$edge"
+    fi
 }
 
 # nat_renumber NAME ADDRESS: the provider gives the site another address, and the old one is gone.
@@ -458,11 +568,47 @@ nat_relay_start() {
 }
 
 nat_two() {
-    local name
     nat_internet
     nat_site home "$1"
     nat_site laptop "$2"
     nat_meet "$(nat_edge_of home)" "$(nat_edge_of laptop)"
+    nat_two_nodes
+}
+
+nat_two_together() {
+    nat_internet
+    nat_kind[laptop]=$1
+    [ "$2" = bridged ] || nat_apart[gw_home]=yes
+    nat_site home "$1"
+    nat_namespace laptop
+    nat_link gw_home lan2 laptop
+    if [ "$2" = bridged ]; then
+        nat_bridge gw_home
+        ip -n laptop address add 192.168.1.3/24 dev eth0
+        ip -n laptop route add default via 192.168.1.1
+    else
+        ip -n gw_home address add 192.168.2.1/24 dev lan2
+        ip -n laptop address add 192.168.2.3/24 dev eth0
+        ip -n laptop route add default via 192.168.2.1
+    fi
+    nat_meet gw_home
+    nat_two_nodes
+}
+
+# One LAN of a router's two.
+nat_bridge() {
+    ip -n "$1" -batch - <<'IP'
+link add brlan type bridge
+link set brlan up
+address flush dev lan
+link set lan master brlan
+link set lan2 master brlan
+address add 192.168.1.1/24 dev brlan
+IP
+}
+
+nat_two_nodes() {
+    local name
     for name in home laptop relay; do
         lab_make_key "$name"
     done

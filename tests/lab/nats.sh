@@ -17,6 +17,7 @@ declare -A expected=(
     [double_edm]="4: udp=yes mapping=APDM ports=random filtering=APDF stray=moved"
     [v6_firewall]=" 6: udp=yes mapping=none ports=kept filtering=APDF stray=same"
     [dual_hard4]="4: udp=yes mapping=APDM ports=random filtering=APDF stray=moved"
+    [edm_portmap]="4: udp=yes mapping=APDM ports=random filtering=APDF stray=moved"
     [udp_blocked]="4: udp=no"
     [tcp_80_443_only]="4: udp=no"
 )
@@ -47,6 +48,10 @@ for port in 80 8000; do
 done
 wrong=0
 for kind in "${nat_kinds[@]}"; do
+    if [ "$kind" = edm_portmap ] && ! nat_has_portmapper; then
+        absent="no miniupnpd here ($NAT_MINIUPNPD), so edm_portmap was not looked at; the others are right"
+        continue
+    fi
     nat_site home "$kind"
     found=$(nat_probe home 4)
     [ "$kind" = v6_firewall ] || found+=" $(tcp_ports)"
@@ -59,3 +64,4 @@ for kind in "${nat_kinds[@]}"; do
     nat_remove home
 done
 [ "$wrong" -eq 0 ] || lab_fail "$wrong kinds of NAT are not what their names say"
+[ -z "${absent:-}" ] || lab_skip "$absent"

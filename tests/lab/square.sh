@@ -33,6 +33,7 @@ cell_wait() {
 # A run of birthday probing may fail, and the next one comes after 20 s.
 cell_patience() {
     case $1 in
+    *edm_portmap*) echo 15 ;;
     *edm* | *dual_hard4*) echo 50 ;;
     *) echo 10 ;;
     esac
@@ -80,6 +81,8 @@ cell_download() {
 
 cell() {
     local expected=$3 first path
+    [[ "$1 $2" != *edm_portmap* ]] || nat_has_portmapper ||
+        lab_skip "no miniupnpd here ($NAT_MINIUPNPD), so the cells of edm_portmap were not tried"
     cell_start "$1" "$2"
     first=$(lab_curl --max-time 20 -o "$LAB/page" -w '%{time_starttransfer}' http://home.peer:8080/small) ||
         lab_fail "no answer through the front"
@@ -87,7 +90,7 @@ cell() {
     if [ "$expected" = direct ]; then
         cell_wait "$(cell_patience "$1 $2")" 0.2
     else
-        cell_wait 4 1
+        cell_wait 3 1
     fi
     path=$(cell_path)
     cell_download "$path"
@@ -192,6 +195,7 @@ xargs -P "$jobs" -L 1 bash -c 'square_one "$@"' square <"$square_out/cells"
 guessed=0
 while read -r row column expected; do
     [ "$(cat "$square_out/$row.$column.status")" -ne 0 ] && [ "$expected" = direct ] &&
+        [ "$(cat "$square_out/$row.$column.status")" -ne 77 ] &&
         [[ "$row $column" =~ edm|dual_hard4 ]] || continue
     guessed=$((guessed + 1))
     echo "$row $column $expected" >>"$square_out/again"
@@ -199,10 +203,6 @@ done <"$square_out/cells"
 if [ "$guessed" -gt 0 ] && [ "$guessed" -le 8 ]; then
     sed 's/^/missed, once more: /' "$square_out/again"
     xargs -P "$jobs" -L 1 bash -c 'square_one "$@"' square <"$square_out/again"
-fi
-if grep -qx 77 "$square_out"/*.status; then
-    grep -h '^skip' "$square_out"/*.log | head -n 1 >&2
-    exit 77
 fi
 
 square_table "path" 1
@@ -212,11 +212,17 @@ square_table "direct, ms" 3
 printf '\nmedians of the direct cells: first byte %s ms, direct %s ms; EIM with EIM direct %s ms\n' \
     "$(square_median 4 .)" "$(square_median 5 .)" "$(square_median 5 eim)"
 [ -z "$square_column" ] || cat "$square_out"/*.log
-bad=0
+bad=0 absent=0
 while read -r row column expected; do
-    [ "$(cat "$square_out/$row.$column.status")" -ne 0 ] || continue
+    status=$(cat "$square_out/$row.$column.status")
+    [ "$status" -ne 77 ] || absent=$((absent + 1))
+    [ "$status" -ne 0 ] && [ "$status" -ne 77 ] || continue
     bad=$((bad + 1))
     square_show "$row" "$column" "$expected"
 done <"$square_out/cells"
 printf '%d cells in %d s, %d differ\n' "$(wc -l <"$square_out/cells")" "$SECONDS" "$bad"
-[ "$bad" -eq 0 ]
+[ "$bad" -eq 0 ] || exit 1
+if [ "$absent" -gt 0 ]; then # what was not tried is no pass, even if all the others are right
+    grep -h '^skip' "$square_out"/*.log | head -n 1 >&2
+    exit 77
+fi

@@ -308,8 +308,28 @@ static void on_gone(struct app *a, struct app_stream *s)
     end(a, s);
 }
 
+/* True if it is of a stream without a plan. */
+static bool flow_event(struct app *a, const struct conn_event *ev)
+{
+    if (!a->on_datagram || find(a, ev->stream)) {
+        return false;
+    }
+    if (ev->type == CONN_EVENT_DATAGRAM) {
+        a->on_datagram(a->user, ev);
+    }
+    if (ev->type == CONN_EVENT_OPENED && ev->u.text.len != sizeof(struct app_plan)) {
+        assert_int_equal(conn_stream_accept(a->conn, ev->stream, NULL, 0), 0);
+        return true;
+    }
+    return ev->type == CONN_EVENT_ACCEPTED || ev->type == CONN_EVENT_RESET ||
+           ev->type == CONN_EVENT_GONE || ev->type == CONN_EVENT_DATAGRAM;
+}
+
 void app_event(struct app *a, const struct conn_event *ev)
 {
+    if (flow_event(a, ev)) {
+        return;
+    }
     struct app_stream *s = find(a, ev->stream);
     switch (ev->type) {
     case CONN_EVENT_OPENED:
@@ -337,6 +357,9 @@ void app_event(struct app *a, const struct conn_event *ev)
         break;
     case CONN_EVENT_CANDIDATES:
         a->candidates = ev->u.candidates.count;
+        break;
+    case CONN_EVENT_DATAGRAM:
+        fail_msg("a datagram on stream %llu", (unsigned long long)ev->stream);
         break;
     case CONN_EVENT_PEER_CLOSED:
         a->closed = true;

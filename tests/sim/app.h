@@ -39,6 +39,9 @@ struct app {
     bool closed;
     uint64_t close_cause;
     size_t candidates;
+    /* Set: streams that open with no plan are accepted, and what comes there is told. */
+    void (*on_datagram)(void *user, const struct conn_event *ev);
+    void *user;
 };
 
 void app_init(struct app *a, struct conn *conn, struct world *world);

@@ -227,6 +227,28 @@ void fleet_kill(struct fleet *f, size_t node)
     node_free(dead);
 }
 
+void fleet_sleep(struct fleet *f, size_t node)
+{
+    struct fleet_node *n = &f->nodes[node];
+    n->asleep = true;
+    heap_remove(&f->world.heap, &n->tick.node);
+    for (size_t i = 0; i < f->config.relays; i++) {
+        fleet_relay_cut(f, node, i, true);
+    }
+}
+
+void fleet_wake(struct fleet *f, size_t node)
+{
+    struct fleet_node *n = &f->nodes[node];
+    n->asleep = false;
+    for (size_t i = 0; i < f->config.relays; i++) {
+        fleet_relay_cut(f, node, i, false);
+    }
+    node_tick(n->node, f->world.now);
+    node_moved(n->node, f->world.now);
+    fleet_drive(f, node);
+}
+
 void fleet_stop(struct fleet *f, size_t node)
 {
     node_stop(f->nodes[node].node, f->world.now);
@@ -271,6 +293,7 @@ static void send_batch(struct fleet_node *n, const struct node_batch *b)
     for (size_t at = 0; at < b->len; at += b->segment) {
         size_t len = b->len - at < b->segment ? b->len - at : b->segment;
         n->datagrams_out++;
+        n->bytes_out += len;
         if (f->config.nats) {
             fleet_nat_send(n, b, b->data + at, len);
         }
@@ -330,7 +353,7 @@ static bool drive_all(struct fleet_node *n)
 
 void fleet_drive(struct fleet *f, size_t node)
 {
-    if (f->nodes[node].node) {
+    if (f->nodes[node].node && !f->nodes[node].asleep) {
         (void)drive_all(&f->nodes[node]);
     }
 }
@@ -360,12 +383,14 @@ void fleet_inject_by(struct fleet *f, size_t to, unsigned socket, const struct a
                      const uint8_t *data, size_t len)
 {
     struct fleet_node *n = &f->nodes[to];
-    if (!n->node) {
+    if (!n->node || n->asleep) {
         return;
     }
     uint8_t *copy = malloc(len > 0 ? len : 1);
     CHECK(copy);
     memcpy(copy, data, len);
+    n->datagrams_in++;
+    n->bytes_in += len;
     node_input(n->node, socket, from, copy, len, f->world.now);
     free(copy);
     fleet_drive(f, to);
@@ -472,6 +497,22 @@ struct adit_counters fleet_counters(const struct fleet *f, size_t node)
     struct adit_counters counters;
     node_counters(f->nodes[node].node, &counters);
     return counters;
+}
+
+/* IPv4; a TLS record; a TCP segment with timestamps, and its acknowledgement. */
+enum { UDP_COST = 28, TLS_COST = 22, TCP_COST = 2 * 52 };
+
+uint64_t fleet_traffic(const struct fleet *f, size_t node)
+{
+    const struct fleet_node *n = &f->nodes[node];
+    uint64_t bytes =
+        n->bytes_out + n->datagrams_out * UDP_COST + n->bytes_in + n->datagrams_in * UDP_COST;
+    for (size_t i = 0; i < f->config.relays; i++) {
+        const struct fleet_conn *c = &n->conns[i];
+        bytes += c->up.bytes + c->down.bytes;
+        bytes += (c->up.count + c->down.count) * (TLS_COST + TCP_COST);
+    }
+    return bytes;
 }
 
 void fleet_assert_path(const struct fleet *f, size_t node, size_t other, enum adit_path_kind kind)

@@ -26,6 +26,7 @@
 #include "sim/natbox.h"
 #include "sim/world.h"
 
+enum { FLEET_SEEN_MAX = 4096, FLEET_DEAD_MAX = 31 };
 enum { FLEET_NODES_MAX = 4, FLEET_RELAYS_MAX = 3, FLEET_WAKES_MAX = 250 };
 
 struct fleet;
@@ -47,7 +48,8 @@ struct fleet_config {
     struct natbox_config nat[FLEET_NODES_MAX];
     size_t stun_servers;
     unsigned birthday_sockets;
-    bool all_alike; /* relays: every node has all of them as its home */
+    size_t dead_addresses[FLEET_NODES_MAX]; /* further ones of the node, where nobody listens */
+    bool all_alike;                         /* relays: every node has all of them as its home */
 };
 
 /* One direction of a TCP connection: ordered, and nothing is lost while it lives. */
@@ -58,7 +60,8 @@ struct fleet_pipe {
     STAILQ_HEAD(, fleet_segment) segments;
     uint64_t delay_ns, rate_bps, free_ns;
     size_t flying;
-    bool held; /* nothing arrives: cut, or its reader pauses */
+    uint64_t bytes, count; /* taken, in so many segments */
+    bool held;             /* nothing arrives: cut, or its reader pauses */
     void (*deliver)(struct fleet_pipe *pipe, const uint8_t *data, size_t len);
 };
 
@@ -103,9 +106,13 @@ struct fleet_node {
     bool forgetful;              /* keeps no timestamp */
     uint64_t stored_timestamp;
     uint64_t peer_events;
-    uint64_t datagrams_out, resolves;
+    uint64_t datagrams_out, bytes_out, datagrams_in, bytes_in, resolves;
     struct natbox nat;
-    uint64_t strays;                /* with NATs: sent to neither a server nor a peer's address */
+    struct addr *seen; /* with NATs: its candidates, and where its packets came from, ever */
+    size_t seen_count;
+    bool asleep;
+    uint64_t strays;  /* with NATs: sent to neither a server nor such an address of another node */
+    uint64_t guesses; /* of these: birthday probing, to the IP of another node; no strays */
     uint64_t second, second_count;  /* with NATs: datagrams in this second ... */
     uint64_t second_peak;           /* ... and in the fullest one */
     unsigned sockets, sockets_peak; /* temporary ones that are open */
@@ -139,6 +146,10 @@ void fleet_start(struct fleet *f, size_t node);
 void fleet_start_all(struct fleet *f);
 /* As kill -9: the other side hears nothing, only relays see the connection end. */
 void fleet_kill(struct fleet *f, size_t node);
+/* As a lid that closes: the node does nothing, and hears nothing, until it wakes; then its shell
+ * has noticed that the clock jumped. */
+void fleet_sleep(struct fleet *f, size_t node);
+void fleet_wake(struct fleet *f, size_t node);
 /* Says goodbye first. */
 void fleet_stop(struct fleet *f, size_t node);
 /* The node has another address from now on; packets to the former one vanish. */
@@ -182,6 +193,9 @@ uint64_t fleet_until_path(struct fleet *f, size_t node, size_t other, enum adit_
 uint64_t fleet_open(struct fleet *f, size_t node, size_t other, struct fleet_plan plan);
 struct adit_peer_stats fleet_stats(const struct fleet *f, size_t node, size_t other);
 struct adit_counters fleet_counters(const struct fleet *f, size_t node);
+/* What the node has sent and received by now as its provider counts it: with the headers of UDP and
+ * IP; to relays with those of TCP and TLS, and an acknowledgement for each segment. */
+uint64_t fleet_traffic(const struct fleet *f, size_t node);
 void fleet_assert_path(const struct fleet *f, size_t node, size_t other, enum adit_path_kind kind);
 
 /* --- fleet_nat.c, for fleet.c --- */

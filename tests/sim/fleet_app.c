@@ -265,6 +265,13 @@ bool fleet_app_event(struct fleet_app *a, const struct node_event *ev)
     case NODE_EVENT_STREAM_GONE:
         on_end(a, s, ev);
         return true;
+    case NODE_EVENT_DATAGRAM:
+        fail_msg("a datagram on stream %llu", (unsigned long long)ev->stream);
+        return true;
+    case NODE_EVENT_PONG:
+        a->pongs++;
+        a->last_pong = ev->pong;
+        return true;
     case NODE_EVENT_PEER:
     case NODE_EVENT_RELAY_CONNECT:
     case NODE_EVENT_RELAY_CLOSE:

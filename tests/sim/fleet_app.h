@@ -31,6 +31,8 @@ struct fleet_app {
     uint64_t completed;                  /* of all: both directions to the last byte */
     uint64_t resets, strays;             /* strays: resets of streams never heard of */
     enum cause last_cause;
+    uint64_t pongs;
+    struct adit_pong last_pong;
     uint64_t bytes_read, bytes_written;
     uint64_t first_ns;   /* when the first stream of a peer was opened here */
     uint64_t read_ns;    /* when the last byte was read */

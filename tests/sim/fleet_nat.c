@@ -1,5 +1,6 @@
 /* The fleet's network when there are NATs: nodes behind natboxes, STUN servers, and datagrams that
  * carry their addresses along. No loss, no queues: what is looked at is who gets through. */
+#include "node/node_internal.h"
 #include "sim/fleet.h"
 
 #include <base/check.h>
@@ -42,6 +43,8 @@ void fleet_nat_init(struct fleet_node *n)
     struct fleet *f = n->fleet;
     struct addr outside = addr_ipv4(203, 0, 113, (uint8_t)(1 + n->index), 0);
     natbox_init(&n->nat, &f->config.nat[n->index], &outside, f->world.rng);
+    n->seen = calloc(FLEET_SEEN_MAX, sizeof(*n->seen));
+    CHECK(n->seen);
 }
 
 void fleet_nat_deinit(struct fleet *f)
@@ -54,14 +57,21 @@ void fleet_nat_deinit(struct fleet *f)
     }
     for (size_t i = 0; i < f->config.nodes; i++) {
         natbox_deinit(&f->nodes[i].nat);
+        free(f->nodes[i].seen);
+        f->nodes[i].seen = NULL;
     }
 }
 
 void fleet_nat_start(struct fleet_node *n)
 {
     struct addr addr = inside_addr(n, 0);
+    struct addr local[1 + FLEET_DEAD_MAX] = {addr};
     uint64_t now = n->fleet->world.now;
-    node_local_addresses(n->node, &addr, 1, now);
+    size_t dead = n->fleet->config.dead_addresses[n->index];
+    for (size_t i = 1; i <= dead; i++) {
+        local[i] = addr_ipv4(192, 0, (uint8_t)(3 + n->index), (uint8_t)i, SHARED_PORT);
+    }
+    node_local_addresses(n->node, local, 1 + dead, now);
     size_t servers = n->fleet->config.stun_servers;
     for (size_t i = 0; i < servers && !n->one_stun_server; i++) {
         addr = stun_addr(i);
@@ -124,11 +134,12 @@ static void reach_node(struct fleet_node *n, const struct fleet_flight *p)
 
 static void reach_stun(const struct fleet_flight *p)
 {
-    uint8_t reply[STUN_SERVER_REPLY_MAX];
+    static const struct stun_site plain;
+    struct stun_reply reply;
     struct fleet *f = p->fleet;
-    size_t len = stun_server_input(&f->stun, &p->from, p->data, p->len, reply, f->world.now);
-    if (len > 0) {
-        fly(f, &p->to, &p->from, reply, len);
+    stun_server_input(&f->stun, &plain, 0, &p->from, p->data, p->len, f->world.now, &reply);
+    if (reply.len > 0) {
+        fly(f, &p->to, &p->from, reply.data, reply.len);
     }
 }
 
@@ -153,21 +164,63 @@ static void arrive(struct world_event *event)
 
 /* --- leaving --- */
 
-/* Whether the address is a server's, or may be one of the others' candidates. */
-static bool is_known(const struct fleet_node *n, const struct addr *to)
+static void see(struct fleet_node *n, const struct addr *a)
 {
-    const struct fleet *f = n->fleet;
-    bool known = false;
+    for (size_t i = 0; i < n->seen_count; i++) {
+        if (addr_equal(&n->seen[i], a)) {
+            return;
+        }
+    }
+    CHECK(n->seen_count < FLEET_SEEN_MAX);
+    n->seen[n->seen_count++] = *a;
+}
+
+static void see_candidates(struct fleet_node *n)
+{
+    for (size_t i = 0; n->node && i < n->node->own.count; i++) {
+        see(n, &n->node->own.list[i].addr);
+    }
+}
+
+static bool is_server(const struct fleet *f, const struct addr *to)
+{
     for (size_t i = 0; i < f->config.stun_servers; i++) {
         struct addr stun = stun_addr(i);
-        known |= addr_equal(&stun, to);
+        if (addr_equal(&stun, to)) {
+            return true;
+        }
     }
+    return false;
+}
+
+static bool is_seen(const struct fleet_node *n, const struct addr *to)
+{
+    for (size_t i = 0; i < n->seen_count; i++) {
+        if (addr_equal(&n->seen[i], to)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether it may be sent there at all: to servers, to what another node calls its candidate or has
+ * sent from, and while birthday probing goes on to ports of another's IP. */
+static void judge(struct fleet_node *n, const struct addr *to)
+{
+    struct fleet *f = n->fleet;
+    bool known = is_server(f, to);
+    bool guess = false;
     for (size_t i = 0; i < f->config.nodes; i++) {
-        const struct fleet_node *other = &f->nodes[i];
-        struct addr inside = inside_addr(other, 0);
-        known |= other != n && (is_outside(other, to) || addr_equal(&inside, to));
+        struct fleet_node *other = &f->nodes[i];
+        if (other != n) {
+            see_candidates(other);
+            known |= is_seen(other, to);
+            guess |= n->node->birthday.state == BIRTHDAY_PROBING &&
+                     addr_equal_ip(to, &other->nat.outside);
+        }
     }
-    return known;
+    n->guesses += !known && guess;
+    n->strays += !known && !guess;
 }
 
 static void count(struct fleet_node *n, const struct addr *to)
@@ -179,7 +232,7 @@ static void count(struct fleet_node *n, const struct addr *to)
     }
     n->second_count++;
     n->second_peak = n->second_count > n->second_peak ? n->second_count : n->second_peak;
-    n->strays += !is_known(n, to);
+    judge(n, to);
 }
 
 void fleet_nat_send(struct fleet_node *n, const struct node_batch *b, const uint8_t *data,
@@ -195,5 +248,6 @@ void fleet_nat_send(struct fleet_node *n, const struct node_batch *b, const uint
          !natbox_out(&n->nat, &from, &b->to, &from, n->fleet->world.now))) {
         return;
     }
+    see(n, &from);
     fly(n->fleet, &from, &b->to, data, len);
 }

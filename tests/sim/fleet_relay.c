@@ -90,6 +90,8 @@ static size_t pipe_write(struct fleet_pipe *p, const uint8_t *data, size_t len)
     p->free_ns = start + len * 8 * NS_PER_S / p->rate_bps;
     s->due = p->free_ns + p->delay_ns;
     s->len = len;
+    p->bytes += len;
+    p->count++;
     memcpy(s->data, data, len);
     p->flying += len;
     STAILQ_INSERT_TAIL(&p->segments, s, link);

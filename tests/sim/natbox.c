@@ -11,7 +11,7 @@ struct natbox_map {
     struct addr inside;
     struct addr key; /* of the destination: what the mapping depends on */
     uint16_t port;
-    uint64_t used_ns;
+    uint64_t made_ns, used_ns;
     struct addr *permits; /* of the destinations: what the filter asks for; made on demand */
     size_t permit_count;
 };
@@ -43,11 +43,17 @@ void natbox_deinit(struct natbox *n)
     n->maps = NULL;
 }
 
+static bool is_alive(const struct natbox *n, const struct natbox_map *m, uint64_t now)
+{
+    bool young = n->config.life_ns == 0 || time_since(m->made_ns, now) < n->config.life_ns;
+    return young && time_since(m->used_ns, now) < n->config.idle_ns;
+}
+
 static void expire(struct natbox *n, uint64_t now)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n->count; i++) {
-        if (time_since(n->maps[i].used_ns, now) < n->config.idle_ns) {
+        if (is_alive(n, &n->maps[i], now)) {
             n->maps[kept++] = n->maps[i];
         } else {
             free(n->maps[i].permits);
@@ -111,7 +117,8 @@ static struct natbox_map *map_of(struct natbox *n, const struct addr *inside, co
     }
     uint16_t port = free_port(n, inside);
     n->made++;
-    n->maps[n->count] = (struct natbox_map){.inside = *inside, .key = key, .port = port};
+    n->maps[n->count] =
+        (struct natbox_map){.inside = *inside, .key = key, .port = port, .made_ns = now};
     return &n->maps[n->count++];
 }
 

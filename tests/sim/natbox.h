@@ -5,7 +5,8 @@
  * anybody (EIF), the IPs it was used towards (ADF), the IPs and ports (APDF) ports      random, one
  * after the other, or the inside port while that is free
  *
- * A mapping ends when nothing has left by it for idle_ns. Ports are those from 1024 up.
+ * A mapping ends when nothing has left by it for idle_ns, and, with life_ns, so long after it was
+ * made however much it is used. Ports are those from 1024 up.
  */
 #ifndef SIM_NATBOX_H
 #define SIM_NATBOX_H
@@ -25,6 +26,7 @@ struct natbox_config {
     enum natbox_filtering filtering;
     enum natbox_ports ports;
     uint64_t idle_ns;    /* 0 = 120 s */
+    uint64_t life_ns;    /* 0 = without end */
     size_t mappings_max; /* 0 = 1024; past that nothing new gets out */
 };
 

@@ -24,7 +24,8 @@ struct derp_peer {
     struct addr relay; /* IPv4 */
     int fd;            /* -1 = none */
     uint8_t key[32];
-    unsigned ups, downs, packets, gones;
+    unsigned ups, downs, packets, gones, restarts;
+    uint64_t restart_ns;
     char down_text[128];
     uint8_t last_from[32];
     uint8_t last_data[65536];
@@ -117,8 +118,11 @@ static inline void derp_peer_take(struct derp_peer *p, const struct relay_client
         memcpy(p->gone_key, ev->key, 32);
         p->gone_reason = ev->reason;
         break;
-    case RELAY_CLIENT_EV_HEALTH:
     case RELAY_CLIENT_EV_RESTARTING:
+        p->restarts++;
+        p->restart_ns = ev->reconnect_in_ns;
+        break;
+    case RELAY_CLIENT_EV_HEALTH:
         break;
     }
 }

@@ -29,7 +29,8 @@ struct world_client *world_add(struct world *w, uint8_t n)
     assert_true(w->count < WORLD_CLIENTS);
     struct world_client *c = &w->clients[w->count++];
     world_key(c, n);
-    struct relay_client_config config = {.host = "relay.test", .rng = w->rng, .preferred = true};
+    struct relay_client_config config = {
+        .host = "relay.test", .rng = w->rng, .preferred = true, .websocket = w->websocket};
     memcpy(config.secret, c->secret, 32);
     memcpy(config.public_key, c->key, 32);
     c->core = relay_client_new(&config);

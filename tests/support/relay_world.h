@@ -44,7 +44,8 @@ struct world {
     struct pcg pcg;
     struct rng rng;
     uint64_t now;
-    size_t step; /* bytes moved at once */
+    size_t step;    /* bytes moved at once */
+    bool websocket; /* clients added from now on come inside WebSocket */
     struct relay_server *server;
     struct world_client clients[WORLD_CLIENTS];
     size_t count;

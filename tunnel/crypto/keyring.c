@@ -117,6 +117,12 @@ bool keyring_wants_rekey(const struct keyring *ring, uint64_t now)
                     (keys->initiator && time_since(keys->created_ns, now) >= REKEY_AFTER_TIME_NS));
 }
 
+uint64_t keyring_rekey_ns(const struct keyring *ring)
+{
+    const struct keyset *keys = ring->current;
+    return keys && keys->initiator ? time_add(keys->created_ns, REKEY_AFTER_TIME_NS) : TIME_NEVER;
+}
+
 bool keyring_wants_rekey_on_receive(const struct keyring *ring, uint64_t now)
 {
     const struct keyset *keys = ring->current;

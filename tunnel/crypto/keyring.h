@@ -97,6 +97,8 @@ bool keyring_confirm(struct keyring *ring, struct keyset *keys);
 struct keyset *keyring_sender(const struct keyring *ring, uint64_t now);
 /* Asked after sending: is it time for a handshake, although the keys still serve? */
 bool keyring_wants_rekey(const struct keyring *ring, uint64_t now);
+/* When that becomes true by time alone. */
+uint64_t keyring_rekey_ns(const struct keyring *ring);
 /* Asked after receiving; later, so that a peer that only sends does the work. */
 bool keyring_wants_rekey_on_receive(const struct keyring *ring, uint64_t now);
 

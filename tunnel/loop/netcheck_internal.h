@@ -12,12 +12,14 @@
 
 #include "loop/resolve_uv.h"
 #include "loop/udp_uv.h"
+#include "loop/upnp_uv.h"
 #include "path/netcheck.h"
 #include "path/portmap.h"
 #include "path/stunclient.h"
 
 #define CHECK_MEASURE_NS (4500 * NS_PER_MS) /* then nothing is asked any more ... */
 #define CHECK_END_NS (4900 * NS_PER_MS)     /* ... and then a port is given back or it is not */
+#define CHECK_LOOK_NS (50 * NS_PER_MS)
 
 enum check_place {
     CHECK_SHARED,     /* asks the STUN servers, as the node's would */
@@ -70,6 +72,7 @@ struct adit_netcheck {
     struct stunclient stun;
     struct netcheck netcheck;
     struct portmap portmap;
+    struct upnp_uv *upnp;          /* NULL = not asked */
     bool tested_ipv4, tested_ipv6; /* the filtering test was begun */
 
     struct check_relay relays[ADIT_NETCHECK_RELAYS_MAX];
@@ -88,6 +91,7 @@ int netcheck_udp_start(struct adit_netcheck *c);
 /* Everything that is due, over all sockets. */
 void netcheck_udp_pump(struct adit_netcheck *c, uint64_t now);
 bool netcheck_udp_is_over(const struct adit_netcheck *c);
+bool netcheck_udp_has_released(const struct adit_netcheck *c);
 /* Gives back what the router has mapped. */
 void netcheck_udp_release(struct adit_netcheck *c, uint64_t now);
 uint64_t netcheck_udp_next_ns(const struct adit_netcheck *c);

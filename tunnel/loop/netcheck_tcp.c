@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "os/sockaddr.h"
 #include "os/sysclock.h"
@@ -16,6 +17,7 @@ enum {
     STATUS_AT = 9, /* "HTTP/1.1 200" */
     STATUS_END = 12,
     STATUS_OK = 200,
+    STATUS_LOG_IN = 511,
 };
 
 /* Lives until libuv has closed its handle. */
@@ -50,7 +52,7 @@ static void conclude(struct check_relay *r, int status)
     r->over = true;
     r->result->status = status > 0 ? (unsigned)status : 0;
     r->result->error = status < 0 ? status : 0;
-    r->result->answered = status == STATUS_OK;
+    r->result->answered = status == STATUS_OK && !r->result->portal;
     drop_attempt(r);
     netcheck_uv_go_on(r->check);
 }
@@ -61,7 +63,8 @@ static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
 {
     (void)hint;
     struct check_attempt *a = handle->data;
-    *buf = uv_buf_init(a->answer + a->answer_len, (unsigned)(ANSWER_MAX - a->answer_len));
+    *buf = uv_buf_init(a->answer + a->answer_len,
+                       (unsigned)(ANSWER_MAX - 1 - a->answer_len)); /* the rest stays 0 */
 }
 
 /* 0 if this is no answer of HTTP (RFC 9112 4). */
@@ -73,6 +76,18 @@ static int status_of(const char *answer)
     }
     memcpy(digits, answer + STATUS_AT, STATUS_END - STATUS_AT);
     return (int)strtoul(digits, NULL, 10);
+}
+
+/* A relay has nothing to show and sends nobody elsewhere (RFC 6585 6: 511). */
+static bool is_portal(const char *answer, int status)
+{
+    static const char html[] = "\ncontent-type: text/html";
+    bool page = false;
+    for (const char *at = strchr(answer, '\n'); at && !page; at = strchr(at + 1, '\n')) {
+        page = strncasecmp(at, html, sizeof(html) - 1) == 0;
+    }
+    return (status >= 300 && status < 400) || status == STATUS_LOG_IN ||
+           (status == STATUS_OK && page);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
@@ -88,6 +103,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
     if (a->answer_len >= STATUS_END) {
         int status = status_of(a->answer);
         r->result->answer_ns = time_since(a->since_ns, sys_now_ns());
+        r->result->portal = is_portal(a->answer, status);
         conclude(r, status > 0 ? status : UV_EPROTO);
     }
 }

@@ -171,6 +171,29 @@ static bool is_stun_over(const struct adit_netcheck *c)
 
 /* --- the router --- */
 
+/* The first one is what the node would use. */
+static void take_mapping(struct adit_netcheck *c, enum adit_portmap by, const struct addr *external)
+{
+    if (c->report.portmap == ADIT_PORTMAP_NONE || c->report.portmap == ADIT_PORTMAP_UPNP) {
+        c->report.portmap = by;
+        c->report.portmapped = *external;
+        c->report.behind_another_nat = addr_is_private(external);
+        netcheck_set_port_mapped(&c->netcheck, !addr_is_private(external));
+    }
+}
+
+/* It works: that was all there was to be known. What comes after is no port that is mapped. */
+static void on_upnp(void *user, const struct addr *external)
+{
+    struct adit_netcheck *c = user;
+    if (external) {
+        c->report.upnp = true;
+        take_mapping(c, ADIT_PORTMAP_UPNP, external);
+        upnp_uv_stop(c->upnp);
+    }
+    netcheck_uv_go_on(c);
+}
+
 static void start_portmap(struct adit_netcheck *c)
 {
     struct addr gateway, client, local;
@@ -183,6 +206,14 @@ static void start_portmap(struct adit_netcheck *c)
     client.port = local.port;
     c->report.gateway = gateway;
     portmap_start(&c->portmap, &gateway, &client, c->started_ns);
+    if (upnp_uv_new(c->loop, c->config.log, on_upnp, c, &c->upnp) == 0) {
+        upnp_uv_start(c->upnp, &gateway, &client);
+    }
+}
+
+bool netcheck_udp_has_released(const struct adit_netcheck *c)
+{
+    return portmap_is_off(&c->portmap) && (!c->upnp || upnp_uv_is_off(c->upnp));
 }
 
 /* One look is enough: what was mapped is given back, what was refused is not asked for again. */
@@ -191,10 +222,8 @@ static void take_portmap_events(struct adit_netcheck *c, uint64_t now)
     struct portmap_event ev;
     while (portmap_event(&c->portmap, &ev)) {
         if (ev.type == PORTMAP_EV_MAPPED) {
-            c->report.portmap = c->portmap.natpmp ? ADIT_PORTMAP_NATPMP : ADIT_PORTMAP_PCP;
-            c->report.portmapped = ev.external;
-            c->report.behind_another_nat = ev.behind_another_nat;
-            netcheck_set_port_mapped(&c->netcheck, !ev.behind_another_nat);
+            take_mapping(c, c->portmap.natpmp ? ADIT_PORTMAP_NATPMP : ADIT_PORTMAP_PCP,
+                         &ev.external);
             portmap_stop(&c->portmap, now);
         }
     }
@@ -206,6 +235,9 @@ static void take_portmap_events(struct adit_netcheck *c, uint64_t now)
 void netcheck_udp_release(struct adit_netcheck *c, uint64_t now)
 {
     portmap_stop(&c->portmap, now);
+    if (c->upnp) {
+        upnp_uv_stop(c->upnp);
+    }
 }
 
 /* --- all of it --- */
@@ -254,7 +286,7 @@ void netcheck_udp_pump(struct adit_netcheck *c, uint64_t now)
 
 bool netcheck_udp_is_over(const struct adit_netcheck *c)
 {
-    return is_stun_over(c) && portmap_is_off(&c->portmap);
+    return is_stun_over(c) && netcheck_udp_has_released(c);
 }
 
 uint64_t netcheck_udp_next_ns(const struct adit_netcheck *c)
@@ -275,6 +307,10 @@ void netcheck_udp_stop(struct adit_netcheck *c)
     if (c->portmap.state == PORTMAP_MAPPED) { /* cancelled at a bad moment */
         portmap_stop(&c->portmap, now);
         netcheck_udp_pump(c, now);
+    }
+    if (c->upnp) {
+        upnp_uv_free(c->upnp);
+        c->upnp = NULL;
     }
     for (int place = 0; place < CHECK_SOCKETS; place++) {
         close_socket(c, (enum check_place)place);

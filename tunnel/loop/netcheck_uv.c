@@ -36,6 +36,7 @@ static void fill_report(struct adit_netcheck *c)
     r->text = verdict.text;
     fill_family(&r->ipv4, &verdict.ipv4);
     fill_family(&r->ipv6, &verdict.ipv6);
+    size_t relays = 0;
     r->relays = c->relay_results;
     for (int i = 0; i < STUNCLIENT_SERVERS_MAX; i++) {
         const struct stunclient_server *s = stunclient_get(&c->stun, i);
@@ -45,6 +46,13 @@ static void fill_report(struct adit_netcheck *c)
     r->answered = r->stun_answered > 0 || r->portmap != ADIT_PORTMAP_NONE;
     for (size_t i = 0; i < r->relay_count; i++) {
         r->answered = r->answered || r->relays[i].status != 0;
+        r->captive_portal = r->captive_portal || r->relays[i].portal;
+        relays += r->relays[i].answered;
+    }
+    if (r->captive_portal && relays == 0 && r->stun_answered == 0) {
+        r->text =
+            "somebody else answers in the relays' place, as a captive portal does: log in there, "
+            "with a browser";
     }
     if (!r->answered && r->stun_asked + r->relay_count > 0) {
         r->text = "nothing answers: there is no network, or what was asked is down";
@@ -105,11 +113,12 @@ void netcheck_uv_go_on(struct adit_netcheck *c)
     }
     netcheck_udp_pump(c, now);
     bool all = late || (netcheck_udp_is_over(c) && netcheck_tcp_is_over(c));
-    if ((all && portmap_is_off(&c->portmap)) || spent >= CHECK_END_NS) {
+    if ((all && netcheck_udp_has_released(c)) || spent >= CHECK_END_NS) {
         end(c);
         return;
     }
     uint64_t limit = c->started_ns + (late ? CHECK_END_NS : CHECK_MEASURE_NS);
+    limit = c->upnp ? time_min(limit, now + CHECK_LOOK_NS) : limit; /* it does not say all */
     arm(c, time_min(netcheck_udp_next_ns(c), limit), now);
 }
 

@@ -1,5 +1,7 @@
 #include "loop/relay_uv.h"
 
+#include "os/tcp.h"
+
 #include <base/check.h>
 #include <base/clock.h>
 #include <base/err.h>
@@ -11,44 +13,53 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "loop/stream_uv.h"
+
 enum {
-    READ_BYTES = 64 << 10,
-    SPANS_MAX = 16,
-    PIECE_BYTES = 16 << 10,
+    READ_BYTES = 16 << 10,  /* of one client, before the others have their turn */
+    CHUNK_BYTES = 16 << 10, /* forwarded before more fills the queues: TLS may hold back some */
+    SPANS_MAX = 64,
     BACKLOG = 512,
     KEEP_ALIVE_S = 60,
+    USER_TIMEOUT_MS = 15000, /* unacknowledged for so long: the client is gone */
 };
+
+/* What clients are told when the relay ends: how long it is worth trying. */
+#define TRY_FOR_NS (60 * NS_PER_S)
 
 struct client {
     struct relay_uv *relay;
     uint64_t id;
-    uv_tcp_t tcp;
-    uv_write_t write;
-    size_t write_len;
-    bool writing;
+    struct stream_uv stream;
 };
 
 struct listener {
     struct relay_uv *relay;
     uv_tcp_t tcp;
+    bool tls;
     bool waiting; /* a connection came when there was no memory to take it */
 };
 
 struct relay_uv {
     uv_loop_t *loop;
     struct relay_server *server;
+    struct tls_context *tls; /* borrowed; NULL if there is no TLS */
+    const struct log *log;
     struct client **clients; /* by slot */
     struct listener listeners[RELAY_UV_LISTEN_MAX];
     size_t listeners_count;
     uv_timer_t timer;
     uint64_t timer_at;
+    uv_prepare_t prepare; /* counts the rounds */
+    uv_timer_t drain;
     struct client refused; /* takes, and closes, what finds no memory */
     bool refusing;
     size_t handles; /* not closed yet */
+    bool draining;
     bool stopping;
     void (*done)(void *user);
     void *user;
-    char read_buffer[READ_BYTES];
+    struct stream_uv_buffers buffers;
 };
 
 static struct addr addr_of(const struct sockaddr_storage *ss)
@@ -86,6 +97,17 @@ static void addr_to(const struct addr *a, struct sockaddr_storage *ss)
     }
 }
 
+static struct addr peer_of(const uv_tcp_t *tcp)
+{
+    struct sockaddr_storage ss = {0};
+    int len = (int)sizeof(ss);
+    if (uv_tcp_getpeername(tcp, (struct sockaddr *)&ss, &len)) {
+        return (struct addr){0}; /* already gone: the first read will say so */
+    }
+    struct addr a = addr_of(&ss);
+    return addr_normalize(&a);
+}
+
 static void finish(struct relay_uv *r)
 {
     void (*done)(void *user) = r->done;
@@ -108,11 +130,14 @@ static void handle_gone(struct relay_uv *r)
     }
 }
 
-static void on_client_closed(uv_handle_t *handle)
+static void on_client_closed(struct stream_uv *s)
 {
-    struct client *c = handle->data;
+    struct client *c = container_of(s, struct client, stream);
     struct relay_uv *r = c->relay;
     mem_free(c);
+    if (r->draining && !r->stopping && relay_server_stats(r->server)->connections == 0) {
+        relay_uv_stop(r, r->done, r->user);
+    }
     handle_gone(r);
 }
 
@@ -124,90 +149,89 @@ static void on_part_closed(uv_handle_t *handle)
 /* The server has forgotten it already or is told here; the memory goes with the handle. */
 static void drop_client(struct client *c, uint64_t now)
 {
-    if (uv_is_closing((uv_handle_t *)&c->tcp)) {
+    if (stream_uv_is_closing(&c->stream)) {
         return;
     }
     relay_server_closed(c->relay->server, c->id, now);
     c->relay->clients[(uint32_t)c->id] = NULL;
-    uv_close((uv_handle_t *)&c->tcp, on_client_closed);
+    stream_uv_close(&c->stream, on_client_closed);
 }
 
-static void flush(struct client *c, uint64_t now);
 static void run_events(struct relay_uv *r, uint64_t now);
-
-static void on_written(uv_write_t *req, int status)
-{
-    struct client *c = req->data;
-    uint64_t now = uv_hrtime();
-    if (status == UV_ECANCELED) {
-        return; /* being closed */
-    }
-    c->writing = false;
-    if (status < 0) {
-        drop_client(c, now);
-    } else {
-        relay_server_sent(c->relay->server, c->id, c->write_len, now);
-        flush(c, now); /* WRITABLE is not told again before it has found nothing */
-    }
-    run_events(c->relay, now);
-}
-
-/* The socket is full: one piece is left with libuv, which tells when it has gone. */
-static void write_later(struct client *c, const uv_buf_t *first, uint64_t now)
-{
-    uv_buf_t piece = *first;
-    piece.len = piece.len < PIECE_BYTES ? piece.len : PIECE_BYTES;
-    c->write_len = piece.len;
-    c->writing = true;
-    c->write.data = c;
-    if (uv_write(&c->write, (uv_stream_t *)&c->tcp, &piece, 1, on_written)) {
-        c->writing = false;
-        drop_client(c, now);
-    }
-}
 
 static void flush(struct client *c, uint64_t now)
 {
     struct relay_span spans[SPANS_MAX];
     uv_buf_t bufs[SPANS_MAX];
     size_t n;
-    while (!c->writing && !uv_is_closing((uv_handle_t *)&c->tcp) &&
+    while (!stream_uv_is_closing(&c->stream) && !stream_uv_is_busy(&c->stream) &&
            (n = relay_server_output(c->relay->server, c->id, spans, SPANS_MAX, now)) > 0) {
         for (size_t i = 0; i < n; i++) {
             /* libuv's buffers have no const; it only reads from them here. */
             memcpy(&bufs[i].base, &spans[i].data, sizeof(bufs[i].base));
             bufs[i].len = spans[i].len;
         }
-        int sent = uv_try_write((uv_stream_t *)&c->tcp, bufs, (unsigned)n);
-        if (sent > 0) {
+        ssize_t sent = stream_uv_write(&c->stream, bufs, (unsigned)n);
+        if (sent >= 0) {
             relay_server_sent(c->relay->server, c->id, (size_t)sent, now);
-        } else if (sent == UV_EAGAIN || sent == 0) {
-            write_later(c, &bufs[0], now);
         } else {
             drop_client(c, now);
         }
     }
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
+static void on_sent(struct stream_uv *s, size_t len)
 {
-    (void)suggested;
-    const struct client *c = handle->data;
-    *out = uv_buf_init(c->relay->read_buffer, READ_BYTES);
+    struct client *c = container_of(s, struct client, stream);
+    uint64_t now = uv_hrtime();
+    relay_server_sent(c->relay->server, c->id, len, now);
+    flush(c, now); /* WRITABLE is not told again before it has found nothing */
+    run_events(c->relay, now);
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+static void on_prepare(uv_prepare_t *prepare)
 {
-    struct client *c = stream->data;
+    struct relay_uv *r = prepare->data;
+    r->buffers.round++;
+}
+
+static void on_data(struct stream_uv *s, const uint8_t *data, size_t len)
+{
+    struct client *c = container_of(s, struct client, stream);
+    struct relay_uv *r = c->relay;
+    uint64_t id = c->id; /* c may go with an event, its id then means nothing */
+    uint64_t now = uv_hrtime();
+    for (size_t at = 0; at < len; at += CHUNK_BYTES) {
+        size_t part = len - at < CHUNK_BYTES ? len - at : CHUNK_BYTES;
+        relay_server_input(r->server, id, data + at, part, now);
+        run_events(r, now);
+    }
+}
+
+static void on_end(struct stream_uv *s, int err, const char *why)
+{
+    struct client *c = container_of(s, struct client, stream);
     struct relay_uv *r = c->relay;
     uint64_t now = uv_hrtime();
-    if (n < 0) {
-        drop_client(c, now);
-    } else if (n > 0) {
-        relay_server_input(r->server, c->id, buf->base, (size_t)n, now);
+    (void)err;
+    if (why) {
+        char text[ADDR_TEXT_MAX];
+        struct addr from = peer_of(&s->tcp);
+        LOG_AT(r->log, LOG_INFO, "relay_server", "tls_failed", "from=%s why=\"%s\"",
+               addr_format(&from, text), why);
     }
+    drop_client(c, now);
     run_events(r, now);
 }
+
+/* Nothing to do: it is the client that speaks first. */
+static void on_ready(struct stream_uv *s)
+{
+    (void)s;
+}
+
+static const struct stream_uv_callbacks callbacks = {
+    .on_ready = on_ready, .on_data = on_data, .on_sent = on_sent, .on_end = on_end};
 
 static void take_event(struct client *c, const struct relay_server_event *ev, uint64_t now)
 {
@@ -219,10 +243,10 @@ static void take_event(struct client *c, const struct relay_server_event *ev, ui
         drop_client(c, now);
         break;
     case RELAY_SERVER_EV_PAUSE:
-        uv_read_stop((uv_stream_t *)&c->tcp);
+        stream_uv_read_stop(&c->stream);
         break;
     case RELAY_SERVER_EV_RESUME:
-        if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read)) {
+        if (stream_uv_read_start(&c->stream)) {
             drop_client(c, now);
         }
         break;
@@ -261,30 +285,24 @@ static void run_events(struct relay_uv *r, uint64_t now)
     set_timer(r, now);
 }
 
-static struct addr peer_of(const uv_tcp_t *tcp)
-{
-    struct sockaddr_storage ss = {0};
-    int len = (int)sizeof(ss);
-    if (uv_tcp_getpeername(tcp, (struct sockaddr *)&ss, &len)) {
-        return (struct addr){0}; /* already gone: the first read will say so */
-    }
-    struct addr a = addr_of(&ss);
-    return addr_normalize(&a);
-}
-
 /* Registers the accepted connection with the server; on failure the caller closes it. */
-static int admit(struct relay_uv *r, struct client *c, uint64_t now)
+static int admit(struct relay_uv *r, struct client *c, bool tls, uint64_t now)
 {
-    struct addr from = peer_of(&c->tcp);
+    struct addr from = peer_of(&c->stream.tcp);
     int err = relay_server_accept(r->server, &from, now, &c->id);
     if (err) {
         return err;
     }
     r->clients[(uint32_t)c->id] = c;
     /* Neither is vital, and a socket that is gone already refuses both. */
-    (void)uv_tcp_nodelay(&c->tcp, 1);
-    (void)uv_tcp_keepalive(&c->tcp, 1, KEEP_ALIVE_S);
-    err = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
+    (void)uv_tcp_nodelay(&c->stream.tcp, 1);
+    (void)uv_tcp_keepalive(&c->stream.tcp, 1, KEEP_ALIVE_S);
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&c->stream.tcp, &fd) == 0) {
+        tcp_set_user_timeout(fd, USER_TIMEOUT_MS);
+    }
+    err = tls ? stream_uv_secure(&c->stream, r->tls) : 0;
+    err = err ? err : stream_uv_read_start(&c->stream);
     if (err) {
         relay_server_closed(r->server, c->id, now);
         r->clients[(uint32_t)c->id] = NULL;
@@ -294,12 +312,12 @@ static int admit(struct relay_uv *r, struct client *c, uint64_t now)
 
 static void refuse_connection(struct listener *l);
 
-static void on_refused_closed(uv_handle_t *handle)
+static void on_refused_closed(struct stream_uv *s)
 {
-    struct client *c = handle->data;
+    struct client *c = container_of(s, struct client, stream);
     struct relay_uv *r = c->relay;
     r->refusing = false;
-    for (size_t i = 0; i < r->listeners_count && !r->stopping; i++) {
+    for (size_t i = 0; i < r->listeners_count && !r->draining && !r->stopping; i++) {
         if (r->listeners[i].waiting && !r->refusing) {
             refuse_connection(&r->listeners[i]);
         }
@@ -312,16 +330,15 @@ static void refuse_connection(struct listener *l)
 {
     struct relay_uv *r = l->relay;
     struct client *c = &r->refused;
-    l->waiting = r->refusing || uv_tcp_init(r->loop, &c->tcp);
+    l->waiting = r->refusing || stream_uv_init(&c->stream, r->loop, &r->buffers, &callbacks);
     if (l->waiting) {
         return;
     }
     r->refusing = true;
     r->handles++;
     c->relay = r;
-    c->tcp.data = c;
-    (void)uv_accept((uv_stream_t *)&l->tcp, (uv_stream_t *)&c->tcp);
-    uv_close((uv_handle_t *)&c->tcp, on_refused_closed);
+    (void)uv_accept((uv_stream_t *)&l->tcp, (uv_stream_t *)&c->stream.tcp);
+    stream_uv_close(&c->stream, on_refused_closed);
 }
 
 static void on_connection(uv_stream_t *stream, int status)
@@ -333,21 +350,20 @@ static void on_connection(uv_stream_t *stream, int status)
         return; /* out of descriptors, most likely: libuv goes on listening */
     }
     struct client *c = mem_new(1, sizeof(*c));
-    if (!c || uv_tcp_init(r->loop, &c->tcp)) {
+    if (!c || stream_uv_init(&c->stream, r->loop, &r->buffers, &callbacks)) {
         mem_free(c);
         refuse_connection(l);
         return;
     }
     c->relay = r;
-    c->tcp.data = c;
     r->handles++;
-    if (uv_accept(stream, (uv_stream_t *)&c->tcp) || admit(r, c, now)) {
-        uv_close((uv_handle_t *)&c->tcp, on_client_closed);
+    if (uv_accept(stream, (uv_stream_t *)&c->stream.tcp) || admit(r, c, l->tls, now)) {
+        stream_uv_close(&c->stream, on_client_closed);
     }
     run_events(r, now);
 }
 
-static int listen_on(struct relay_uv *r, const struct addr *where)
+static int listen_on(struct relay_uv *r, const struct addr *where, bool tls)
 {
     struct listener *l = &r->listeners[r->listeners_count];
     struct sockaddr_storage ss;
@@ -357,6 +373,7 @@ static int listen_on(struct relay_uv *r, const struct addr *where)
         return err;
     }
     l->relay = r;
+    l->tls = tls;
     l->tcp.data = r;
     r->listeners_count++;
     r->handles++;
@@ -366,16 +383,27 @@ static int listen_on(struct relay_uv *r, const struct addr *where)
 
 int relay_uv_start(uv_loop_t *loop, const struct relay_uv_config *config, struct relay_uv **out)
 {
-    CHECK(config->listen_count > 0 && config->listen_count <= RELAY_UV_LISTEN_MAX);
+    size_t count = config->listen_count + config->listen_tls_count;
+    CHECK(count > 0 && count <= RELAY_UV_LISTEN_MAX);
+    CHECK(config->tls || config->listen_tls_count == 0);
     struct relay_uv *r = mem_new(1, sizeof(*r));
     if (!r) {
         return ERR_NO_MEMORY;
     }
     r->loop = loop;
+    r->tls = config->tls;
+    r->log = config->server.log;
     r->timer_at = TIME_NEVER;
     r->timer.data = r;
-    CHECK(uv_timer_init(loop, &r->timer) == 0); /* cannot fail, says libuv */
-    r->handles = 1;
+    r->drain.data = r;
+    r->prepare.data = r;
+    r->buffers.round = 1;
+    r->buffers.read_max = READ_BYTES;
+    /* None of these can fail, says libuv. */
+    CHECK(uv_timer_init(loop, &r->timer) == 0 && uv_timer_init(loop, &r->drain) == 0);
+    CHECK(uv_prepare_init(loop, &r->prepare) == 0);
+    CHECK(uv_prepare_start(&r->prepare, on_prepare) == 0);
+    r->handles = 3;
     r->server = relay_server_new(&config->server);
     int err = r->server ? 0 : ERR_NO_MEMORY;
     if (!err) {
@@ -383,7 +411,10 @@ int relay_uv_start(uv_loop_t *loop, const struct relay_uv_config *config, struct
         err = r->clients ? 0 : ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < config->listen_count && !err; i++) {
-        err = listen_on(r, &config->listen[i]);
+        err = listen_on(r, &config->listen[i], false);
+    }
+    for (size_t i = 0; i < config->listen_tls_count && !err; i++) {
+        err = listen_on(r, &config->listen_tls[i], true);
     }
     if (err) {
         relay_uv_stop(r, NULL, NULL);
@@ -412,6 +443,47 @@ const struct relay_server_stats *relay_uv_stats(const struct relay_uv *r)
     return relay_server_stats(r->server);
 }
 
+int relay_uv_reload(struct relay_uv *r, const struct relay_server_config *config)
+{
+    uint64_t now = uv_hrtime();
+    int err = relay_server_reload(r->server, config, now);
+    run_events(r, now);
+    return err;
+}
+
+static void close_listeners(struct relay_uv *r)
+{
+    for (size_t i = 0; i < r->listeners_count; i++) {
+        uv_handle_t *handle = (uv_handle_t *)&r->listeners[i].tcp;
+        if (!uv_is_closing(handle)) {
+            uv_close(handle, on_part_closed);
+        }
+    }
+}
+
+static void on_drained(uv_timer_t *timer)
+{
+    struct relay_uv *r = timer->data;
+    relay_uv_stop(r, r->done, r->user);
+}
+
+void relay_uv_drain(struct relay_uv *r, uint64_t wait_ns, void (*done)(void *user), void *user)
+{
+    uint64_t now = uv_hrtime();
+    CHECK(!r->draining && !r->stopping);
+    if (relay_server_stats(r->server)->connections == 0) {
+        wait_ns = 0;
+    }
+    r->draining = true;
+    r->done = done;
+    r->user = user;
+    close_listeners(r);
+    relay_server_drain(r->server, wait_ns, TRY_FOR_NS, now);
+    run_events(r, now);
+    uv_update_time(r->loop); /* libuv counts from when it looked last */
+    CHECK(uv_timer_start(&r->drain, on_drained, wait_ns / NS_PER_MS, 0) == 0);
+}
+
 void relay_uv_stop(struct relay_uv *r, void (*done)(void *user), void *user)
 {
     uint64_t now = uv_hrtime();
@@ -419,13 +491,13 @@ void relay_uv_stop(struct relay_uv *r, void (*done)(void *user), void *user)
     r->stopping = true;
     r->done = done;
     r->user = user;
-    for (size_t i = 0; i < r->listeners_count; i++) {
-        uv_close((uv_handle_t *)&r->listeners[i].tcp, on_part_closed);
-    }
+    close_listeners(r);
     for (size_t i = 0; r->clients && i < relay_server_slots(r->server); i++) {
         if (r->clients[i]) {
             drop_client(r->clients[i], now);
         }
     }
     uv_close((uv_handle_t *)&r->timer, on_part_closed);
+    uv_close((uv_handle_t *)&r->drain, on_part_closed);
+    uv_close((uv_handle_t *)&r->prepare, on_part_closed);
 }

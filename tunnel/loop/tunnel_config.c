@@ -10,6 +10,7 @@
 
 #include "os/sysclock.h"
 #include "os/sysrng.h"
+#include "relay/relay_client.h"
 
 static char *host_header(const struct adit_relay_config *c)
 {
@@ -29,13 +30,23 @@ static int copy_relays(struct adit *a, const struct adit_config *c,
                                   .host = mem_text(from->host),
                                   .host_header = host_header(from),
                                   .path = mem_text(from->path ? from->path : "/derp"),
-                                  .port = from->port};
+                                  .port = from->port,
+                                  .tls = from->tls,
+                                  .websocket = from->websocket};
         a->relay_count++;
+        if (from->websocket && !relay_client_has_websocket()) {
+            LOG_AT(c->log, LOG_ERROR, "relay", "not_usable",
+                   "relay=%s why=\"WebSocket is not built in\"", from->name);
+            return ERR_NOT_FOUND;
+        }
         if (!r->name || !r->host || !r->host_header || !r->path) {
             return ERR_NO_MEMORY;
         }
-        relays[i] = (struct node_relay_config){
-            .name = r->name, .host_header = r->host_header, .path = r->path, .home = from->home};
+        relays[i] = (struct node_relay_config){.name = r->name,
+                                               .host_header = r->host_header,
+                                               .path = r->path,
+                                               .home = from->home,
+                                               .websocket = from->websocket};
     }
     return 0;
 }
@@ -128,6 +139,7 @@ static struct conn_limits limits_of(const struct adit_config *c)
     struct conn_limits limits =
         c->session_window_max != 0 ? conn_limits_of(c->session_window_max) : conn_limits_default();
     limits.streams_max = c->streams_max != 0 ? c->streams_max : limits.streams_max;
+    limits.datagrams_max = c->datagrams_max != 0 ? c->datagrams_max : limits.datagrams_max;
     return limits;
 }
 

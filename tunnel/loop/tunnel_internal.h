@@ -75,6 +75,7 @@ struct relay_entry {
     char *host_header;
     char *path;
     uint16_t port;
+    bool tls, websocket;
     struct relay_link_uv *link;
 };
 

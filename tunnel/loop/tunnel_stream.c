@@ -52,7 +52,7 @@ void tunnel_stream_event(struct adit *a, const struct node_event *in, enum adit_
                             .user = s->user,
                             .peer = in->peer,
                             .cause = in->cause,
-                            .data = in->data,
+                            .data = type == ADIT_EVENT_DATAGRAM ? in->datagram : in->data,
                             .len = in->len};
     if (type == ADIT_EVENT_RESET || type == ADIT_EVENT_GONE) {
         drop_stream(a, s);
@@ -133,6 +133,12 @@ void adit_consume(struct adit *a, uint64_t stream, size_t len)
 {
     a->work = true;
     node_stream_consume(a->node, stream, len, sys_now_ns());
+}
+
+int adit_datagram_send(struct adit *a, uint64_t stream, const void *data, size_t len)
+{
+    a->work = true;
+    return node_datagram_send(a->node, stream, data, len, sys_now_ns());
 }
 
 void adit_abort(struct adit *a, uint64_t stream, enum cause cause)

@@ -60,6 +60,13 @@ static void dispatch(struct adit *a, const struct node_event *ev)
     case NODE_EVENT_STREAM_GONE:
         tunnel_stream_event(a, ev, ADIT_EVENT_GONE);
         break;
+    case NODE_EVENT_DATAGRAM:
+        tunnel_stream_event(a, ev, ADIT_EVENT_DATAGRAM);
+        break;
+    case NODE_EVENT_PONG:
+        a->handler(a->user, &(struct adit_event){
+                                .type = ADIT_EVENT_PONG, .peer = ev->peer, .pong = &ev->pong});
+        break;
     case NODE_EVENT_PEER:
         tunnel_watch_path(a, ev->peer);
         a->handler(a->user, &(struct adit_event){.type = ADIT_EVENT_PEER, .peer = ev->peer});
@@ -209,19 +216,21 @@ static void on_activity(void *user)
 
 /* --- start --- */
 
-static int open_links(struct adit *a)
+static int open_links(struct adit *a, const struct adit_config *config)
 {
+    char why[TLS_WHY_MAX];
     for (size_t i = 0; i < a->relay_count; i++) {
         struct relay_link_options options = {.loop = a->loop,
                                              .node = a->node,
                                              .relay = i,
-                                             .host = a->relays[i].host,
-                                             .port = a->relays[i].port,
+                                             .config = &config->relays[i],
                                              .on_activity = on_activity,
                                              .user = a};
-        a->relays[i].link = relay_link_new(&options);
-        if (!a->relays[i].link) {
-            return ERR_NO_MEMORY;
+        int err = relay_link_new(&options, &a->relays[i].link, why);
+        if (err != 0) {
+            LOG_AT(a->log, LOG_ERROR, "relay", "not_usable", "relay=%s why=\"%s\"",
+                   a->relays[i].name, why);
+            return err;
         }
     }
     return 0;
@@ -250,7 +259,7 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
     a->user = user;
     int err = tunnel_make_node(a, config);
     if (err == 0) {
-        err = open_links(a);
+        err = open_links(a, config);
     }
     if (err == 0) {
         err = tunnel_open_socket(a, config);
@@ -351,12 +360,27 @@ long adit_find_peer(const struct adit *a, const char *name)
     return -1;
 }
 
+int adit_ping(struct adit *a, size_t peer, uint64_t *id)
+{
+    a->work = true;
+    return node_ping(a->node, peer, id, sys_now_ns());
+}
+
 bool adit_peer_stats(const struct adit *a, size_t peer, struct adit_peer_stats *out)
 {
     if (peer >= a->peer_count) {
         return false;
     }
     node_peer_stats(a->node, peer, out, sys_now_ns());
+    return true;
+}
+
+bool adit_why(const struct adit *a, size_t peer, struct adit_why *out)
+{
+    if (peer >= a->peer_count) {
+        return false;
+    }
+    node_why(a->node, peer, out, sys_now_ns());
     return true;
 }
 
@@ -368,6 +392,8 @@ bool adit_relay_stats(const struct adit *a, size_t relay, struct adit_relay_stat
     node_relay_stats(a->node, relay, out);
     out->host = a->relays[relay].host;
     out->port = a->relays[relay].port;
+    out->tls = a->relays[relay].tls;
+    out->websocket = a->relays[relay].websocket;
     return true;
 }
 

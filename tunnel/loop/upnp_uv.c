@@ -218,7 +218,7 @@ void upnp_uv_stop(struct upnp_uv *u)
 
 bool upnp_uv_is_off(const struct upnp_uv *u)
 {
-    return !u->wanted && !u->job && u->external.family == ADDR_NONE;
+    return !u->job && u->external.family == ADDR_NONE;
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -9,6 +9,7 @@ static int init_relays(struct node *n, const struct node_config *c)
     for (size_t i = 0; i < c->relay_count; i++) {
         struct relay_client_config relay = {.host = c->relays[i].host_header,
                                             .path = c->relays[i].path,
+                                            .websocket = c->relays[i].websocket,
                                             .rng = n->rng,
                                             .log = n->log,
                                             .preferred = c->relays[i].home};

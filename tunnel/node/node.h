@@ -21,6 +21,7 @@
 #include "transport/conn.h"
 
 struct node;
+struct adit_why;
 
 enum {
     NODE_PEERS_MAX = 4096,
@@ -37,6 +38,7 @@ struct node_relay_config {
     const char *host_header; /* "host" or "host:port" */
     const char *path;
     bool home;
+    bool websocket;
 };
 
 struct node_peer_config {
@@ -144,6 +146,8 @@ bool node_is_lively(const struct node *n);
 void node_relay_connected(struct node *n, size_t relay, uint64_t now);
 /* The connection failed or ended; err 0 = closed by the relay. */
 void node_relay_disconnected(struct node *n, size_t relay, int err, uint64_t now);
+/* The same, for a reason that can be told. */
+void node_relay_failed(struct node *n, size_t relay, int err, const char *why, uint64_t now);
 void node_relay_input(struct node *n, size_t relay, const uint8_t *data, size_t len, uint64_t now);
 /* Bytes to write, valid until node_relay_sent has been told of all of them. */
 size_t node_relay_output(struct node *n, size_t relay, const uint8_t **data);
@@ -158,6 +162,8 @@ enum node_event_type {
     NODE_EVENT_STREAM_WRITABLE,
     NODE_EVENT_STREAM_RESET,
     NODE_EVENT_STREAM_GONE,
+    NODE_EVENT_DATAGRAM,
+    NODE_EVENT_PONG,          /* `pong` of `peer` */
     NODE_EVENT_PEER,          /* state or path changed */
     NODE_EVENT_RELAY_CONNECT, /* open a connection to `relay`, then node_relay_connected */
     NODE_EVENT_RELAY_CLOSE,   /* close the connection to `relay`, if there still is one */
@@ -175,6 +181,8 @@ struct node_event {
     enum cause cause;
     uint8_t data[FRAME_TARGET_MAX]; /* opened: target; accepted: info */
     size_t len;
+    const uint8_t *datagram; /* of `len` bytes, valid until the next node_event */
+    struct adit_pong pong;
 };
 
 bool node_event(struct node *n, struct node_event *ev, uint64_t now);
@@ -200,14 +208,21 @@ int node_stream_finish(struct node *n, uint64_t stream);
 size_t node_stream_peek(struct node *n, uint64_t stream, const uint8_t **at, bool *fin);
 void node_stream_consume(struct node *n, uint64_t stream, size_t len, uint64_t now);
 int node_stream_abort(struct node *n, uint64_t stream, enum cause cause);
+/* An unreliable message beside the stream's bytes. */
+int node_datagram_send(struct node *n, uint64_t stream, const void *data, size_t len, uint64_t now);
 /* Index of the stream's peer. */
 size_t node_stream_peer(uint64_t stream);
 
 /* --- looking --- */
 
+/* As adit_ping. */
+int node_ping(struct node *n, size_t peer, uint64_t *id, uint64_t now);
+
 /* name is left to the caller. */
 void node_peer_stats(const struct node *n, size_t peer, struct adit_peer_stats *out, uint64_t now);
 void node_relay_stats(const struct node *n, size_t relay, struct adit_relay_stats *out);
+/* See adit/why.h. */
+void node_why(const struct node *n, size_t peer, struct adit_why *out, uint64_t now);
 void node_nat_stats(const struct node *n, struct adit_nat_stats *out);
 void node_counters(const struct node *n, struct adit_counters *out);
 

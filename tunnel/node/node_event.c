@@ -44,10 +44,14 @@ static bool translate(struct peer *p, uint8_t generation, const struct conn_even
     case CONN_EVENT_GONE:
         out->type = NODE_EVENT_STREAM_GONE;
         return true;
+    case CONN_EVENT_DATAGRAM:
+        out->type = NODE_EVENT_DATAGRAM;
+        out->datagram = in->u.datagram.data;
+        out->len = in->u.datagram.len;
+        return current;
     case CONN_EVENT_PATH_SUSPECT:
-        if (current && pathset_get(&p->paths, in->path)) {
-            pathset_suspect(&p->paths, pathset_get(&p->paths, in->path), now);
-            node_wake(p);
+        if (current) {
+            peer_suspect(p, in->path, now);
         }
         return false;
     case CONN_EVENT_PEER_CLOSED:
@@ -108,6 +112,9 @@ static bool peer_event(struct peer *p, struct node_event *ev, uint64_t now)
             return true;
         }
     }
+    if (peer_ping_event(p, ev)) {
+        return true;
+    }
     if (p->changed) {
         p->changed = false;
         *ev = (struct node_event){.type = NODE_EVENT_PEER, .peer = p->index};
@@ -136,6 +143,10 @@ static bool relay_event(struct node *n, struct node_event *ev)
 
 bool node_event(struct node *n, struct node_event *ev, uint64_t now)
 {
+    if (n->hurried) {
+        n->hurried = false;
+        node_relay_tick(n, now);
+    }
     if (relay_event(n, ev)) {
         return true;
     }

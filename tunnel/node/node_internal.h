@@ -2,9 +2,10 @@
  *
  * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
  * node_relay.c relays, node_nat.c how the world sees us, node_birthday.c birthday probing,
- * node_stream.c streams, node_stats.c
- * looking; peer.c the session of one peer, peer_handshake.c how it gets keys, peer_path.c which way
- * its packets go, peer_candidate.c hole punching.
+ * node_stream.c streams, node_ping.c round trips, node_stats.c
+ * and node_why.c looking; peer.c the session of one
+ * peer, peer_handshake.c how it gets keys, peer_path.c which way its packets go, peer_candidate.c
+ * hole punching.
  */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
@@ -32,13 +33,15 @@
 #include "wire/params.h"
 
 enum {
-    NODE_OUTBOX_MAX = 64,  /* datagrams that are not stream data, waiting */
+    NODE_OUTBOX_MAX = 64, /* datagrams that are not stream data, waiting */
+    NODE_WHY_MAX = 192,
     NODE_RELAY_MTU = 8192, /* a relay carries up to 64 KiB a packet and queues 32 of them */
     NODE_RELAY_BACKLOG = 128 * 1024, /* above this a relay path is blocked */
     NODE_HANDSHAKES_PER_S = 64,      /* above this initiations need a cookie */
     NODE_PEER_RELAYS_MAX = 4,        /* of the ways to one peer: the rest is for addresses */
     NODE_REPLIES_MAX = 12,           /* to one initiation: it comes by several ways */
     NODE_REPLIES_KEPT = 4,           /* of these: not for ways by which it did not come */
+    NODE_PINGS_MAX = 8,              /* on their way to one peer */
     NODE_REPLY_MAX = HANDSHAKE_RESPONSE_LEN + PARAMS_LEN_MAX,
 };
 
@@ -46,12 +49,15 @@ enum {
 #define NODE_RESTART_NS (5 * NS_PER_S) /* silence after which a new handshake is tried */
 #define NODE_FRESH_NS (10 * NS_PER_S)  /* a new session is kept lively this long */
 #define NODE_BUSY_NS (45 * NS_PER_S)   /* as long after data moved */
+#define NODE_PING_NS (10 * NS_PER_S)   /* a ping waits so long for a session, and keeps it lively */
 #define NODE_GREET_ATTEMPTS 4          /* initiations of a greeting */
 #define NODE_REPLY_NS (3 * NS_PER_S)   /* an initiation may come by another way this much later */
 #define NODE_BIRTHDAY_AFTER_NS (2 * NS_PER_S)      /* punching without success before it */
 #define NODE_BIRTHDAY_WAIT_MAX_NS (600 * NS_PER_S) /* between runs with a peer that fail */
 #define NODE_SOCKET_KEEP_NS (180 * NS_PER_S) /* a temporary socket on which nothing is heard */
 #define NODE_SUSPECT_NS (10 * NS_PER_S)      /* between suspicions that the router has restarted */
+#define NODE_REKEY_WAIT_NS (20 * NS_PER_S)   /* one side's, for the other to make new keys */
+#define NODE_ASKED_NS (5 * NS_PER_S)         /* in which STUN servers answer, if they do */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
 
 _Static_assert((int)NODE_SOCKETS_MAX == (int)BIRTHDAY_NUMBERS_MAX, "node.h tells of all sockets");
@@ -72,6 +78,7 @@ struct relay_link {
     bool want_close;
     bool blocked; /* some peer's path waits for room in the client's buffer */
     uint64_t dropped;
+    char why[NODE_WHY_MAX]; /* it went down, or did not come up; "" since it is up */
 };
 
 /* A former session whose streams still have to hear of their end. */
@@ -93,6 +100,21 @@ enum hs_reason {
     HS_GREET, /* at start: tell a peer that may remember a former life of ours */
     HS_DATA,  /* streams wait */
     HS_REKEY,
+};
+
+enum ping_state {
+    PING_NONE,
+    PING_WANTED,
+    PING_SENT,
+    PING_ANSWERED,
+};
+
+struct ping {
+    enum ping_state state;
+    uint64_t asked_ns, sent_ns;
+    struct where where; /* it went */
+    uint8_t token[FRAME_CHALLENGE_LEN];
+    struct adit_pong pong;
 };
 
 struct peer {
@@ -138,7 +160,9 @@ struct peer {
 
     /* paths */
     struct pathset paths;
-    uint32_t opened; /* bit set of path ids that the conn knows */
+    uint8_t chosen;           /* the path that the shell was told of */
+    struct pathset_ways ways; /* as the conn was told */
+    uint32_t opened;          /* bit set of path ids that the conn knows */
     uint64_t heard_ns, active_ns;
     uint64_t sent_ns;   /* first stream packet since something was heard; 0 = none */
     uint64_t waited_ns; /* since when streams are open without a break */
@@ -152,6 +176,10 @@ struct peer {
     uint64_t birthday_ns;      /* no birthday run that we ask for before */
     uint64_t birthday_wait_ns; /* back-off of these */
     bool lively;               /* counted in node->lively */
+
+    /* pings */
+    struct ping pings[NODE_PINGS_MAX];
+    uint64_t pinged_ns; /* when the last one was asked for; 0 = never */
 
     /* what the shell knows */
     bool changed; /* NODE_EVENT_PEER is due */
@@ -183,6 +211,7 @@ struct node {
 
     struct relay_link relays[NODE_RELAYS_MAX];
     size_t relay_count;
+    bool hurried; /* a relay: what it says is to be fetched */
     struct peer *peers;
     size_t peer_count;
     uint32_t index_mask; /* hides which peer an index belongs to */
@@ -200,7 +229,9 @@ struct node {
     uint64_t suspected_ns;        /* when it was last asked whether it still knows us */
     bool has_addresses;           /* node_local_addresses was called */
     bool want_stun_names;         /* the servers' names are to be looked up */
+    uint64_t ping_id;             /* of the last one */
     size_t lively;                /* peers that are looked for or move data */
+    uint64_t lively_ns;           /* since when there are any */
 
     struct cookie_checker checker;
     uint64_t load_from_ns; /* the second in which initiations are counted */
@@ -283,6 +314,8 @@ void peer_paths_settle(struct peer *p, uint64_t now);
 bool peer_is_direct(const struct peer *p, uint64_t now);
 /* Drops the paths that are bound to this temporary socket. */
 void peer_drop_socket(struct peer *p, uint16_t socket, uint64_t now);
+/* The transport doubts the path. */
+void peer_suspect(struct peer *p, uint8_t id, uint64_t now);
 void peer_relay_changed(struct peer *p, size_t relay, bool up, uint64_t now);
 void peer_on_probe(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
                    uint64_t now);
@@ -318,6 +351,16 @@ uint64_t node_birthday_next_ns(const struct peer *p);
 void node_birthday_tick(struct node *n, uint64_t now);
 uint64_t node_birthday_next_release_ns(const struct node *n);
 
+/* --- node_ping.c --- */
+
+/* Sends the pings that have waited for a session. */
+void peer_ping_settle(struct peer *p, uint64_t now);
+/* False if it is none of theirs. */
+bool peer_on_pong(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now);
+bool peer_ping_event(struct peer *p, struct node_event *ev);
+/* One was asked for a short while ago. */
+bool peer_is_pinged(const struct peer *p, uint64_t now);
+
 /* --- node_nat.c --- */
 
 /* Counts the peer as lively or not, after what may have changed that. */
@@ -338,5 +381,7 @@ uint64_t stream_handle(const struct peer *p, uint8_t generation, uint64_t id);
 /* --- node_relay.c --- */
 
 void node_relay_tick(struct node *n, uint64_t now);
+/* Looks whether the relay is there, or tries to reach it, at once. */
+void node_hurry_relay(struct node *n, size_t relay, uint64_t now);
 
 #endif

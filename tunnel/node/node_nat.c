@@ -30,7 +30,7 @@ void node_moved(struct node *n, uint64_t now)
         node_wake(&n->peers[i]);
     }
     for (size_t i = 0; i < n->relay_count; i++) {
-        relay_client_hurry(n->relays[i].client, now);
+        node_hurry_relay(n, i, now);
     }
 }
 
@@ -151,7 +151,7 @@ void node_suspect_router(struct node *n, uint64_t now)
 {
     if (n->suspected_ns == 0 || time_since(n->suspected_ns, now) >= NODE_SUSPECT_NS) {
         n->suspected_ns = now;
-        portmap_check(&n->portmap, now);
+        portmap_renew(&n->portmap, now);
     }
 }
 
@@ -170,14 +170,16 @@ bool node_is_lively(const struct node *n)
 void node_nat_lively(struct peer *p, uint64_t now)
 {
     struct node *n = p->node;
-    bool lively =
-        p->hs_reason != HS_NONE || p->paths.pulse == PATHSET_BUSY || peer_is_called(p, now);
+    bool sought = p->hs_reason == HS_GREET || p->hs_reason == HS_DATA;
+    bool called = peer_is_called(p, now) && !peer_is_direct(p, now);
+    bool lively = sought || called || p->paths.pulse == PATHSET_BUSY;
     if (lively == p->lively) {
         return;
     }
     p->lively = lively;
     n->lively = lively ? n->lively + 1 : n->lively - 1;
     n->want_stun_names = n->want_stun_names || n->lively == 1;
+    n->lively_ns = n->lively == 1 && lively ? now : n->lively_ns;
     stunclient_need(&n->stun, n->lively > 0, now);
 }
 
@@ -301,13 +303,22 @@ bool node_nat_input(struct node *n, const struct addr *from, const uint8_t *data
     return true;
 }
 
+/* What nobody has asked for lately is old, and not wrong: it goes once the servers, asked anew, had
+ * their time to say it again. So a list changes when the network does. */
+static uint64_t expire_ns(const struct node *n)
+{
+    uint64_t asked = n->lively > 0 ? n->lively_ns + NODE_ASKED_NS : TIME_NEVER;
+    uint64_t due = cand_own_next_ns(&n->own);
+    return asked > due ? asked : due;
+}
+
 void node_nat_tick(struct node *n, uint64_t now)
 {
     stunclient_tick(&n->stun, now);
     take_events(n, now);
     portmap_tick(&n->portmap, now);
     take_portmap_events(n, now);
-    if (cand_own_expire(&n->own, now)) {
+    if (now >= expire_ns(n) && cand_own_expire(&n->own, now)) {
         tell_peers(n);
     }
 }
@@ -328,5 +339,5 @@ bool node_nat_output(struct node *n, struct node_batch *out, uint64_t now)
 uint64_t node_nat_next_ns(const struct node *n)
 {
     uint64_t next = time_min(stunclient_next_ns(&n->stun), portmap_next_ns(&n->portmap));
-    return n->lively > 0 ? time_min(next, cand_own_next_ns(&n->own)) : next;
+    return time_min(next, expire_ns(n));
 }

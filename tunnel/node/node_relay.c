@@ -1,6 +1,7 @@
 /* Relays: their TCP bytes in and out, and what they mean for the peers. */
 #include "node/node_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void on_state(struct node *n, size_t relay, bool up, uint64_t now)
@@ -70,12 +71,14 @@ static void drain(struct node *n, size_t relay, uint64_t now)
             break;
         case RELAY_CLIENT_EV_UP:
             LOG_AT(n->log, LOG_INFO, "relay", "up", "relay=%s", r->name);
+            r->why[0] = '\0';
             unblock(n, relay);
             on_state(n, relay, true, now);
             break;
         case RELAY_CLIENT_EV_DOWN:
             LOG_AT(n->log, LOG_INFO, "relay", "down", "relay=%s why=\"%s\"", r->name,
                    ev.text ? ev.text : "");
+            (void)snprintf(r->why, sizeof(r->why), "%s", ev.text ? ev.text : "");
             r->want_close = true;
             on_state(n, relay, false, now);
             break;
@@ -104,7 +107,12 @@ void node_relay_connected(struct node *n, size_t relay, uint64_t now)
 
 void node_relay_disconnected(struct node *n, size_t relay, int err, uint64_t now)
 {
-    relay_client_disconnected(n->relays[relay].client, err, now);
+    node_relay_failed(n, relay, err, NULL, now);
+}
+
+void node_relay_failed(struct node *n, size_t relay, int err, const char *why, uint64_t now)
+{
+    relay_client_failed(n->relays[relay].client, err, why, now);
     drain(n, relay, now);
 }
 
@@ -144,4 +152,11 @@ void node_relay_tick(struct node *n, uint64_t now)
         }
         drain(n, i, now);
     }
+}
+
+/* Not fetched from here: this may be called for what a relay just said. */
+void node_hurry_relay(struct node *n, size_t relay, uint64_t now)
+{
+    relay_client_hurry(n->relays[relay].client, now);
+    n->hurried = true;
 }

@@ -53,6 +53,7 @@ void node_relay_stats(const struct node *n, size_t relay, struct adit_relay_stat
                                               : ADIT_RELAY_CONNECTING,
         .rtt_ns = relay_client_rtt_ns(r->client),
         .dropped = r->dropped,
+        .why = r->why[0] ? r->why : NULL,
     };
 }
 
@@ -69,6 +70,11 @@ void node_counters(const struct node *n, struct adit_counters *out)
         struct conn_stats conn;
         conn_stats(n->peers[i].conn, &conn);
         out->streams_refused += conn.streams_refused;
+        out->datagrams_in += conn.datagrams_in;
+        out->datagrams_out += conn.datagrams_out;
+        out->datagrams_refused += conn.datagrams_refused;
+        out->datagrams_expired += conn.datagrams_expired;
+        out->datagrams_lost += conn.datagrams_lost;
         out->path_changes += n->peers[i].path_changes;
     }
 }

@@ -120,6 +120,17 @@ void node_stream_consume(struct node *n, uint64_t stream, size_t len, uint64_t n
     }
 }
 
+int node_datagram_send(struct node *n, uint64_t stream, const void *data, size_t len, uint64_t now)
+{
+    uint64_t id;
+    struct peer *p = find(n, stream, &id);
+    if (!p) {
+        return ERR_NOT_FOUND;
+    }
+    node_wake(p);
+    return conn_datagram_send(p->conn, id, data, len, now);
+}
+
 int node_stream_abort(struct node *n, uint64_t stream, enum cause cause)
 {
     uint64_t id;

@@ -118,6 +118,8 @@ bool peer_drop_session(struct peer *p, enum cause cause, bool ours)
     retire_conn(p, cause, fresh);
     p->started = false;
     p->opened = 0;
+    p->chosen = 0;
+    p->ways = (struct pathset_ways){0};
     p->sent_ns = 0;
     p->probe_number = 0;
     p->remote_epoch = 0;
@@ -184,7 +186,9 @@ bool peer_establish(struct peer *p, struct keyset *keys, const struct where *fro
         }
     }
     peer_settle(p, now);
-    pathset_probe_all(&p->paths, now);
+    if (!peer_is_direct(p, now)) { /* else it is only the keys that are new */
+        pathset_probe_all(&p->paths, now);
+    }
     p->changed = true;
     node_wake(p);
     return true;
@@ -198,12 +202,26 @@ static uint64_t fresh_since(const struct peer *p)
     return conn_stream_wanted(p->conn) > 0 ? p->session_ns : p->handshake_ns;
 }
 
+/* When both ends made the present keys at the same moment, both would make the next ones: one of
+ * them waits for the other. */
+static uint64_t rekey_wait(const struct peer *p)
+{
+    bool late = memcmp(p->node->self.public.bytes, p->key.bytes, KEY_LEN) > 0;
+    return late ? NODE_REKEY_WAIT_NS : 0;
+}
+
+static bool wants_rekey(const struct peer *p, uint64_t now)
+{
+    uint64_t wait = rekey_wait(p);
+    return conn_is_active(p->conn) && keyring_wants_rekey(&p->keys, now > wait ? now - wait : now);
+}
+
 static enum pathset_pulse pulse_of(const struct peer *p, uint64_t now)
 {
     if (!p->started) {
         return PATHSET_ASLEEP;
     }
-    if (time_since(fresh_since(p), now) < NODE_FRESH_NS) {
+    if (time_since(fresh_since(p), now) < NODE_FRESH_NS || peer_is_pinged(p, now)) {
         return PATHSET_BUSY;
     }
     if (conn_stream_wanted(p->conn) == 0) {
@@ -241,10 +259,11 @@ void peer_settle(struct peer *p, uint64_t now)
     peer_paths_settle(p, now);
     peer_send_challenges(p, now);
     peer_candidates_settle(p, now);
+    peer_ping_settle(p, now);
     bool stranded = !keyring_sender(&p->keys, now) || p->paths.best == 0;
     if (conn_stream_wanted(p->conn) > 0 && stranded) {
         peer_handshake_want(p, HS_DATA, now); /* its messages also go where no path is known */
-    } else if (p->started && keyring_wants_rekey(&p->keys, now) && conn_is_active(p->conn)) {
+    } else if (p->started && wants_rekey(p, now)) {
         peer_handshake_want(p, HS_REKEY, now);
     }
     set_state(p, state_of(p, now));
@@ -286,7 +305,9 @@ static uint64_t next_change(const struct peer *p, uint64_t now)
     }
     const uint64_t moments[] = {
         p->initiation_ns + NODE_REPLY_NS,
+        conn_is_active(p->conn) ? time_add(keyring_rekey_ns(&p->keys), rekey_wait(p)) : TIME_NEVER,
         p->handshake_ns == 0 ? TIME_NEVER : fresh_since(p) + NODE_FRESH_NS,
+        p->pinged_ns == 0 ? TIME_NEVER : p->pinged_ns + NODE_PING_NS,
         conn_stream_wanted(p->conn) == 0 ? TIME_NEVER : p->active_ns + NODE_BUSY_NS,
         p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_RESTART_NS,
         p->sent_ns == 0 ? TIME_NEVER : p->sent_ns + NODE_LOST_NS,

@@ -88,6 +88,9 @@ void peer_candidates_put(const struct peer *p, struct params *params)
 void peer_candidates_hint(struct peer *p, uint64_t now)
 {
     if (p->node->punch && !peer_is_direct(p, now)) {
+        if (!p->punching || !keyring_sender(&p->keys, now)) {
+            cand_peer_restart(&p->candidates, now); /* not only new keys for a session that is well */
+        }
         cand_peer_hint(&p->candidates, p->remote.candidates, p->remote.candidate_count,
                        &p->node->own, now);
     }

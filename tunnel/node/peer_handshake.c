@@ -24,7 +24,7 @@ static struct cookie_jar *jar_of(struct peer *p, const struct where *where)
     return &p->jar[where->kind == WHERE_RELAY];
 }
 
-static struct params our_params(const struct peer *p, uint64_t aead)
+static struct params our_params(const struct peer *p, uint64_t aead, uint64_t now)
 {
     const struct conn_limits *limits = &p->node->limits;
     struct params params = {
@@ -37,7 +37,9 @@ static struct params our_params(const struct peer *p, uint64_t aead)
         .streams_max = limits->streams_max,
         .max_ack_delay_us = limits->max_ack_delay_ns / NS_PER_US,
     };
-    peer_candidates_put(p, &params);
+    if (!peer_is_direct(p, now)) {
+        peer_candidates_put(p, &params);
+    }
     return params;
 }
 
@@ -54,10 +56,15 @@ static void add_way(struct where *ways, size_t *count, const struct where *way)
     ways[(*count)++] = *way;
 }
 
-/* Every way that could work: connected relays, configured endpoints, paths that worked before. */
-static size_t collect_ways(struct peer *p, struct where *ways)
+/* Every way that could work: connected relays, configured endpoints, paths that worked before. New
+ * keys for a session that is well need no more than the path it uses, at first. */
+static size_t collect_ways(struct peer *p, struct where *ways, uint64_t now)
 {
     size_t count = 0;
+    if (p->hs_reason == HS_REKEY && p->hs_attempts == 0 && peer_is_direct(p, now)) {
+        add_way(ways, &count, &p->paths.paths[p->paths.best].where);
+        return count;
+    }
     for (uint32_t i = 0; i < p->node->relay_count; i++) {
         enum relay_client_state state = relay_client_state(p->node->relays[i].client);
         if (peer_has_relay(p, i) && state == RELAY_CLIENT_UP) {
@@ -84,7 +91,7 @@ static size_t collect_ways(struct peer *p, struct where *ways)
 static void send_initiation(struct peer *p, const struct where *ways, size_t count, uint64_t now)
 {
     struct node *n = p->node;
-    struct params params = our_params(p, aead_mask());
+    struct params params = our_params(p, aead_mask(), now);
     params.timestamp_ns = node_take_timestamp(n, now);
     uint8_t payload[PARAMS_LEN_MAX];
     uint8_t packet[HANDSHAKE_MAX];
@@ -168,10 +175,21 @@ static bool worthwhile(const struct peer *p, uint64_t now)
     case HS_REKEY:
         return keyring_sender(&p->keys, now) != NULL;
     case HS_DATA:
+        return peer_is_pinged(p, now);
     case HS_NONE:
         return false;
     }
     return false;
+}
+
+/* No answer by any way: do the relays hear us at all? */
+static void hurry_relays(struct peer *p, uint64_t now)
+{
+    for (size_t i = 0; i < p->node->relay_count; i++) {
+        if (peer_has_relay(p, i)) {
+            node_hurry_relay(p->node, i, now);
+        }
+    }
 }
 
 void peer_handshake_tick(struct peer *p, uint64_t now)
@@ -186,9 +204,12 @@ void peer_handshake_tick(struct peer *p, uint64_t now)
         return;
     }
     struct where ways[WAYS_MAX];
-    size_t count = collect_ways(p, ways);
+    size_t count = collect_ways(p, ways, now);
     if (p->hs_attempts > 0) {
         ask_resolver(p); /* the network or the peer may have moved */
+    }
+    if (p->hs_attempts == 1) {
+        hurry_relays(p, now);
     }
     if (count > 0) {
         send_initiation(p, ways, count, now);
@@ -345,7 +366,7 @@ static void respond(struct peer *p, struct handshake *h, const struct where *to,
 {
     struct node *n = p->node;
     enum aead_kind kind = choose_aead(p->remote.aead & aead_mask());
-    struct params params = our_params(p, (uint64_t)kind);
+    struct params params = our_params(p, (uint64_t)kind, now);
     uint8_t payload[PARAMS_LEN_MAX];
     uint8_t packet[HANDSHAKE_MAX];
     struct handshake_draft draft = {.index = node_new_index(p),

@@ -38,6 +38,20 @@ void peer_drop_socket(struct peer *p, uint16_t socket, uint64_t now)
     }
 }
 
+/* A relay's connection may have died without a word: it is asked, and made anew if need be. */
+void peer_suspect(struct peer *p, uint8_t id, uint64_t now)
+{
+    struct path *path = pathset_get(&p->paths, id);
+    if (!path) {
+        return;
+    }
+    pathset_suspect(&p->paths, path, now);
+    if (path->where.kind == WHERE_RELAY) {
+        node_hurry_relay(p->node, path->where.relay, now);
+    }
+    node_wake(p);
+}
+
 bool peer_has_relay(const struct peer *p, size_t relay)
 {
     return p->relays >> relay & 1;
@@ -102,6 +116,10 @@ static void on_challenge(struct peer *p, const struct where *from, const struct 
     struct writer w = writer_of(buf, sizeof(buf));
     frame_write_response(&w, f->u.path.token, from->kind == WHERE_DIRECT ? &from->addr : NULL);
     peer_send_probe(p, from, &w, now);
+    struct path *path = pathset_find(&p->paths, from);
+    if (path) {
+        pathset_answered(&p->paths, path, now);
+    }
 }
 
 /* An answer to a challenge of ours proves the way; it is a STUN answer too (RFC 8489). */
@@ -109,7 +127,7 @@ static void on_response(struct peer *p, const struct where *from, const struct f
                         uint64_t now)
 {
     bool proof = pathset_response(&p->paths, f->u.path.token, now) != NULL ||
-                 peer_on_punched(p, f->u.path.token, now);
+                 peer_on_punched(p, f->u.path.token, now) || peer_on_pong(p, f->u.path.token, now);
     if (proof && from->socket == 0) { /* others' mappings are of no use to other peers */
         node_nat_observed(p->node, &f->u.path.seen, now);
     }
@@ -190,21 +208,44 @@ static void use_path(struct peer *p, enum frame_lane lane, uint8_t id, uint64_t 
     conn_path_use_for(p->conn, lane, id, old && !pathset_is_trusted(old, now), now);
 }
 
+static void log_doubt(const struct peer *p, bool doubt)
+{
+    LOG_AT(p->node->log, LOG_INFO, "path", doubt ? "doubted" : "confirmed", "peer=%s", p->name);
+}
+
+static void use_ways(struct peer *p, uint64_t now)
+{
+    struct pathset_ways ways = pathset_ways(&p->paths, now);
+    bool same = ways.use == p->ways.use && ways.also == p->ways.also && ways.all == p->ways.all;
+    use_path(p, FRAME_LANE_ANY, ways.use, now);
+    if (same && conn_path_copies(p->conn) == ways.also) {
+        return;
+    }
+    if (ways.all != p->ways.all && p->chosen == p->paths.best) {
+        log_doubt(p, ways.all);
+    }
+    bool open = p->opened >> ways.also & 1;
+    conn_path_copy(p->conn, open ? ways.also : 0, ways.all);
+    p->ways = ways;
+}
+
 void peer_paths_settle(struct peer *p, uint64_t now)
 {
     take_proofs(p);
     open_paths(p, now);
-    uint8_t before = conn_path_used(p->conn);
     uint8_t id = pathset_choose(&p->paths, now);
+    uint8_t direct = pathset_choose_of(&p->paths, WHERE_DIRECT, now);
+    uint8_t relay = pathset_choose_of(&p->paths, WHERE_RELAY, now);
     if (!p->started) {
         return;
     }
-    use_path(p, FRAME_LANE_ANY, id, now);
-    use_path(p, FRAME_LANE_DIRECT, pathset_choose_of(&p->paths, WHERE_DIRECT, now), now);
-    use_path(p, FRAME_LANE_RELAY, pathset_choose_of(&p->paths, WHERE_RELAY, now), now);
-    if (id == before) {
+    use_ways(p, now);
+    use_path(p, FRAME_LANE_DIRECT, direct, now);
+    use_path(p, FRAME_LANE_RELAY, relay, now);
+    if (id == p->chosen) {
         return;
     }
+    p->chosen = id;
     p->path_changes++;
     p->changed = true;
     log_choice(p, id);

@@ -120,7 +120,8 @@ void cand_peer_init(struct cand_peer *p, struct rng rng);
 /* A candidates frame of this peer, authenticated. `own` tells what is not worth a probe. */
 void cand_peer_take(struct cand_peer *p, const struct frame_candidate *list, size_t count,
                     const struct cand_own *own, uint64_t now);
-/* The same with the first entries only of a list, as a handshake has them: nothing is dropped. */
+/* The first entries of such a list, as a handshake has them: what is new is probed at once, the rest
+ * stays as it is. */
 void cand_peer_hint(struct cand_peer *p, const struct frame_candidate *list, size_t count,
                     const struct cand_own *own, uint64_t now);
 /* One more, that the peer did not name: configured, peer-reflexive or predicted. False if it is

@@ -151,13 +151,6 @@ static void drop_unnamed(struct cand_peer *p, const struct frame_candidate *list
     }
 }
 
-void cand_peer_take(struct cand_peer *p, const struct frame_candidate *list, size_t count,
-                    const struct cand_own *own, uint64_t now)
-{
-    drop_unnamed(p, list, count);
-    cand_peer_hint(p, list, count, own, now);
-}
-
 void cand_peer_hint(struct cand_peer *p, const struct frame_candidate *list, size_t count,
                     const struct cand_own *own, uint64_t now)
 {
@@ -170,6 +163,13 @@ void cand_peer_hint(struct cand_peer *p, const struct frame_candidate *list, siz
                                 .named = true};
         (void)add(p, &r, own, now);
     }
+}
+
+void cand_peer_take(struct cand_peer *p, const struct frame_candidate *list, size_t count,
+                    const struct cand_own *own, uint64_t now)
+{
+    drop_unnamed(p, list, count);
+    cand_peer_hint(p, list, count, own, now);
     for (size_t i = 0; i < p->count; i++) {
         if (!p->list[i].answered) {
             hurry(&p->list[i], now);

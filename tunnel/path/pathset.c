@@ -23,7 +23,7 @@ static struct path *end(struct pathset *s)
 
 void pathset_init(struct pathset *s, struct rng rng)
 {
-    *s = (struct pathset){.rng = rng, .pulse = PATHSET_ASLEEP};
+    *s = (struct pathset){.rng = rng, .pulse = PATHSET_ASLEEP, .keep_ns = PATHSET_KEEPALIVE_NS};
 }
 
 struct path *pathset_find(struct pathset *s, const struct where *where)
@@ -47,6 +47,7 @@ void pathset_remove(struct pathset *s, uint8_t id)
     CHECK(id != 0 && id < PACKET_PATHS_MAX);
     s->paths[id] = (struct path){0};
     s->best = s->best == id ? 0 : s->best;
+    s->unsure_ns = s->best == 0 ? 0 : s->unsure_ns;
 }
 
 /* The learned path that was heard of longest ago, if it is not in use and not trusted. */
@@ -151,17 +152,30 @@ void pathset_probe_all(struct pathset *s, uint64_t now)
     }
 }
 
-/* How long a path without outstanding doubts is left alone. */
-static uint64_t calm_interval(const struct pathset *s)
+void pathset_set_keep(struct pathset *s, uint64_t keep_ns)
 {
-    return s->pulse == PATHSET_BUSY ? PATHSET_HEARTBEAT_NS : PATHSET_KEEPALIVE_NS;
+    s->keep_ns = keep_ns;
+}
+
+/* How long a path without outstanding doubts is left alone. A relay's connection looks after
+ * itself, and a path that is not used may fade in quiet times. */
+static uint64_t calm_interval(struct pathset *s, const struct path *p)
+{
+    bool relay = p->where.kind == WHERE_RELAY;
+    if (s->pulse == PATHSET_BUSY) {
+        return relay && p->id != s->best ? PATHSET_KEEPALIVE_NS : PATHSET_HEARTBEAT_NS;
+    }
+    bool other = p->id != s->best && s->paths[s->best].where.kind == WHERE_DIRECT;
+    uint64_t jitter =
+        rng_below(s->rng, PATHSET_KEEPALIVE_JITTER_NS); /* both shall not ask at once */
+    return relay || other ? PATHSET_RARE_NS : s->keep_ns + jitter;
 }
 
 /* How long a proof is worth something. While nothing is sent trust costs nothing, and spans the
  * time to the next keep-alive, or the choice would go to and fro with each of them. */
 static uint64_t trust_time(const struct pathset *s)
 {
-    return PATHSET_TRUST_NS + (s->pulse == PATHSET_BUSY ? 0 : PATHSET_KEEPALIVE_NS);
+    return PATHSET_TRUST_NS + (s->pulse == PATHSET_BUSY ? 0 : s->keep_ns);
 }
 
 void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now)
@@ -179,7 +193,7 @@ void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now
         if (before == PATHSET_ASLEEP || !pathset_is_trusted(p, now)) {
             probe_now(p, now);
         } else {
-            p->probe_ns = time_min(p->probe_ns, now + calm_interval(s));
+            p->probe_ns = time_min(p->probe_ns, now + calm_interval(s, p));
         }
     }
 }
@@ -210,11 +224,23 @@ static void prove(struct pathset *s, struct path *p, uint64_t now)
     p->trusted_ns = now + trust_time(s);
     p->heard_ns = now;
     p->interval_ns = first_interval(p);
-    p->probe_ns = now + calm_interval(s);
+    p->probe_ns = now + calm_interval(s, p);
+}
+
+/* The peer asks because nothing was sent for long: our answer has done for both, and whether it
+ * arrived shows by how soon it asks again. */
+void pathset_answered(struct pathset *s, struct path *p, uint64_t now)
+{
+    if (s->pulse == PATHSET_QUIET && p->where.kind == WHERE_DIRECT && has_proof(p, now)) {
+        uint64_t wait = s->keep_ns + 3 * PATHSET_KEEPALIVE_JITTER_NS / 2;
+        p->probe_ns = now + wait + rng_below(s->rng, PATHSET_KEEPALIVE_JITTER_NS);
+        p->trusted_ns = now + trust_time(s);
+    }
 }
 
 void pathset_acked(struct pathset *s, struct path *p, uint64_t at)
 {
+    p->hold_ns = at > p->doubted_ns ? 0 : p->hold_ns;
     if (at > p->proven_ns && at > p->doubted_ns) {
         prove(s, p, at);
     }
@@ -243,6 +269,8 @@ void pathset_suspect(struct pathset *s, struct path *p, uint64_t now)
     if (!p->doubted) {
         p->doubted = true;
         p->doubted_ns = now;
+        p->hold_ns = p->hold_ns == 0 ? PATHSET_HOLD_NS
+                                     : time_min(2 * p->hold_ns, PATHSET_HOLD_LAST_NS);
     }
     probe_now(p, now);
 }
@@ -257,13 +285,20 @@ bool pathset_is_trusted(const struct path *p, uint64_t now)
     if (p->where.kind == WHERE_RELAY) {
         return !p->doubted;
     }
-    /* What was doubted once has to hold on for a moment before it is used again, or a path that
-     * carries small packets only would be taken up and given up in turns. */
-    bool held = p->doubted_ns == 0 || time_since(p->doubted_ns, now) >= PATHSET_HOLD_NS;
+    /* What was suspected has to hold on for a moment before it is used again, and longer each time
+     * that challenges are answered there and nothing is acknowledged: or a path that carries small
+     * packets only would be taken up and given up in turns. */
+    bool held = p->doubted_ns == 0 || time_since(p->doubted_ns, now) >= p->hold_ns;
     return held && has_proof(p, now);
 }
 
-static int rank(const struct path *p, uint64_t now)
+static bool is_in_doubt(const struct pathset *s, const struct path *p, uint64_t now)
+{
+    return p->id == s->best && s->unsure_ns != 0 &&
+           time_since(s->unsure_ns, now) < PATHSET_DOUBT_NS;
+}
+
+static int rank(const struct pathset *s, const struct path *p, uint64_t now)
 {
     if (p->id == 0 || !p->usable) {
         return 0;
@@ -274,15 +309,16 @@ static int rank(const struct path *p, uint64_t now)
                                  : 2; /* of several the peer may use only one */
     }
     if (pathset_is_trusted(p, now)) {
-        return 4;
+        return 5;
     }
-    return p->proven ? 1 : 0;
+    return is_in_doubt(s, p, now) ? 4 : p->proven ? 1 : 0;
 }
 
-static bool better(const struct path *a, const struct path *b, uint64_t now)
+static bool better(const struct pathset *s, const struct path *a, const struct path *b,
+                   uint64_t now)
 {
-    int rank_a = rank(a, now);
-    int rank_b = rank(b, now);
+    int rank_a = rank(s, a, now);
+    int rank_b = rank(s, b, now);
     if (rank_a != rank_b) {
         return rank_a > rank_b;
     }
@@ -301,17 +337,45 @@ static uint8_t choose(struct pathset *s, uint8_t present, enum where_kind kind, 
     }
     for (struct path *p = first(s); p < end(s); p++) {
         bool fits = kind == WHERE_NONE || p->where.kind == kind;
-        if (fits && rank(p, now) > 0 && (!best || better(p, best, now))) {
+        if (fits && rank(s, p, now) > 0 && (!best || better(s, p, best, now))) {
             best = p;
         }
     }
-    return best && rank(best, now) > 0 ? best->id : 0;
+    return best && rank(s, best, now) > 0 ? best->id : 0;
+}
+
+/* Notes since when the path of before is in doubt. */
+static void update_doubt(struct pathset *s, uint64_t now)
+{
+    const struct path *p = pathset_get(s, s->best);
+    if (!p || p->where.kind != WHERE_DIRECT || !p->proven || pathset_is_trusted(p, now)) {
+        s->unsure_ns = 0;
+    } else if (s->unsure_ns == 0) {
+        s->unsure_ns = now;
+    }
 }
 
 uint8_t pathset_choose(struct pathset *s, uint64_t now)
 {
-    s->best = choose(s, s->best, WHERE_NONE, now);
-    return s->best;
+    update_doubt(s, now);
+    uint8_t best = choose(s, s->best, WHERE_NONE, now);
+    s->unsure_ns = best == s->best ? s->unsure_ns : 0;
+    s->best = best;
+    return best;
+}
+
+struct pathset_ways pathset_ways(const struct pathset *s, uint64_t now)
+{
+    const struct path *best = &s->paths[s->best];
+    const struct path *relay = &s->paths[s->best_of[WHERE_RELAY]];
+    bool stands_by = relay->id != 0 && rank(s, relay, now) > 1;
+    if (best->where.kind != WHERE_DIRECT || !stands_by) {
+        return (struct pathset_ways){.use = s->best};
+    }
+    if (is_in_doubt(s, best, now)) {
+        return (struct pathset_ways){.use = relay->id, .also = best->id, .all = true};
+    }
+    return (struct pathset_ways){.use = best->id, .also = relay->id};
 }
 
 uint8_t pathset_choose_of(struct pathset *s, enum where_kind kind, uint64_t now)
@@ -325,14 +389,14 @@ uint8_t pathset_choose_of(struct pathset *s, enum where_kind kind, uint64_t now)
 /* --- challenges --- */
 
 /* A relay path needs no proof to be used, so it is only measured, and slowly. */
-static uint64_t next_interval(const struct pathset *s, struct path *p)
+static uint64_t next_interval(struct pathset *s, struct path *p)
 {
     if (p->where.kind == WHERE_RELAY && p->proven && !p->doubted) {
-        return p->id == s->best ? calm_interval(s) : PATHSET_KEEPALIVE_NS;
+        return calm_interval(s, p);
     }
     uint64_t interval = p->interval_ns;
     bool urgent = s->pulse == PATHSET_BUSY || p->id == s->best;
-    p->interval_ns = time_min(2 * interval, urgent ? PATHSET_PROBE_LAST_NS : PATHSET_KEEPALIVE_NS);
+    p->interval_ns = time_min(2 * interval, urgent ? PATHSET_PROBE_LAST_NS : PATHSET_RARE_NS);
     return interval;
 }
 
@@ -369,6 +433,9 @@ uint64_t pathset_next_ns(const struct pathset *s, uint64_t now)
     if (s->pulse == PATHSET_ASLEEP) {
         return next;
     }
+    if (s->unsure_ns != 0 && s->unsure_ns + PATHSET_DOUBT_NS > now) {
+        next = s->unsure_ns + PATHSET_DOUBT_NS;
+    }
     for (const struct path *p = &s->paths[1]; p < &s->paths[PACKET_PATHS_MAX]; p++) {
         if (p->id == 0 || !p->usable) {
             continue;
@@ -377,7 +444,7 @@ uint64_t pathset_next_ns(const struct pathset *s, uint64_t now)
         if (pathset_is_trusted(p, now) && p->where.kind == WHERE_DIRECT) {
             next = time_min(next, p->trusted_ns);
         } else if (p->proven && !p->doubted && p->doubted_ns != 0) {
-            uint64_t held = p->doubted_ns + PATHSET_HOLD_NS;
+            uint64_t held = p->doubted_ns + p->hold_ns;
             next = held > now ? time_min(next, held) : next;
         }
     }

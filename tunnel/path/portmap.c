@@ -114,6 +114,17 @@ void portmap_check(struct portmap *m, uint64_t now)
     }
 }
 
+void portmap_renew(struct portmap *m, uint64_t now)
+{
+    if (m->state != PORTMAP_MAPPED) {
+        portmap_check(m, now);
+        return;
+    }
+    m->stats.checks++;
+    m->tries = 0;
+    m->next_ns = time_min(m->next_ns, now);
+}
+
 /* --- mapped --- */
 
 static uint64_t expires_ns(const struct portmap *m)

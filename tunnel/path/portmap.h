@@ -117,6 +117,10 @@ bool portmap_is_silent(const struct portmap *m);
 /* Something looks different: see whether the gateway still knows us; ends a rest. */
 void portmap_check(struct portmap *m, uint64_t now);
 
+/* The gateway has probably forgotten us: the mapping is asked for again at once, which also brings
+ * it back where the epoch would not tell (a gateway that had only just started before). */
+void portmap_renew(struct portmap *m, uint64_t now);
+
 /* False: not from the gateway's port. */
 bool portmap_input(struct portmap *m, const struct addr *from, const void *data, size_t len,
                    uint64_t now);

@@ -60,7 +60,7 @@ struct relay_client *relay_client_new(const struct relay_client_config *config)
     c->backoff_ns = CLIENT_BACKOFF_MIN_NS;
     bool named = copy_text(c->host, config->host) &&
                  copy_text(c->path, config->path ? config->path : "/derp");
-    if (!named || !make_buffers(c)) {
+    if (!named || !make_buffers(c) || (config->websocket && client_ws_open(c) != 0)) {
         relay_client_free(c);
         return NULL;
     }
@@ -73,11 +73,17 @@ void relay_client_free(struct relay_client *c)
     if (!c) {
         return;
     }
+    mem_free(c->ws);
     mem_free(c->in);
     mem_free(c->out[0].data);
     mem_free(c->out[1].data);
     sodium_memzero(c, sizeof(*c));
     mem_free(c);
+}
+
+bool relay_client_has_websocket(void)
+{
+    return ws_is_available();
 }
 
 void client_set_state(struct relay_client *c, enum relay_client_state state)
@@ -132,6 +138,7 @@ void client_login_done(struct relay_client *c)
     c->stats.ups++;
     c->up_at = c->now;
     c->ping_next = c->now;
+    c->ping_count = UINT64_MAX;
     c->ping_sent_at = TIME_NEVER;
     c->ping_limit = TIME_NEVER;
     client_set_state(c, RELAY_CLIENT_UP);
@@ -173,9 +180,15 @@ void relay_client_connected(struct relay_client *c, uint64_t now)
 
 void relay_client_disconnected(struct relay_client *c, int err, uint64_t now)
 {
+    relay_client_failed(c, err, NULL, now);
+}
+
+void relay_client_failed(struct relay_client *c, int err, const char *why, uint64_t now)
+{
     c->now = now;
     bool connecting = c->state == RELAY_CLIENT_CONNECTING;
-    client_fail(c, err ? err : ERR_CLOSED, connecting ? "cannot connect" : "connection closed");
+    const char *text = why ? why : connecting ? "cannot connect" : "connection closed";
+    client_fail(c, err ? err : ERR_CLOSED, text);
 }
 
 void relay_client_hurry(struct relay_client *c, uint64_t now)
@@ -190,15 +203,41 @@ void relay_client_hurry(struct relay_client *c, uint64_t now)
     }
 }
 
+void client_used(struct relay_client *c)
+{
+    if (c->ping_next == TIME_NEVER) {
+        c->ping_next = time_add(c->now, CLIENT_PING_EVERY_NS);
+    }
+}
+
+/* Asks for the round trip if the connection was used since it was asked last. */
+static void measure(struct relay_client *c)
+{
+    uint64_t count = c->stats.packets_sent + c->stats.packets_received;
+    bool used = count != c->ping_count;
+    c->ping_count = count;
+    c->ping_next = used ? time_add(c->now, CLIENT_PING_EVERY_NS) : TIME_NEVER;
+    if (used) {
+        client_send_ping(c);
+    }
+}
+
+static uint64_t quiet_end(const struct relay_client *c)
+{
+    return c->ping_limit == TIME_NEVER ? time_add(c->heard_at, CLIENT_QUIET_NS) : TIME_NEVER;
+}
+
 static void tick_up(struct relay_client *c)
 {
     if (c->now >= time_add(c->heard_at, CLIENT_SILENCE_NS)) {
-        client_fail(c, ERR_CLOSED, "nothing heard for 35 s");
+        client_fail(c, ERR_CLOSED, "nothing heard for 75 s");
     } else if (c->now >= c->ping_limit) {
         client_fail(c, ERR_CLOSED, "no answer to a ping");
-    } else if (c->now >= c->ping_next) {
-        c->ping_next = time_add(c->now, CLIENT_PING_EVERY_NS);
+    } else if (c->now >= quiet_end(c)) {
+        c->ping_limit = time_add(c->heard_at, CLIENT_SILENCE_NS);
         client_send_ping(c);
+    } else if (c->now >= c->ping_next) {
+        measure(c);
     }
 }
 
@@ -218,7 +257,7 @@ uint64_t relay_client_next_ns(const struct relay_client *c)
 {
     if (c->state == RELAY_CLIENT_UP) {
         uint64_t answer = time_min(c->ping_limit, time_add(c->heard_at, CLIENT_SILENCE_NS));
-        return time_min(c->ping_next, answer);
+        return time_min(time_min(c->ping_next, answer), quiet_end(c));
     }
     return c->state == RELAY_CLIENT_BACKOFF || has_connection(c) ? c->deadline : TIME_NEVER;
 }

@@ -41,6 +41,7 @@ struct relay_client_config {
     const struct log *log; /* may be NULL; outlives the client */
     struct relay_client_limits limits;
     bool preferred; /* tell the relay that it is our home */
+    bool websocket; /* DERP inside binary messages of WebSocket (RFC 6455) */
 };
 
 enum relay_client_state {
@@ -86,6 +87,9 @@ struct relay_client_stats {
     uint64_t connects, ups, downs;
 };
 
+/* Whether `websocket` can be asked for; it needs OpenSSL. */
+bool relay_client_has_websocket(void);
+
 /* NULL when out of memory. _free wipes the secret and closes nothing. */
 struct relay_client *relay_client_new(const struct relay_client_config *config);
 void relay_client_free(struct relay_client *c);
@@ -96,9 +100,11 @@ void relay_client_start(struct relay_client *c, uint64_t now);
 void relay_client_stop(struct relay_client *c, uint64_t now);
 
 /* The shell's answers. err is logged and handed back by DOWN (0 = closed by the other side);
- * without a connection both calls do nothing. */
+ * without a connection these calls do nothing. */
 void relay_client_connected(struct relay_client *c, uint64_t now);
 void relay_client_disconnected(struct relay_client *c, int err, uint64_t now);
+/* The same, for a reason that can be told; NULL = none. */
+void relay_client_failed(struct relay_client *c, int err, const char *why, uint64_t now);
 
 /* Skips the rest of a back-off, and tests a connection that is up with a ping that must be
  * answered within 3 s: for the moment after sleep or a change of network. */

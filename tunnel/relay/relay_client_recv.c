@@ -14,6 +14,7 @@ void client_recv_reset(struct relay_client *c)
     c->reader =
         (struct derp_reader){.at = c->in, .end = c->in, .frame_max = DERP_KEY + DERP_PACKET_MAX};
     http_parser_init(&c->http, HTTP_RESPONSE);
+    c->http.data = c;
     c->http_bytes = 0;
 }
 
@@ -47,10 +48,15 @@ int relay_client_input(struct relay_client *c, const void *data, size_t len, uin
         return 0;
     }
     make_room(c, len);
+    c->heard_at = now;
+    if (c->ws && c->ws->open) {
+        bool good = client_ws_input(c, data, len);
+        c->reader.end = c->in + c->in_len;
+        return good ? 0 : ERR_CLOSED;
+    }
     memcpy(c->in + c->in_len, data, len);
     c->in_len += len;
     c->reader.end = c->in + c->in_len;
-    c->heard_at = now;
     return 0;
 }
 
@@ -61,9 +67,29 @@ static int on_headers_complete(http_parser *http)
     return 2;
 }
 
+static int on_header_field(http_parser *http, const char *at, size_t len)
+{
+    struct relay_client *c = http->data;
+    if (c->ws) {
+        client_ws_field(c, at, len);
+    }
+    return 0;
+}
+
+static int on_header_value(http_parser *http, const char *at, size_t len)
+{
+    struct relay_client *c = http->data;
+    if (c->ws) {
+        client_ws_value(c, at, len);
+    }
+    return 0;
+}
+
 static void recv_http(struct relay_client *c)
 {
-    static const http_parser_settings settings = {.on_headers_complete = on_headers_complete};
+    static const http_parser_settings settings = {.on_header_field = on_header_field,
+                                                  .on_header_value = on_header_value,
+                                                  .on_headers_complete = on_headers_complete};
     struct derp_reader *r = &c->reader;
     char text[CLIENT_TEXT_MAX];
     size_t n =
@@ -79,7 +105,7 @@ static void recv_http(struct relay_client *c)
         (void)snprintf(text, sizeof(text), "HTTP status %u instead of 101",
                        (unsigned)c->http.status_code);
         client_fail(c, ERR_PROTOCOL, text);
-    } else if (c->http.upgrade) {
+    } else if (c->http.upgrade && (!c->ws || client_ws_upgraded(c))) {
         client_set_state(c, RELAY_CLIENT_KEY);
     }
 }
@@ -133,6 +159,7 @@ static bool recv_packet(struct relay_client *c, const struct derp_frame *f,
         .len = f->len - DERP_KEY,
     };
     c->stats.packets_received++;
+    client_used(c);
     c->stats.bytes_received += ev->len;
     return true;
 }

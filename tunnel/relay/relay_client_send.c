@@ -26,6 +26,7 @@ void client_send_reset(struct relay_client *c)
     c->filling = 0;
     c->reserved = 0;
     c->bucket = (struct token_bucket){0};
+    client_ws_reset(c);
 }
 
 uint8_t *client_send_space(struct relay_client *c, size_t len)
@@ -43,11 +44,12 @@ void client_send_done(struct relay_client *c, size_t len)
 
 void client_send_request(struct relay_client *c)
 {
-    char text[2 * CLIENT_HOST_MAX + 128];
-    int len = snprintf(text, sizeof(text),
-                       "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: adit\r\n"
-                       "Connection: Upgrade\r\nUpgrade: DERP\r\n\r\n",
-                       c->path, c->host);
+    char text[2 * CLIENT_HOST_MAX + 256];
+    int len = c->ws ? client_ws_request(c, text, sizeof(text))
+                    : snprintf(text, sizeof(text),
+                               "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: adit\r\n"
+                               "Connection: Upgrade\r\nUpgrade: DERP\r\n\r\n",
+                               c->path, c->host);
     CHECK(len > 0 && (size_t)len < sizeof(text));
     uint8_t *out = client_send_space(c, (size_t)len);
     CHECK(out); /* the buffer is empty after a reset */
@@ -158,6 +160,7 @@ void relay_client_commit(struct relay_client *c, size_t len)
     derp_write_header(half->data + half->len, DERP_SEND_PACKET, DERP_KEY + len);
     client_send_done(c, total);
     c->stats.packets_sent++;
+    client_used(c);
     c->stats.bytes_sent += len;
 }
 
@@ -178,7 +181,7 @@ int relay_client_send(struct relay_client *c, const uint8_t dst[32], const void 
     return 0;
 }
 
-size_t relay_client_output(struct relay_client *c, const uint8_t **data)
+size_t client_send_pending(struct relay_client *c, const uint8_t **data)
 {
     if (writing(c)->len == 0 && filling(c)->len > 0) {
         CHECK(c->reserved == 0);
@@ -189,12 +192,9 @@ size_t relay_client_output(struct relay_client *c, const uint8_t **data)
     return half->len - half->sent;
 }
 
-void relay_client_sent(struct relay_client *c, size_t n)
+void client_send_taken(struct relay_client *c, size_t n)
 {
     struct out_half *half = writing(c);
-    if (half->len == 0) {
-        return; /* the connection went down while the shell was writing */
-    }
     CHECK(n <= half->len - half->sent);
     half->sent += n;
     if (half->sent == half->len) {
@@ -203,9 +203,23 @@ void relay_client_sent(struct relay_client *c, size_t n)
     }
 }
 
+size_t relay_client_output(struct relay_client *c, const uint8_t **data)
+{
+    return c->ws && c->ws->open ? client_ws_output(c, data) : client_send_pending(c, data);
+}
+
+void relay_client_sent(struct relay_client *c, size_t n)
+{
+    if (c->ws && c->ws->open) {
+        client_ws_sent(c, n);
+    } else if (writing(c)->len > 0) { /* else it went down while the shell was writing */
+        client_send_taken(c, n);
+    }
+}
+
 size_t relay_client_backlog(const struct relay_client *c)
 {
-    size_t sum = 0;
+    size_t sum = c->ws ? c->ws->out_len - c->ws->out_sent : 0;
     for (int i = 0; i < 2; i++) {
         sum += c->out[i].len - c->out[i].sent;
     }

@@ -4,7 +4,6 @@
 #include <base/check.h>
 #include <base/err.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 static const char *const close_texts[] = {
@@ -33,59 +32,21 @@ unsigned server_hash(const struct relay_server *s, const void *data, size_t len)
     return hash;
 }
 
-static size_t size_or(size_t value, size_t otherwise)
-{
-    return value > 0 ? value : otherwise;
-}
-
-static uint64_t u64_or(uint64_t value, uint64_t otherwise)
-{
-    return value > 0 ? value : otherwise;
-}
-
-static void fill_limits(struct relay_server_limits *l)
-{
-    const size_t packet = DERP_PACKET_OVERHEAD + DERP_PACKET_MAX;
-    l->clients_max = size_or(l->clients_max, 10000);
-    l->clients_per_address_max = size_or(l->clients_per_address_max, l->clients_max);
-    l->queue_packets_max = size_or(l->queue_packets_max, 128);
-    l->queue_bytes_max = size_or(l->queue_bytes_max, 1 << 20);
-    l->queue_bytes_max = l->queue_bytes_max > packet ? l->queue_bytes_max : packet;
-    l->pool_bytes_max = size_or(l->pool_bytes_max, (size_t)256 << 20);
-    l->contacts_max = size_or(l->contacts_max, 1024);
-    l->http_header_max = size_or(l->http_header_max, 8 << 10);
-    l->handshake_timeout_ns = u64_or(l->handshake_timeout_ns, 10 * NS_PER_S);
-    l->write_stall_ns = u64_or(l->write_stall_ns, 2 * NS_PER_S);
-    l->keep_alive_ns = u64_or(l->keep_alive_ns, 60 * NS_PER_S);
-    l->rate_burst_bytes = u64_or(l->rate_burst_bytes, l->rate_bytes_per_s);
-    l->rate_burst_bytes = l->rate_burst_bytes > packet ? l->rate_burst_bytes : packet;
-}
-
-static int compare_keys(const void *a, const void *b)
-{
-    return memcmp(a, b, DERP_KEY);
-}
-
 static int make_tables(struct relay_server *s, const struct relay_server_config *config)
 {
     size_t max = s->config.limits.clients_max;
     s->conns = mem_new(max, sizeof(struct relay_conn *));
     s->free_slots = mem_new(max, sizeof(uint32_t));
     s->generations = mem_new(max, sizeof(uint32_t));
-    s->allowed = mem_new(config->allowed_count + 1, DERP_KEY);
-    if (!s->conns || !s->free_slots || !s->generations || !s->allowed) {
+    if (!s->conns || !s->free_slots || !s->generations) {
         return ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < max; i++) {
         s->free_slots[i] = (uint32_t)(max - 1 - i);
     }
     s->free_count = max;
-    if (config->allowed_count > 0) {
-        memcpy(s->allowed, config->allowed, config->allowed_count * DERP_KEY);
-        qsort(s->allowed, config->allowed_count, DERP_KEY, compare_keys);
-    }
-    s->config.allowed = NULL;
-    return heap_init(&s->timers, max);
+    int err = server_copy_lists(s, config);
+    return err ? err : heap_init(&s->timers, max);
 }
 
 struct relay_server *relay_server_new(const struct relay_server_config *config)
@@ -95,8 +56,9 @@ struct relay_server *relay_server_new(const struct relay_server_config *config)
         return NULL;
     }
     s->config = *config;
-    fill_limits(&s->config.limits);
+    server_fill_limits(&s->config.limits);
     TAILQ_INIT(&s->tell);
+    TAILQ_INIT(&s->pending);
     relay_pool_init(&s->pool, s->config.limits.pool_bytes_max);
     rng_fill(config->rng, s->hash_seed, sizeof(s->hash_seed));
     if (crypto_scalarmult_base(s->public_key, config->secret) || make_tables(s, config)) {
@@ -122,6 +84,7 @@ static void free_conn(struct relay_server *s, struct relay_conn *c)
         TAILQ_REMOVE(&s->tell, c, told);
     }
     server_send_deinit(s, c, true);
+    server_ws_close(c);
     s->conns[slot] = NULL;
     s->free_slots[s->free_count++] = slot;
     mem_free(c);
@@ -134,6 +97,9 @@ static void retire(struct relay_server *s, struct relay_conn *c, enum relay_clos
     LOG_AT(s->config.log, reason == RELAY_CLOSE_GONE ? LOG_DEBUG : LOG_INFO, "relay_server",
            "close", "from=%s state=%s why=\"%s\"", addr_format(&c->from, text),
            state_names[c->state], relay_close_text(reason));
+    if (c->state != CONN_OPEN) {
+        server_no_longer_pending(s, c);
+    }
     server_set_state(s, c, CONN_DEAD);
     c->reason = reason;
     s->stats.closed[reason]++;
@@ -179,6 +145,7 @@ void relay_server_free(struct relay_server *s)
     mem_free(s->free_slots);
     mem_free(s->generations);
     mem_free(s->allowed);
+    mem_free(s->metrics);
     sodium_memzero(s, sizeof(*s));
     mem_free(s);
 }
@@ -278,6 +245,23 @@ static uint64_t take_slot(struct relay_server *s, struct relay_conn *c)
     return (uint64_t)s->generations[slot] << 32 | slot;
 }
 
+void server_no_longer_pending(struct relay_server *s, struct relay_conn *c)
+{
+    TAILQ_REMOVE(&s->pending, c, waits);
+    s->pending_count--;
+}
+
+/* Connections that say nothing cost a place for a while. Who takes many of them pushes out its own,
+ * and a client that logs in as fast as the network lets it is not in time to be pushed. */
+static void add_pending(struct relay_server *s, struct relay_conn *c)
+{
+    if (s->pending_count >= s->config.limits.pending_max) {
+        server_kill(s, TAILQ_FIRST(&s->pending), RELAY_CLOSE_CROWDED);
+    }
+    TAILQ_INSERT_TAIL(&s->pending, c, waits);
+    s->pending_count++;
+}
+
 int relay_server_accept(struct relay_server *s, const struct addr *from, uint64_t now, uint64_t *id)
 {
     uint8_t ip[16];
@@ -305,6 +289,7 @@ int relay_server_accept(struct relay_server *s, const struct addr *from, uint64_
     c->keep_alive_at = TIME_NEVER;
     c->handshake_end = time_add(now, s->config.limits.handshake_timeout_ns);
     server_schedule(s, c, c->handshake_end);
+    add_pending(s, c);
     s->stats.accepted++;
     s->stats.connections++;
     *id = c->id;
@@ -338,7 +323,9 @@ void relay_server_input(struct relay_server *s, uint64_t id, const void *data, s
         at += n;
         len -= n;
     }
-    if (c && len > 0) {
+    if (c && len > 0 && c->ws) {
+        server_ws_input(s, c, at, len);
+    } else if (c && len > 0) {
         server_recv_frames(s, c, at, len);
     }
 }
@@ -408,4 +395,9 @@ bool relay_server_event(struct relay_server *s, struct relay_server_event *ev)
 const struct relay_server_stats *relay_server_stats(const struct relay_server *s)
 {
     return &s->stats;
+}
+
+size_t relay_server_pool_bytes(const struct relay_server *s)
+{
+    return s->pool.bytes;
 }

@@ -9,6 +9,9 @@
  * together stay under pool_bytes_max. What is forwarded is never looked into, except for the six
  * bytes that mark signalling.
  *
+ * A client may come inside WebSocket (RFC 6455, sub-protocol "derp"): then the same bytes travel in
+ * binary messages of at most 32 KiB.
+ *
  * A login proves that the client owns its key, but it has no challenge: without TLS whoever saw a
  * login can repeat it and receive (not open) what is sent to that key, until its owner speaks.
  */
@@ -24,10 +27,12 @@
 #include <stdint.h>
 
 struct relay_server;
+struct stun_server_stats;
 
 /* 0 = the value in brackets. */
 struct relay_server_limits {
-    size_t clients_max;             /* connections of any kind [10000] */
+    size_t clients_max; /* connections of any kind [10000] */
+    size_t pending_max; /* of them not logged in: the oldest makes room [a quarter, at least 8] */
     size_t clients_per_address_max; /* per IPv4 address or IPv6 /64 [clients_max] */
     size_t queue_packets_max;       /* per client and queue [128] */
     size_t queue_bytes_max;         /* per client, both queues [1 MiB], at least one full packet */
@@ -46,7 +51,11 @@ struct relay_server_config {
     bool open;                    /* admit every key; otherwise: */
     const uint8_t (*allowed)[32]; /* the keys that may log in; copied */
     size_t allowed_count;
+    /* Who, besides this machine itself, may read /metrics; copied. */
+    const struct prefix *metrics;
+    size_t metrics_count;
     struct relay_server_limits limits;
+    const struct stun_server_stats *stun; /* told in /metrics; may be NULL, outlives the server */
     struct rng rng;
     const struct log *log; /* may be NULL; outlives the server */
 };
@@ -58,6 +67,7 @@ struct relay_server_config {
     X(LOGIN, "login does not open")                                                                \
     X(NOT_ADMITTED, "key not admitted")                                                            \
     X(TIMEOUT, "no login in time")                                                                 \
+    X(CROWDED, "no login, and others wait")                                                        \
     X(STALLED, "takes no data")                                                                    \
     X(DUPLICATE, "too many connections of one key")                                                \
     X(NO_MEMORY, "out of memory")                                                                  \
@@ -91,6 +101,7 @@ struct relay_server_stats {
     uint64_t clients;     /* now logged in */
     uint64_t accepted;    /* so far */
     uint64_t logins;      /* so far */
+    uint64_t reloads;
     uint64_t packets_in;  /* SendPacket received */
     uint64_t packets_out; /* RecvPacket written in full */
     uint64_t bytes_in;    /* payload of packets_in */
@@ -155,7 +166,22 @@ uint64_t relay_server_next_ns(const struct relay_server *s);
 /* False when there is none. */
 bool relay_server_event(struct relay_server *s, struct relay_server_event *ev);
 
+/* Takes keys, `open`, readers of /metrics and limits from the configuration, except for clients_max
+ * and pool_bytes_max, which stay. Who is not admitted any more is closed, who has another rate now
+ * is told so, and nobody else notices. 0 or ERR_NO_MEMORY: then all is as it was. */
+int relay_server_reload(struct relay_server *s, const struct relay_server_config *config,
+                        uint64_t now);
+
+/* The relay is about to end: tells everyone who is logged in, or comes to be, to come back after
+ * reconnect_ns (up to a second is added for each) and to try for try_for_ns (frame Restarting). All
+ * else goes on as before. The shell accepts no one any more, and closes when it has waited long
+ * enough. */
+void relay_server_drain(struct relay_server *s, uint64_t reconnect_ns, uint64_t try_for_ns,
+                        uint64_t now);
+
 const struct relay_server_stats *relay_server_stats(const struct relay_server *s);
+/* The memory that queues and half-received frames hold, spare buffers included. */
+size_t relay_server_pool_bytes(const struct relay_server *s);
 const char *relay_close_text(enum relay_close reason);
 
 #endif

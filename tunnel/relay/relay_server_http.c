@@ -33,7 +33,12 @@ struct http_stage {
     bool complete;
     bool has_host;
     bool wants_derp;
+    bool wants_websocket;
+    bool ws_derp;    /* the sub-protocol */
+    bool ws_version; /* 13 */
+    struct piece ws_key;
     bool fast_start;
+    bool forwarded; /* by a proxy: its address is not the one that asks */
     struct piece challenge;
 };
 
@@ -41,6 +46,7 @@ struct answer {
     const char *status;
     const char *headers; /* each with its CRLF */
     const char *body;
+    const char *type; /* NULL = plain text */
 };
 
 #define NO_CACHE "Cache-Control: no-cache, no-store, must-revalidate, no-transform, max-age=0\r\n"
@@ -62,16 +68,41 @@ static bool is_text(const struct piece *p, const char *text)
     return !p->too_long && strcasecmp(p->text, text) == 0;
 }
 
+/* "a, derp" */
+static bool lists(const struct piece *p, const char *word)
+{
+    static const char between[] = ", \t";
+    for (const char *at = p->text + strspn(p->text, between); *at && !p->too_long;
+         at += strspn(at, between)) {
+        size_t len = strcspn(at, between);
+        if (len == strlen(word) && strncasecmp(at, word, len) == 0) {
+            return true;
+        }
+        at += len;
+    }
+    return false;
+}
+
 static void finish_header(struct http_stage *h)
 {
     if (is_text(&h->name, "host")) {
         h->has_host = true;
     } else if (is_text(&h->name, "upgrade")) {
         h->wants_derp = is_text(&h->value, "derp");
+        h->wants_websocket = is_text(&h->value, "websocket");
+    } else if (is_text(&h->name, "sec-websocket-protocol")) {
+        h->ws_derp = h->ws_derp || lists(&h->value, "derp");
+    } else if (is_text(&h->name, "sec-websocket-version")) {
+        h->ws_version = is_text(&h->value, "13");
+    } else if (is_text(&h->name, "sec-websocket-key")) {
+        h->ws_key = h->value;
     } else if (is_text(&h->name, "derp-fast-start")) {
         h->fast_start = is_text(&h->value, "1");
     } else if (is_text(&h->name, "x-tailscale-challenge")) {
         h->challenge = h->value;
+    } else if (is_text(&h->name, "x-forwarded-for") || is_text(&h->name, "forwarded") ||
+               is_text(&h->name, "via")) {
+        h->forwarded = true;
     }
     h->name = (struct piece){0};
     h->value = (struct piece){0};
@@ -129,6 +160,12 @@ void server_http_close(struct relay_conn *c)
     c->http = NULL;
 }
 
+static bool send_text(struct relay_server *s, struct relay_conn *c, const char *text)
+{
+    size_t len = strlen(text);
+    return len == 0 || server_send_control(s, c, text, len);
+}
+
 static void send_answer(struct relay_server *s, struct relay_conn *c, const struct answer *a)
 {
     char text[ANSWER_MAX];
@@ -139,13 +176,12 @@ static void send_answer(struct relay_server *s, struct relay_conn *c, const stru
     if (has_body) {
         (void)snprintf(length, sizeof(length), "Content-Length: %zu\r\n", strlen(a->body));
     }
-    int len = snprintf(text, sizeof(text),
-                       "HTTP/1.1 %s\r\n%s%sContent-Type: text/plain; charset=utf-8\r\n"
-                       "Connection: close\r\n\r\n%s",
-                       a->status, a->headers, length, head ? "" : a->body);
+    int len = snprintf(
+        text, sizeof(text), "HTTP/1.1 %s\r\n%s%sContent-Type: %s\r\nConnection: close\r\n\r\n",
+        a->status, a->headers, length, a->type ? a->type : "text/plain; charset=utf-8");
     CHECK(len > 0 && (size_t)len < sizeof(text));
     server_set_state(s, c, CONN_ANSWER);
-    if (!server_send_control(s, c, text, (size_t)len)) {
+    if (!send_text(s, c, text) || !send_text(s, c, head ? "" : a->body)) {
         server_kill(s, c, RELAY_CLOSE_NO_MEMORY);
     }
 }
@@ -154,7 +190,7 @@ static void refuse(struct relay_server *s, struct relay_conn *c, const char *sta
 {
     char body[64];
     (void)snprintf(body, sizeof(body), "%s\n", status);
-    send_answer(s, c, &(struct answer){status, "", body});
+    send_answer(s, c, &(struct answer){.status = status, .headers = "", .body = body});
 }
 
 /* 101 and ServerKey in one piece, so that they travel in one segment; with fast start the key
@@ -181,16 +217,57 @@ static void upgrade(struct relay_server *s, struct relay_conn *c)
     server_http_close(c);
 }
 
+/* 101, outside of any message, and ServerKey, in the first one. */
+static void upgrade_websocket(struct relay_server *s, struct relay_conn *c)
+{
+    char out[256];
+    char accept[WS_ACCEPT_TEXT];
+    uint8_t key[DERP_SERVER_KEY_LEN];
+    if (!c->http->ws_version) {
+        send_answer(s, c,
+                    &(struct answer){.status = "426 Upgrade Required",
+                                     .headers = "Sec-WebSocket-Version: 13\r\n",
+                                     .body = "WebSocket is spoken in version 13\n"});
+        return;
+    }
+    if (!ws_accept(accept, c->http->ws_key.text)) {
+        refuse(s, c, ws_is_available() ? "400 Bad Request" : "501 Not Implemented");
+        return;
+    }
+    int len = snprintf(out, sizeof(out),
+                       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                       "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n"
+                       "Sec-WebSocket-Protocol: derp\r\n\r\n",
+                       accept);
+    CHECK(len > 0 && (size_t)len < sizeof(out));
+    derp_write_server_key(key, s->public_key);
+    server_set_state(s, c, CONN_LOGIN);
+    if (server_ws_open(c) || !server_send_control(s, c, out, (size_t)len) ||
+        !server_send_control(s, c, key, sizeof(key))) {
+        server_kill(s, c, RELAY_CLOSE_NO_MEMORY);
+        return;
+    }
+    c->ws->raw_left = (size_t)len;
+    server_http_close(c);
+}
+
 static void answer_derp(struct relay_server *s, struct relay_conn *c)
 {
     const struct http_stage *h = c->http;
-    if (h->wants_derp && (h->parser.flags & F_CONNECTION_UPGRADE)) {
+    bool upgrades = (h->parser.flags & F_CONNECTION_UPGRADE) != 0;
+    if (h->wants_websocket && h->ws_derp && upgrades) {
+        upgrade_websocket(s, c);
+        return;
+    }
+    /* "websocket" without our sub-protocol is an ancient client that speaks plain DERP. */
+    if (upgrades && (h->wants_derp || h->wants_websocket)) {
         upgrade(s, c);
         return;
     }
     send_answer(s, c,
-                &(struct answer){"426 Upgrade Required", "Upgrade: DERP\r\n",
-                                 "DERP requires connection upgrade\n"});
+                &(struct answer){.status = "426 Upgrade Required",
+                                 .headers = "Upgrade: DERP\r\n",
+                                 .body = "DERP requires connection upgrade\n"});
 }
 
 static bool is_plain(const char *text)
@@ -208,22 +285,44 @@ static void answer_generate_204(struct relay_server *s, struct relay_conn *c)
     (void)snprintf(headers, sizeof(headers), NO_CACHE "%s%s%s",
                    echo ? "X-Tailscale-Response: response " : "", echo ? challenge->text : "",
                    echo ? "\r\n" : "");
-    send_answer(s, c, &(struct answer){"204 No Content", headers, ""});
+    send_answer(s, c, &(struct answer){.status = "204 No Content", .headers = headers, .body = ""});
+}
+
+static void answer_ok(struct relay_server *s, struct relay_conn *c, const char *headers,
+                      const char *body)
+{
+    send_answer(s, c, &(struct answer){.status = "200 OK", .headers = headers, .body = body});
 }
 
 static void answer_probe(struct relay_server *s, struct relay_conn *c)
 {
-    send_answer(s, c, &(struct answer){"200 OK", "Access-Control-Allow-Origin: *\r\n", ""});
+    answer_ok(s, c, "Access-Control-Allow-Origin: *\r\n", "");
 }
 
 static void answer_healthz(struct relay_server *s, struct relay_conn *c)
 {
-    send_answer(s, c, &(struct answer){"200 OK", "", "ok\n"});
+    answer_ok(s, c, "", "ok\n");
 }
 
 static void answer_home(struct relay_server *s, struct relay_conn *c)
 {
-    send_answer(s, c, &(struct answer){"200 OK", "", "This is an Adit relay (DERP).\n"});
+    answer_ok(s, c, "", "This is an Adit relay (DERP).\n");
+}
+
+/* What a proxy on this machine hands on comes from anywhere. */
+static void answer_metrics(struct relay_server *s, struct relay_conn *c)
+{
+    char text[SERVER_METRICS_MAX];
+    if (c->http->forwarded || !server_may_read_metrics(s, &c->from)) {
+        refuse(s, c, "403 Forbidden");
+        return;
+    }
+    (void)server_metrics(s, text);
+    send_answer(s, c,
+                &(struct answer){.status = "200 OK",
+                                 .headers = "",
+                                 .body = text,
+                                 .type = "text/plain; version=0.0.4; charset=utf-8"});
 }
 
 static const struct {
@@ -236,6 +335,7 @@ static const struct {
     {"/derp/latency-check", answer_probe, true},
     {"/generate_204", answer_generate_204, true},
     {"/healthz", answer_healthz, true},
+    {"/metrics", answer_metrics, true},
     {"/", answer_home, true},
 };
 
@@ -256,11 +356,11 @@ static void answer(struct relay_server *s, struct relay_conn *c)
         if (h->parser.method == HTTP_GET || head) {
             routes[i].answer(s, c);
         } else {
-            send_answer(
-                s, c,
-                &(struct answer){"405 Method Not Allowed",
-                                 routes[i].allows_head ? "Allow: GET, HEAD\r\n" : "Allow: GET\r\n",
-                                 "405 Method Not Allowed\n"});
+            send_answer(s, c,
+                        &(struct answer){.status = "405 Method Not Allowed",
+                                         .headers = routes[i].allows_head ? "Allow: GET, HEAD\r\n"
+                                                                          : "Allow: GET\r\n",
+                                         .body = "405 Method Not Allowed\n"});
         }
         return;
     }

@@ -9,6 +9,7 @@
 #include "relay/relay_pool.h"
 #include "relay/relay_server.h"
 #include "wire/derp.h"
+#include "wire/websocket.h"
 
 #include <base/clock.h>
 #include <base/heap.h>
@@ -30,12 +31,13 @@ enum {
     SERVER_LOGIN_MAX = 4096,  /* payload of ClientInfo; real ones have about 200 bytes */
     SERVER_CONTROL_MAX = 256, /* small frames that wait for one client */
     SERVER_KEY_CONNS_MAX = 8, /* connections of one key; the oldest has to go */
-    SERVER_WRITING_MAX = 16,  /* packets that are with the shell */
+    SERVER_WRITING_MAX = 64,  /* packets that are with the shell */
     SERVER_WRITING_BYTES = 64 << 10,
     SERVER_GONE_BURST = 3, /* PeerGone "not here": one a second, after this many */
 };
 
 #define SERVER_KEEP_ALIVE_JITTER_NS (5 * NS_PER_S)
+#define SERVER_RECONNECT_JITTER_NS (1 * NS_PER_S) /* not all at the same moment */
 
 enum conn_state {
     CONN_HTTP,
@@ -88,12 +90,25 @@ struct relay_key {
     UT_hash_handle hh;
 };
 
+/* A client inside WebSocket. */
+struct conn_ws {
+    struct ws_reader reader;
+    size_t raw_left; /* of what waits: still HTTP */
+    size_t left;     /* payload of the message that is being written */
+    size_t head_len, head_sent;
+    uint8_t head[WS_HEADER_MAX + WS_CONTROL_MAX]; /* of that message, or a whole pong */
+    bool pong_wanted;
+    uint8_t pong[WS_CONTROL_MAX];
+    size_t pong_len;
+};
+
 struct relay_conn {
     uint64_t id;
     enum conn_state state;
     struct addr from;
     struct address_count *address;
     struct http_stage *http; /* until the request is answered */
+    struct conn_ws *ws;      /* NULL = plain DERP */
 
     struct relay_key *key;
     TAILQ_ENTRY(relay_conn) of_key;
@@ -123,7 +138,8 @@ struct relay_conn {
     uint64_t gone_at;     /* budget of PeerGone "not here" */
 
     struct heap_node timer;
-    uint64_t handshake_end; /* TIME_NEVER once logged in */
+    uint64_t handshake_end;        /* TIME_NEVER once logged in */
+    TAILQ_ENTRY(relay_conn) waits; /* not logged in, and not dead */
     uint64_t keep_alive_every;
     uint64_t keep_alive_at;
 
@@ -133,8 +149,11 @@ struct relay_conn {
 };
 
 struct relay_server {
-    struct relay_server_config config; /* limits filled in; allowed is our sorted copy */
-    uint8_t (*allowed)[DERP_KEY];
+    struct relay_server_config config; /* limits filled in; its lists are our copies: */
+    uint8_t (*allowed)[DERP_KEY];      /* sorted */
+    struct prefix *metrics;
+    bool draining;
+    uint64_t drain_reconnect_ns, drain_try_for_ns;
     uint8_t public_key[DERP_KEY];
     uint8_t hash_seed[crypto_shorthash_KEYBYTES];
     struct relay_server_stats stats;
@@ -150,6 +169,8 @@ struct relay_server {
     uint64_t next_serial;
     struct relay_pool pool;
     struct heap timers;
+    struct relay_conns pending; /* oldest first */
+    size_t pending_count;
     struct relay_conns tell;
 };
 
@@ -158,14 +179,28 @@ unsigned server_hash(const struct relay_server *s, const void *data, size_t len)
 struct relay_conn *server_find(const struct relay_server *s, uint64_t id);
 void server_set_state(struct relay_server *s, struct relay_conn *c, enum conn_state state);
 void server_tell(struct relay_server *s, struct relay_conn *c, unsigned what);
+/* It has logged in, or it is over. */
+void server_no_longer_pending(struct relay_server *s, struct relay_conn *c);
 /* Ends the connection; its memory lives until the shell has taken the event. */
 void server_kill(struct relay_server *s, struct relay_conn *c, enum relay_close reason);
 /* Makes sure that the timer fires at `at` or before. */
 void server_schedule(struct relay_server *s, struct relay_conn *c, uint64_t at);
 
+/* relay_server_rules.c */
+void server_fill_limits(struct relay_server_limits *l);
+/* Copies the configuration's lists into the server in place of those it has. 0, ERR_NO_MEMORY. */
+int server_copy_lists(struct relay_server *s, const struct relay_server_config *config);
+bool server_is_admitted(const struct relay_server *s, const uint8_t key[DERP_KEY]);
+bool server_may_read_metrics(const struct relay_server *s, const struct addr *from);
+void server_send_restarting(struct relay_server *s, struct relay_conn *c);
+
+/* relay_server_metrics.c */
+enum { SERVER_METRICS_MAX = 8 << 10 };
+/* Prometheus' text format; returns its length. */
+size_t server_metrics(const struct relay_server *s, char out[SERVER_METRICS_MAX]);
+
 /* relay_server_keys.c */
 struct relay_key *server_find_key(const struct relay_server *s, const uint8_t key[DERP_KEY]);
-bool server_is_admitted(const struct relay_server *s, const uint8_t key[DERP_KEY]);
 /* The connection speaks for `key` from now on and is the one that receives. 0, ERR_NO_MEMORY. */
 int server_login(struct relay_server *s, struct relay_conn *c, const uint8_t key[DERP_KEY]);
 void server_logout(struct relay_server *s, struct relay_conn *c);
@@ -179,15 +214,29 @@ void server_http_close(struct relay_conn *c);
 size_t server_http_input(struct relay_server *s, struct relay_conn *c, const void *data,
                          size_t len);
 
+/* relay_server_ws.c */
+int server_ws_open(struct relay_conn *c);
+void server_ws_close(struct relay_conn *c);
+/* The others only when c->ws. */
+void server_ws_input(struct relay_server *s, struct relay_conn *c, const uint8_t *data, size_t len);
+size_t server_ws_output(const struct relay_conn *c, struct relay_span *out, size_t max);
+/* n bytes were written: how many of them were of packets. */
+size_t server_ws_sent(struct conn_ws *ws, size_t n);
+
 /* relay_server_recv.c */
 void server_recv_frames(struct relay_server *s, struct relay_conn *c, const uint8_t *data,
                         size_t len);
 void server_recv_timer(struct relay_server *s, struct relay_conn *c);
+void server_send_info(struct relay_server *s, struct relay_conn *c);
+/* The rate or the burst is another one now. */
+void server_recv_new_rate(struct relay_server *s, struct relay_conn *c);
 
 /* relay_server_send.c */
 void server_send_init(struct relay_conn *c);
 /* Gives back all buffers that wait, and also those with the shell if `all`. */
 void server_send_deinit(struct relay_server *s, struct relay_conn *c, bool all);
+/* There is something to write; says so if that has not been said. */
+void server_send_announce(struct relay_server *s, struct relay_conn *c);
 /* A small frame or an HTTP answer. False if there are too many or there is no buffer. */
 bool server_send_control(struct relay_server *s, struct relay_conn *c, const void *data,
                          size_t len);

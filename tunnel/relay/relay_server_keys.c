@@ -3,19 +3,7 @@
 
 #include <base/err.h>
 
-#include <stdlib.h>
 #include <string.h>
-
-static int compare_keys(const void *a, const void *b)
-{
-    return memcmp(a, b, DERP_KEY);
-}
-
-bool server_is_admitted(const struct relay_server *s, const uint8_t key[DERP_KEY])
-{
-    return s->config.open ||
-           bsearch(key, s->allowed, s->config.allowed_count, DERP_KEY, compare_keys);
-}
 
 struct relay_key *server_find_key(const struct relay_server *s, const uint8_t key[DERP_KEY])
 {

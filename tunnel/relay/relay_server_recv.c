@@ -63,6 +63,18 @@ void server_recv_timer(struct relay_server *s, struct relay_conn *c)
     server_tell(s, c, TELL_RESUME);
 }
 
+void server_recv_new_rate(struct relay_server *s, struct relay_conn *c)
+{
+    c->rate_tokens = time_min(c->rate_tokens, s->config.limits.rate_burst_bytes);
+    c->rate_debt = rate_of(s) > 0 ? c->rate_debt : 0;
+    c->rate_at = s->now;
+    if (c->resume_at != TIME_NEVER) {
+        c->resume_at = s->now; /* the pause was measured by the old rate */
+        server_schedule(s, c, s->now);
+    }
+    server_send_info(s, c);
+}
+
 static void forward(struct relay_server *s, struct relay_conn *c, struct relay_packet *packet)
 {
     uint8_t *key = packet->data + DERP_HEADER;
@@ -83,7 +95,7 @@ static void forward(struct relay_server *s, struct relay_conn *c, struct relay_p
     server_send_packet(s, to->active, packet);
 }
 
-static void send_server_info(struct relay_server *s, struct relay_conn *c)
+void server_send_info(struct relay_server *s, struct relay_conn *c)
 {
     uint8_t nonce[DERP_NONCE];
     uint8_t frame[DERP_INFO_MAX];
@@ -102,6 +114,7 @@ static void send_server_info(struct relay_server *s, struct relay_conn *c)
 static void open_conn(struct relay_server *s, struct relay_conn *c)
 {
     uint64_t jitter = rng_below(s->config.rng, SERVER_KEEP_ALIVE_JITTER_NS);
+    server_no_longer_pending(s, c);
     server_set_state(s, c, CONN_OPEN);
     c->handshake_end = TIME_NEVER;
     c->keep_alive_every = s->config.limits.keep_alive_ns + jitter;
@@ -109,7 +122,10 @@ static void open_conn(struct relay_server *s, struct relay_conn *c)
     server_schedule(s, c, c->keep_alive_at);
     c->rate_tokens = s->config.limits.rate_burst_bytes;
     c->rate_at = s->now;
-    send_server_info(s, c);
+    server_send_info(s, c);
+    if (s->draining && c->state == CONN_OPEN) {
+        server_send_restarting(s, c);
+    }
 }
 
 static void log_login(const struct relay_server *s, const struct relay_conn *c, const char *event,

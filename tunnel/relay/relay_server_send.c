@@ -61,7 +61,7 @@ static uint64_t stall_at(const struct relay_server *s, const struct relay_conn *
     return c->announced ? time_add(c->progress_at, s->config.limits.write_stall_ns) : TIME_NEVER;
 }
 
-static void announce(struct relay_server *s, struct relay_conn *c)
+void server_send_announce(struct relay_server *s, struct relay_conn *c)
 {
     if (!c->announced) {
         c->announced = true;
@@ -85,7 +85,7 @@ static bool put_control(struct relay_server *s, struct relay_conn *c, enum packe
     memcpy(packet->data, data, len);
     packet->kind = (uint8_t)kind;
     queue_put(&c->control, packet);
-    announce(s, c);
+    server_send_announce(s, c);
     return true;
 }
 
@@ -161,7 +161,7 @@ void server_send_packet(struct relay_server *s, struct relay_conn *c, struct rel
     packet->done = 0;
     queue_put(q, packet);
     c->queued_bytes += packet->len;
-    announce(s, c);
+    server_send_announce(s, c);
 }
 
 /* Small frames first; signalling and the rest take turns, so that neither starves. */
@@ -198,15 +198,8 @@ static void fill_writing(struct relay_conn *c)
     }
 }
 
-size_t relay_server_output(struct relay_server *s, uint64_t id, struct relay_span *out, size_t max,
-                           uint64_t now)
+static size_t offer_packets(const struct relay_conn *c, struct relay_span *out, size_t max)
 {
-    struct relay_conn *c = server_find(s, id);
-    s->now = now;
-    if (!c || max == 0) {
-        return 0;
-    }
-    fill_writing(c);
     size_t n = 0;
     struct relay_packet *packet;
     STAILQ_FOREACH(packet, &c->writing.packets, link)
@@ -216,6 +209,19 @@ size_t relay_server_output(struct relay_server *s, uint64_t id, struct relay_spa
         }
         out[n++] = (struct relay_span){packet->data + packet->done, packet->len - packet->done};
     }
+    return n;
+}
+
+size_t relay_server_output(struct relay_server *s, uint64_t id, struct relay_span *out, size_t max,
+                           uint64_t now)
+{
+    struct relay_conn *c = server_find(s, id);
+    s->now = now;
+    if (!c || max == 0) {
+        return 0;
+    }
+    fill_writing(c);
+    size_t n = c->ws ? server_ws_output(c, out, max) : offer_packets(c, out, max);
     if (n == 0) {
         c->announced = false;
         if (c->state == CONN_ANSWER) {
@@ -244,6 +250,7 @@ void relay_server_sent(struct relay_server *s, uint64_t id, size_t n, uint64_t n
         return;
     }
     c->progress_at = n > 0 ? now : c->progress_at;
+    n = c->ws ? server_ws_sent(c->ws, n) : n;
     while (n > 0) {
         struct relay_packet *packet = STAILQ_FIRST(&c->writing.packets);
         CHECK(packet); /* the shell wrote more than it was offered */

@@ -21,7 +21,9 @@ struct conn_limits conn_limits_of(uint64_t window)
                                 .send_buffer_max = window / 2 > stream ? window / 2 : stream,
                                 .send_buffers_max = window,
                                 .streams_max = 4096,
-                                .max_ack_delay_ns = 25 * NS_PER_MS};
+                                .max_ack_delay_ns = 25 * NS_PER_MS,
+                                .datagrams_max = UINT64_C(1) << 20,
+                                .datagram_age_ns = 250 * NS_PER_MS};
 }
 
 struct conn_limits conn_limits_default(void)
@@ -51,6 +53,7 @@ struct conn *conn_new(const struct conn_config *config)
     TAILQ_INIT(&c->events);
     conn_lanes_init(c);
     flow_init(&c->credit, config->limits.session_window, config->limits.session_window_max);
+    conn_init_datagrams(c);
     return c;
 }
 
@@ -66,6 +69,7 @@ void conn_free(struct conn *c)
         stream_free(s);
     }
     table_deinit(&c->streams);
+    conn_free_datagrams(c);
     ranges_deinit(&c->unseen);
     for (size_t i = 0; i < PACKET_PATHS_MAX; i++) {
         path_deinit(&c->paths[i]);
@@ -121,6 +125,9 @@ void conn_path_close(struct conn *c, uint8_t path, uint64_t now)
     path_close(&c->paths[path]);
     c->suspects &= ~(UINT32_C(1) << path);
     conn_leave_path(c, path);
+    if (c->copy.path == path) {
+        conn_path_copy(c, 0, false);
+    }
 }
 
 void conn_path_block(struct conn *c, uint8_t path, bool blocked)
@@ -128,9 +135,13 @@ void conn_path_block(struct conn *c, uint8_t path, bool blocked)
     CHECK(path > 0 && path < PACKET_PATHS_MAX);
     struct path *p = &c->paths[path];
     if (p->blocked && !blocked) {
+        p->flight_ns = c->now;
         p->loss.pto_from_ns = c->now; /* what was not sent cannot be overdue */
     }
     p->blocked = p->open && blocked;
+    if (p->blocked) {
+        conn_copy_drop(c, path);
+    }
 }
 
 bool conn_path_info(const struct conn *c, uint8_t path, struct conn_path_info *out)
@@ -192,6 +203,7 @@ size_t conn_stream_wanted(const struct conn *c)
 void conn_stats(const struct conn *c, struct conn_stats *out)
 {
     *out = c->stats;
+    out->datagrams_lost += c->datagrams.parts.lost;
 }
 
 void conn_send_candidates(struct conn *c, const struct frame_candidate *list, size_t count)

@@ -43,6 +43,8 @@ struct conn_limits {
     uint64_t send_buffers_max; /* all streams together, but for a little for each */
     uint32_t streams_max;      /* streams that the peer may have open at once; as many as we may */
     uint64_t max_ack_delay_ns;
+    uint64_t datagrams_max; /* bytes of datagrams that may wait, one way; one stream's: a quarter */
+    uint64_t datagram_age_ns; /* older ones are not sent any more */
 };
 
 /* Limits for a session that may hold `window` bytes.
@@ -101,6 +103,11 @@ uint8_t conn_path_used(const struct conn *c);
 void conn_path_use_for(struct conn *c, enum frame_lane lane, uint8_t path, bool resend,
                        uint64_t now);
 uint8_t conn_path_used_for(const struct conn *c, enum frame_lane lane);
+/* Packets of streams that are not bound go to this path as well, `all` of them or only those after
+ * a probe timeout: a path that may be dead, or one that may have to take over. A copy goes within
+ * that path's window and pace or not at all, and is not repeated. 0 = no copies. */
+void conn_path_copy(struct conn *c, uint8_t path, bool all);
+uint8_t conn_path_copies(const struct conn *c);
 /* While blocked (the socket or the relay's buffer is full), next_path() never names the path. */
 void conn_path_block(struct conn *c, uint8_t path, bool blocked);
 
@@ -179,6 +186,19 @@ size_t conn_stream_peek(struct conn *c, uint64_t id, const uint8_t **at, bool *f
  * consumed, the receiving side is done. */
 void conn_stream_consume(struct conn *c, uint64_t id, size_t len, uint64_t now);
 
+/* --- datagrams ---
+ *
+ * Unreliable messages beside a stream's bytes (RFC 9221), for as long as the stream lives. They are
+ * paced and counted against the congestion window, leave before the bytes of streams (which get at
+ * least a quarter of what leaves), are acknowledged, and never sent again. One that does not fit
+ * into a packet travels in parts; if one of them is lost, all of it is. Nothing says how many
+ * arrive, or in what order.
+ */
+
+/* Copies. 0, ERR_NOT_FOUND, ERR_STATE (finished, or not yet accepted by us), ERR_TOO_LARGE (over
+ * FRAME_DATAGRAM_MAX), ERR_NO_ROOM (the queue is full), ERR_NO_MEMORY. */
+int conn_datagram_send(struct conn *c, uint64_t id, const void *data, size_t len, uint64_t now);
+
 /* Sends CLOSE on the used path; after it only the output of that one packet makes sense. */
 void conn_close(struct conn *c, uint64_t cause, const char *text);
 /* Every stream ends with a RESET event of this cause; nothing is sent any more. */
@@ -194,6 +214,7 @@ enum conn_event_type {
     CONN_EVENT_PATH_SUSPECT, /* two probe timeouts in a row on `path` */
     CONN_EVENT_CANDIDATES,   /* u.candidates */
     CONN_EVENT_PEER_CLOSED,  /* u.close; the session is over */
+    CONN_EVENT_DATAGRAM,     /* u.datagram, valid until the next call into the conn */
 };
 
 struct conn_event {
@@ -210,6 +231,10 @@ struct conn_event {
             size_t count;
             struct frame_candidate list[FRAME_CANDIDATES_MAX];
         } candidates;
+        struct {
+            const uint8_t *data;
+            size_t len;
+        } datagram;
     } u;
 };
 
@@ -220,9 +245,13 @@ bool conn_event(struct conn *c, struct conn_event *ev);
 void conn_send_candidates(struct conn *c, const struct frame_candidate *list, size_t count);
 
 struct conn_stats {
-    uint64_t packets_in, packets_out, packets_lost, packets_duplicate;
-    uint64_t bytes_in, bytes_out; /* stream bytes, each counted once */
+    uint64_t packets_in, packets_out, packets_lost, packets_duplicate, packets_copied;
+    uint64_t bytes_in, bytes_out; /* of streams, each counted once, and of datagrams */
     uint64_t streams_opened, streams_refused;
+    uint64_t datagrams_in, datagrams_out;
+    uint64_t datagrams_refused; /* not taken: the queue is full, or no memory */
+    uint64_t datagrams_expired; /* waited too long to be sent, or their stream ended first */
+    uint64_t datagrams_lost;    /* came, but not whole, to nobody, or to a full queue */
 };
 void conn_stats(const struct conn *c, struct conn_stats *out);
 

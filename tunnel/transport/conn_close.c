@@ -37,6 +37,7 @@ void conn_drop_stream(struct conn *c, struct stream *s)
     conn_unlink(c, s);
     settle_accounts(c, s);
     c->over_count -= s->over_told;
+    conn_drop_flow(c, s);
     table_remove(&c->streams, s->id);
     ids->open--;
     ids->gone++;
@@ -50,6 +51,7 @@ void conn_forget_stream(struct conn *c, struct stream *s)
     conn_unlink(c, s);
     settle_accounts(c, s);
     c->over_count -= s->over_told;
+    conn_drop_flow(c, s);
     table_remove(&c->streams, s->id);
     ids->open--;
     c->stats.streams_opened--;

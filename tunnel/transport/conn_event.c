@@ -97,5 +97,5 @@ bool conn_event(struct conn *c, struct conn_event *ev)
         take_stream_event(c, s, ev);
         return true;
     }
-    return take_session_event(c, ev);
+    return conn_take_datagram(c, ev) || take_session_event(c, ev);
 }

@@ -3,11 +3,13 @@
  *   conn.c         life, paths, what it tells about itself
  *   conn_recv.c    payload -> frames -> streams
  *   conn_lane.c    which path the frames of which streams take
+ *   conn_copy.c    packets that go out by a second path as well
  *   conn_settle.c  acknowledgements, and what becomes of frames that arrived or were lost
  *   conn_send.c    what goes into the next packet
  *   conn_timer.c   deadlines
  *   conn_stream.c  the application's calls
  *   conn_credit.c  who may hold how much: credit for the peer, room in our send buffers
+ *   conn_datagram.c  datagrams, both ways
  *   conn_close.c   the end of streams and of the session
  *   conn_event.c   what the application fetches
  */
@@ -16,11 +18,15 @@
 
 #include "transport/ack.h"
 #include "transport/conn.h"
+#include "transport/dgramq.h"
 #include "transport/flow.h"
 #include "transport/path.h"
+#include "transport/reassembly.h"
 #include "transport/sched.h"
 #include "transport/stream.h"
 #include "transport/table.h"
+
+enum { CONN_COPY_MAX = 1472 }; /* payload of a packet that can be copied */
 
 enum conn_state {
     CONN_OPEN,
@@ -40,6 +46,7 @@ struct conn_ids {
 struct conn_queue {
     struct stream_list control; /* streams with control frames to send */
     struct sched sched;
+    uint64_t passed_over; /* by datagrams, bytes: then it is their turn */
 };
 
 struct conn {
@@ -82,9 +89,29 @@ struct conn {
     } candidates;
 
     struct {
+        uint8_t path; /* 0 = none are made */
+        bool all;
+        size_t len; /* of the one that waits; 0 = none does */
+        size_t record_count;
+        struct sent_record records[SENTMAP_PER_PACKET_MAX];
+        uint8_t payload[CONN_COPY_MAX];
+    } copy;
+
+    struct {
         uint64_t cause;
         char text[FRAME_CLOSE_TEXT_MAX + 1];
     } closing;
+
+    struct {
+        struct {
+            struct dgramq queue;
+            size_t sent;       /* bytes of the first that have left */
+            uint64_t ready_ns; /* since when the lane has a path */
+        } out[FRAME_LANES];
+        struct dgramq in;
+        struct reassembly parts;
+        size_t flows; /* streams with datagrams: without one no memory is held */
+    } datagrams;
 
     /* events of the whole session: one place each */
     uint32_t suspects; /* bit per path */
@@ -170,6 +197,19 @@ uint64_t conn_lane_ns(const struct conn *c, enum frame_lane lane);
 /* The session got credit. */
 void conn_unblock(struct conn *c);
 
+/* --- copies --- */
+
+/* The next packet of the path should be copied, if what it carries may be. */
+bool conn_copy_is_wanted(const struct conn *c, uint8_t path, uint64_t now);
+/* How large its payload may be then. */
+size_t conn_copy_room(const struct conn *c);
+void conn_copy_take(struct conn *c, const struct path *p, const struct sent_packet *packet,
+                    const uint8_t *payload, size_t len);
+/* The copy that waits leaves, as conn_output. */
+size_t conn_copy_put(struct conn *c, uint8_t *buf, size_t cap, uint64_t *number, uint64_t now);
+/* The path cannot take it now. */
+void conn_copy_drop(struct conn *c, uint8_t path);
+
 /* --- packets --- */
 
 int conn_on_ack(struct conn *c, const struct frame_ack *ack, uint64_t now);
@@ -181,6 +221,24 @@ void conn_requeue(struct conn *c, const struct path *p, const struct sent_packet
 void conn_move_flight(struct conn *c, struct path *p);
 /* Our path on which acknowledgements of the peer's `from` leave; 0 = none now. */
 uint8_t conn_reply_path(const struct conn *c, uint8_t from);
+
+/* --- datagrams --- */
+
+void conn_init_datagrams(struct conn *c);
+void conn_free_datagrams(struct conn *c);
+/* One of the streams with datagrams goes. */
+void conn_drop_flow(struct conn *c, const struct stream *s);
+/* One of the lane may leave; drops those that may not any more. */
+bool conn_has_datagram(struct conn *c, enum frame_lane lane);
+/* Streams wait beside them and it is their turn. */
+bool conn_datagrams_yield(struct conn *c, enum frame_lane lane);
+/* Writes the next one, or a part of it; `fresh`: no other went into this packet. False if there is
+ * none, or no room for it. */
+bool conn_write_datagram(struct conn *c, enum frame_lane lane, struct writer *w, bool fresh);
+/* `len` bytes of the stream left. */
+void conn_on_stream_sent(struct conn *c, const struct stream *s, size_t len);
+int conn_on_datagram(struct conn *c, const struct frame *f, uint64_t now);
+bool conn_take_datagram(struct conn *c, struct conn_event *ev);
 
 static inline uint64_t conn_send_left(const struct conn *c)
 {

@@ -76,7 +76,15 @@ void conn_path_use_for(struct conn *c, enum frame_lane lane, uint8_t path, bool 
     }
     c->used[lane] = path;
     settle(c);
+    if (lane == FRAME_LANE_ANY) {
+        conn_path_copy(c, 0, false);
+    }
+    if (c->paths[path].suspect) {
+        conn_move_flight(c, &c->paths[path]); /* copies of when it was in doubt */
+        path_restore(&c->paths[path], now);
+    }
     if (former == 0) {
+        c->datagrams.out[lane].ready_ns = now;
         return;
     }
     c->paths[former].probes = conn_carries(c, former) ? c->paths[former].probes : 0;
@@ -133,7 +141,8 @@ bool conn_has_data(struct conn *c, uint8_t path)
     for (size_t lane = 0; lane < FRAME_LANES; lane++) {
         struct conn_queue *q = &c->queues[lane];
         if (c->used[lane] == path &&
-            (!TAILQ_EMPTY(&q->control) || sched_next(&q->sched, conn_send_left(c)) != NULL)) {
+            (!TAILQ_EMPTY(&q->control) || conn_has_datagram(c, (enum frame_lane)lane) ||
+             sched_next(&q->sched, conn_send_left(c)) != NULL)) {
             return true;
         }
     }
@@ -153,7 +162,7 @@ uint64_t conn_lane_ns(const struct conn *c, enum frame_lane lane)
     const struct conn_queue *q = &c->queues[lane];
     const struct path *p = &c->paths[c->used[lane]];
     bool waits = (lane == FRAME_LANE_ANY && has_session_frames(c)) || !TAILQ_EMPTY(&q->control) ||
-                 sched_is_waiting(&q->sched);
+                 !dgramq_is_empty(&c->datagrams.out[lane].queue) || sched_is_waiting(&q->sched);
     if (c->used[lane] == 0 || p->blocked || !waits || !path_has_room(p)) {
         return TIME_NEVER;
     }

@@ -264,12 +264,10 @@ static void on_close(struct conn *c, const struct frame *f)
     c->closed_event = true;
 }
 
-/* RFC 9000 13.2: what obliges the receiver to answer. A datagram is not sent again, so nobody needs
- * to know what became of it. */
+/* RFC 9000 13.2: what obliges the receiver to answer. */
 static bool is_eliciting(enum frame_type type)
 {
-    return type != FRAME_PADDING && type != FRAME_ACK && type != FRAME_CLOSE &&
-           type != FRAME_DATAGRAM;
+    return type != FRAME_PADDING && type != FRAME_ACK && type != FRAME_CLOSE;
 }
 
 static int on_frame(struct conn *c, const struct frame *f, const struct arrival *in)
@@ -277,8 +275,10 @@ static int on_frame(struct conn *c, const struct frame *f, const struct arrival 
     switch (f->type) {
     case FRAME_PADDING:
     case FRAME_PING:
-    case FRAME_DATAGRAM: /* nobody here takes flows: dropped, as datagrams may be */
         return 0;
+    case FRAME_DATAGRAM:
+    case FRAME_DATAGRAM_PART:
+        return conn_on_datagram(c, f, in->now);
     case FRAME_ACK:
         return conn_on_ack(c, &f->u.ack, in->now);
     case FRAME_RESET:

@@ -1,4 +1,5 @@
-/* What goes into the next packet: acknowledgements, control frames, stream data, in this order. */
+/* What goes into the next packet: acknowledgements, control frames, datagrams, stream data, in this
+ * order. */
 #include "transport/conn.h"
 
 #include <base/check.h>
@@ -20,6 +21,7 @@ struct build {
     struct path *p;
     struct writer w;
     bool eliciting;
+    bool single; /* must not be copied: its frames belong to a lane, or only the newest counts */
 };
 
 static bool has_room(const struct build *b, size_t len)
@@ -31,6 +33,7 @@ static void note(struct build *b, struct sent_record record)
 {
     sentmap_note(&b->p->sent, &record);
     b->eliciting = b->eliciting || record.type != SENT_ACK;
+    b->single = b->single || record.type == SENT_CANDIDATES;
 }
 
 /* --- acknowledgements --- */
@@ -173,6 +176,7 @@ static bool write_stream_control(struct build *b, struct stream *s)
             return false;
         }
         s->control &= (uint8_t)~frame;
+        b->single = b->single || s->lane != FRAME_LANE_ANY;
         write_one_control(b, s, frame);
     }
     return true;
@@ -219,6 +223,7 @@ static bool write_stream(struct build *b, struct stream *s)
     uint8_t *to = write_space(&b->w, (size_t)len);
     CHECK(to);
     sendbuf_read(&s->out, range.start, to, (size_t)len);
+    b->single = b->single || s->lane != FRAME_LANE_ANY;
     uint64_t fresh = stream_on_sent(s, &range, fin);
     b->c->send_used += fresh;
     b->c->stats.bytes_out += fresh;
@@ -228,13 +233,13 @@ static bool write_stream(struct build *b, struct stream *s)
                                  .len = (uint32_t)len,
                                  .fin = fin});
     sched_on_sent(&conn_queue_of(b->c, s)->sched, s, (size_t)len);
+    conn_on_stream_sent(b->c, s, (size_t)len);
     return true;
 }
 
-static void write_queue(struct build *b, struct conn_queue *q)
+static void write_streams(struct build *b, struct conn_queue *q)
 {
     struct stream *s;
-    write_control(b, q);
     while (has_room(b, STREAM_LEAST) && (s = sched_next(&q->sched, conn_send_left(b->c))) != NULL) {
         if (!write_stream(b, s)) {
             break;
@@ -242,18 +247,37 @@ static void write_queue(struct build *b, struct conn_queue *q)
     }
 }
 
+/* They leave no record: nothing is done when they are lost. */
+static void write_datagrams(struct build *b, enum frame_lane lane)
+{
+    bool fresh = true;
+    while (!conn_datagrams_yield(b->c, lane) && conn_write_datagram(b->c, lane, &b->w, fresh)) {
+        fresh = false;
+        b->eliciting = true;
+    }
+}
+
 /* What may go on the path: that of its lanes, and the session's with those that are not bound. */
 static void write_data(struct build *b, uint8_t path)
 {
     struct conn *c = b->c;
+    if (c->used[FRAME_LANE_ANY] == path) {
+        write_session_limits(b);
+    }
     for (size_t lane = 0; lane < FRAME_LANES; lane++) {
-        if (c->used[lane] != path) {
-            continue;
+        if (c->used[lane] == path) {
+            write_control(b, &c->queues[lane]);
         }
-        if (lane == FRAME_LANE_ANY) {
-            write_session_limits(b);
+    }
+    for (size_t lane = 0; lane < FRAME_LANES; lane++) {
+        if (c->used[lane] == path) {
+            write_datagrams(b, (enum frame_lane)lane);
         }
-        write_queue(b, &c->queues[lane]);
+    }
+    for (size_t lane = 0; lane < FRAME_LANES; lane++) {
+        if (c->used[lane] == path) {
+            write_streams(b, &c->queues[lane]);
+        }
     }
 }
 
@@ -284,6 +308,9 @@ uint8_t conn_next_path(struct conn *c, uint64_t now)
     c->now = now;
     if (!c->started || c->state == CONN_CLOSED) {
         return 0;
+    }
+    if (c->copy.len > 0) {
+        return c->copy.path;
     }
     uint8_t used = c->used[FRAME_LANE_ANY];
     if (used != 0 && wants_packet(c, used, now)) {
@@ -345,21 +372,36 @@ static size_t largest_packet(const struct path *p)
     return doubtful ? p->pmtud.base : p->mtu;
 }
 
-size_t conn_output(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint64_t *number,
-                   uint64_t now)
+/* What follows from a packet having left. */
+static void on_output(struct build *b, uint8_t path, uint64_t number, bool probe, bool copy)
 {
-    CHECK(path > 0 && path < PACKET_PATHS_MAX);
-    c->now = now;
+    struct conn *c = b->c;
+    struct path *p = b->p;
+    c->stats.packets_out++;
+    if (probe) {
+        sentmap_find(&p->sent, number)->probe = true;
+        pmtud_on_sent(&p->pmtud, number);
+    }
+    if (copy && b->eliciting && !b->single) {
+        conn_copy_take(c, p, sentmap_find(&p->sent, number), b->w.start, writer_len(&b->w));
+    }
+    if (c->state == CONN_OPEN && conn_carries(c, path) && !conn_has_data(c, path)) {
+        p->limited_end = p->sent.next;
+    }
+    if (!conn_carries(c, path) || !conn_has_data(c, path)) {
+        rate_mark_limited(&p->rate, p->in_flight);
+    }
+}
+
+/* The packet of the path's own. */
+static size_t build(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint64_t *number,
+                    uint64_t now)
+{
     struct path *p = &c->paths[path];
-    if (!c->started || c->state == CONN_CLOSED || !p->open || p->sent.next > PACKET_NUMBER_MAX) {
-        return 0;
-    }
-    if (sentmap_reserve(&p->sent) < 0) {
-        p->hold_ns = now + HOLD_NS;
-        return 0;
-    }
     size_t probe = probe_size(c, path, cap, now);
+    bool copy = probe == 0 && c->state == CONN_OPEN && conn_copy_is_wanted(c, path, now);
     size_t room = (probe > 0 ? probe : largest_packet(p)) - PACKET_DATA_OVERHEAD;
+    room = copy && conn_copy_room(c) < room ? conn_copy_room(c) : room;
     struct build b = {.c = c, .p = p, .w = writer_of(buf, cap < room ? cap : room)};
     if (c->state == CONN_CLOSING) {
         write_close(&b);
@@ -370,18 +412,30 @@ size_t conn_output(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint6
     }
     CHECK(!b.w.failed);
     size_t len = writer_len(&b.w);
-    if (len == 0) {
-        return 0;
-    }
-    *number = path_on_sent(p, len + PACKET_DATA_OVERHEAD, b.eliciting, now);
-    c->stats.packets_out++;
-    if (probe > 0) {
-        sentmap_find(&p->sent, *number)->probe = true;
-        pmtud_on_sent(&p->pmtud, *number);
-    }
-    if (c->state == CONN_OPEN && conn_carries(c, path) && !conn_has_data(c, path)) {
-        p->limited_end = p->sent.next;
-        rate_mark_limited(&p->rate, p->in_flight);
+    if (len > 0) {
+        *number = path_on_sent(p, len + PACKET_DATA_OVERHEAD, b.eliciting, now);
+        on_output(&b, path, *number, probe > 0, copy);
     }
     return len;
+}
+
+size_t conn_output(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint64_t *number,
+                   uint64_t now)
+{
+    CHECK(path > 0 && path < PACKET_PATHS_MAX);
+    c->now = now;
+    struct path *p = &c->paths[path];
+    if (!c->started || c->state == CONN_CLOSED || !p->open || p->sent.next > PACKET_NUMBER_MAX) {
+        return 0;
+    }
+    bool copy = c->copy.len > 0;
+    if (copy && path != c->copy.path) {
+        return 0; /* that first: there is room for one */
+    }
+    if (sentmap_reserve(&p->sent) < 0) {
+        p->hold_ns = now + HOLD_NS;
+        conn_copy_drop(c, path);
+        return 0;
+    }
+    return copy ? conn_copy_put(c, buf, cap, number, now) : build(c, path, buf, cap, number, now);
 }

@@ -103,7 +103,7 @@ static void on_arrived(struct conn *c, const struct path *p, const struct sent_p
 
 void conn_requeue(struct conn *c, const struct path *p, const struct sent_packet *packet)
 {
-    for (size_t i = 0; i < packet->records; i++) {
+    for (size_t i = 0; i < packet->records && !packet->copy; i++) {
         const struct sent_record *r = sentmap_record(&p->sent, packet, i);
         struct stream *s = is_of_stream(r) ? conn_find(c, r->id) : NULL;
         if (s) {

@@ -23,6 +23,18 @@ static void requeue_oldest(struct conn *c, uint8_t path)
     }
 }
 
+static void suspect(struct conn *c, uint8_t path, uint64_t now)
+{
+    struct path *p = &c->paths[path];
+    p->suspect = true;
+    if (pmtud_on_doubt(&p->pmtud, p->sent.next, now)) {
+        path_update_mtu(p);
+    }
+    c->suspects |= UINT32_C(1) << path;
+    LOG_AT(c->log, LOG_DEBUG, "conn", "path_suspect", "path=%u timeouts=%u", path,
+           p->loss.pto_count);
+}
+
 /* RFC 9002 6.2.4. A path that is not used is not probed: its frames go where data goes. Nor is one
  * probed for pings and frames that arrived otherwise: lost probes would bring forth new ones. */
 static void on_pto(struct conn *c, uint8_t path, uint64_t now)
@@ -34,13 +46,7 @@ static void on_pto(struct conn *c, uint8_t path, uint64_t now)
     loss_on_pto(&p->loss, now);
     if (p->loss.pto_count >= PATH_SUSPECT_PTOS && !p->suspect &&
         time_since(p->silent_ns, now) >= PATH_SUSPECT_NS) {
-        p->suspect = true;
-        if (pmtud_on_doubt(&p->pmtud, p->sent.next, now)) {
-            path_update_mtu(p);
-        }
-        c->suspects |= UINT32_C(1) << path;
-        LOG_AT(c->log, LOG_DEBUG, "conn", "path_suspect", "path=%u timeouts=%u", path,
-               p->loss.pto_count);
+        suspect(c, path, now);
     }
     bool used = conn_carries(c, path);
     if (used && !conn_has_data(c, path)) {
@@ -56,6 +62,9 @@ static void on_pto(struct conn *c, uint8_t path, uint64_t now)
 static void tick_path(struct conn *c, uint8_t path, uint64_t now)
 {
     struct path *p = &c->paths[path];
+    if (p->open && path_silence(p, c->peer.max_ack_delay_ns) <= now) {
+        suspect(c, path, now);
+    }
     if (!p->open || path_deadline(p, c->peer.max_ack_delay_ns) > now) {
         return;
     }
@@ -97,7 +106,8 @@ void conn_tick(struct conn *c, uint64_t now)
 
 static uint64_t path_ns(const struct conn *c, const struct path *p)
 {
-    uint64_t at = path_deadline(p, c->peer.max_ack_delay_ns);
+    uint64_t at = time_min(path_deadline(p, c->peer.max_ack_delay_ns),
+                           path_silence(p, c->peer.max_ack_delay_ns));
     return p->probes > 0 && !p->blocked ? time_min(at, p->hold_ns) : at;
 }
 

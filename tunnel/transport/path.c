@@ -34,6 +34,13 @@ void path_close(struct path *p)
     p->in_flight = 0;
 }
 
+void path_restore(struct path *p, uint64_t now)
+{
+    p->suspect = false;
+    p->loss.pto_count = 0;
+    p->loss.pto_from_ns = p->flight_ns = now;
+}
+
 void path_update_mtu(struct path *p)
 {
     p->mtu = p->pmtud.size;
@@ -56,6 +63,7 @@ uint64_t path_on_sent(struct path *p, size_t bytes, bool eliciting, uint64_t now
     uint64_t number = sentmap_commit(&p->sent, bytes, eliciting, now);
     p->packets_sent++;
     p->bytes_sent += bytes;
+    p->flight_ns = p->loss.eliciting == 0 ? now : p->flight_ns;
     loss_on_sent(&p->loss, eliciting, now);
     if (!eliciting) {
         return number;
@@ -166,4 +174,14 @@ uint64_t path_deadline(const struct path *p, uint64_t max_ack_delay_ns)
         return p->loss.loss_ns;
     }
     return p->blocked ? TIME_NEVER : loss_pto_ns(&p->loss, path_pto(p, max_ack_delay_ns));
+}
+
+uint64_t path_silence(const struct path *p, uint64_t max_ack_delay_ns)
+{
+    if (p->loss.eliciting == 0 || p->suspect || p->blocked || !p->rtt.sampled) {
+        return TIME_NEVER;
+    }
+    uint64_t wait = PATH_SILENCE_PTOS * path_pto(p, max_ack_delay_ns);
+    uint64_t from = p->last_acked_ns > p->flight_ns ? p->last_acked_ns : p->flight_ns;
+    return from + (wait > PATH_SUSPECT_NS ? wait : PATH_SUSPECT_NS);
 }

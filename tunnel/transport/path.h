@@ -13,6 +13,8 @@
  * pass in less time than a busy machine may keep a process waiting for the processor. */
 enum { PATH_SUSPECT_PTOS = 2 };
 #define PATH_SUSPECT_NS (150 * NS_PER_MS)
+/* The same for who goes on sending, which keeps the timeouts from coming: so many of them long. */
+enum { PATH_SILENCE_PTOS = 2 };
 
 struct path {
     bool open;
@@ -30,6 +32,7 @@ struct path {
     uint32_t probes;      /* to be sent whatever the window says */
     uint64_t limited_end; /* packets below left while there was window to spare */
     uint64_t hold_ns;     /* out of memory: nothing before this */
+    uint64_t flight_ns;   /* since when something is in flight without a break */
     uint64_t silent_ns;   /* what was sent then was the first to go unanswered */
     uint64_t last_acked_ns;
     uint64_t last_elicited_ns;
@@ -44,6 +47,9 @@ void path_deinit(struct path *p);
 /* A fresh start; packet numbers go on. */
 void path_open(struct path *p, const struct cc_ops *congestion, size_t mtu, uint64_t now);
 void path_close(struct path *p);
+/* The path is used again after it was suspect, and nothing is in flight: what was not answered then
+ * counts no more. */
+void path_restore(struct path *p, uint64_t now);
 
 /* The path MTU search came to another size. */
 void path_update_mtu(struct path *p);
@@ -72,5 +78,7 @@ void path_update_pace(struct path *p, uint64_t now);
 /* Probe timeout before back-off; and the next deadline of loss detection or probe. */
 uint64_t path_pto(const struct path *p, uint64_t max_ack_delay_ns);
 uint64_t path_deadline(const struct path *p, uint64_t max_ack_delay_ns);
+/* When the path is suspect because nothing was acknowledged for long, whatever is sent meanwhile. */
+uint64_t path_silence(const struct path *p, uint64_t max_ack_delay_ns);
 
 #endif

@@ -54,6 +54,7 @@ struct sent_packet {
     uint8_t state; /* enum sent_state */
     bool eliciting;
     bool probe;              /* of the path MTU: set after commit */
+    bool copy;               /* of a packet of another path: set after commit */
     struct rate_stamp stamp; /* set after commit if it is ack-eliciting */
 };
 

@@ -91,11 +91,14 @@ struct stream {
     struct sendbuf out;
     uint64_t send_limit; /* the peer's credit */
     struct recvbuf in;
-    struct flow credit; /* ours for the peer */
-    uint64_t granted;   /* credit given in advance, until it is used up */
-    uint64_t buffered;  /* bytes of `out` in the conn's sum */
-    uint64_t burst;     /* bytes sent since all was acknowledged: small = goes first */
-    uint64_t quantum;   /* bytes of the current bulk turn */
+    struct flow credit;       /* ours for the peer */
+    uint64_t granted;         /* credit given in advance, until it is used up */
+    uint64_t buffered;        /* bytes of `out` in the conn's sum */
+    uint64_t burst;           /* bytes sent since all was acknowledged: small = goes first */
+    uint64_t quantum;         /* bytes of the current bulk turn */
+    bool flow;                /* there were datagrams */
+    size_t flow_out, flow_in; /* bytes of them that wait */
+    uint64_t flow_number;     /* of the last one that left in parts */
     TAILQ_ENTRY(stream) sched_link;
     TAILQ_ENTRY(stream) control_link;
     TAILQ_ENTRY(stream) event_link;

@@ -152,6 +152,16 @@ size_t derp_write_ping(uint8_t *out, enum derp_type type, const uint8_t payload[
     return DERP_PING_LEN;
 }
 
+size_t derp_write_restarting(uint8_t *out, uint64_t reconnect_ms, uint64_t try_for_ms)
+{
+    struct writer w = writer_of(out, DERP_RESTARTING_LEN);
+    write_u8(&w, DERP_RESTARTING);
+    write_u32(&w, DERP_RESTARTING_LEN - DERP_HEADER);
+    write_u32(&w, (uint32_t)(reconnect_ms < UINT32_MAX ? reconnect_ms : UINT32_MAX));
+    write_u32(&w, (uint32_t)(try_for_ms < UINT32_MAX ? try_for_ms : UINT32_MAX));
+    return DERP_RESTARTING_LEN;
+}
+
 const uint8_t *derp_parse_server_key(const struct derp_frame *f)
 {
     bool fits = f->type == DERP_SERVER_KEY && f->len >= DERP_MAGIC + DERP_KEY;

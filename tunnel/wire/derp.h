@@ -56,6 +56,7 @@ enum {
     DERP_SERVER_KEY_LEN = DERP_HEADER + DERP_MAGIC + DERP_KEY,
     DERP_PING_LEN = DERP_HEADER + 8,
     DERP_PEER_GONE_LEN = DERP_HEADER + DERP_KEY + 1,
+    DERP_RESTARTING_LEN = DERP_HEADER + 8,
     DERP_PACKET_OVERHEAD = DERP_HEADER + DERP_KEY,
 
     DERP_INFO_MAX = 256, /* room for any ClientInfo or ServerInfo frame that we write */
@@ -96,6 +97,10 @@ size_t derp_write_note_preferred(uint8_t *out, bool preferred);
 size_t derp_write_peer_gone(uint8_t *out, const uint8_t key[DERP_KEY], enum derp_gone reason);
 /* Ping or Pong. */
 size_t derp_write_ping(uint8_t *out, enum derp_type type, const uint8_t payload[8]);
+
+/* When to come back, and for how long to try; what is more than the 32 bits hold becomes the most
+ * that they do. */
+size_t derp_write_restarting(uint8_t *out, uint64_t reconnect_ms, uint64_t try_for_ms);
 
 /* What ServerKey carries, or NULL if that is no ServerKey payload. */
 const uint8_t *derp_parse_server_key(const struct derp_frame *f);

@@ -105,6 +105,20 @@ static void read_candidates(struct reader *r, struct frame *f)
     f->u.candidates.count = frame_read_list(r, f->u.candidates.list, FRAME_CANDIDATES_MAX);
 }
 
+static void read_part(struct reader *r, struct frame *f)
+{
+    f->u.datagram.stream = varint_read(r);
+    f->u.datagram.number = varint_read(r);
+    f->u.datagram.total = varint_read(r);
+    f->u.datagram.offset = varint_read(r);
+    f->u.datagram.data = read_block(r, reader_left(r), &f->u.datagram.len);
+    uint64_t total = f->u.datagram.total;
+    if (total > FRAME_DATAGRAM_MAX || f->u.datagram.len == 0 || f->u.datagram.len > total ||
+        f->u.datagram.offset > total - f->u.datagram.len) {
+        r->failed = true;
+    }
+}
+
 static void skip_padding(struct reader *r)
 {
     while (r->at < r->end && *r->at == FRAME_PADDING) {
@@ -162,8 +176,11 @@ static int read_body(struct reader *r, struct frame *f)
         read_candidates(r, f);
         break;
     case FRAME_DATAGRAM:
-        f->u.datagram.flow = varint_read(r);
+        f->u.datagram.stream = varint_read(r);
         f->u.datagram.data = read_block(r, reader_left(r), &f->u.datagram.len);
+        break;
+    case FRAME_DATAGRAM_PART:
+        read_part(r, f);
         break;
     case FRAME_STREAM: /* dealt with by the caller, because of its flags */
     case FRAME_OPEN_BOUND:
@@ -353,9 +370,24 @@ void frame_write_candidates(struct writer *w, const struct frame_candidate *list
     frame_write_list(w, list, count);
 }
 
-void frame_write_datagram(struct writer *w, uint64_t flow, const uint8_t *data, size_t len)
+void frame_write_datagram(struct writer *w, uint64_t stream, const uint8_t *data, size_t len)
 {
     write_u8(w, FRAME_DATAGRAM);
-    varint_write(w, flow);
+    varint_write(w, stream);
     write_block(w, data, len);
+}
+
+size_t frame_datagram_overhead(uint64_t stream, size_t len)
+{
+    return 1 + varint_len(stream) + varint_len(len);
+}
+
+void frame_write_datagram_part(struct writer *w, const struct frame_part *part, size_t len)
+{
+    write_u8(w, FRAME_DATAGRAM_PART);
+    varint_write(w, part->stream);
+    varint_write(w, part->number);
+    varint_write(w, part->total);
+    varint_write(w, part->offset);
+    varint_write(w, len);
 }

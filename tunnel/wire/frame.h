@@ -20,7 +20,8 @@
  *   0x1b  path_response   8 bytes, family (4 or 6, 0 = relay), port 2, ip 4/16    probe space only
  *   0x1c  close           cause, text length, text                                no
  *   0x20  candidates      count, {source 1, family 1, port 2, ip 4/16}*           yes, newest only
- *   0x30  datagram        flow, length, data                                      no
+ *   0x30  datagram        stream, length, data                                    no
+ *   0x31  datagram_part   stream, number, total, offset, length, data             no
  *
  * ack: ranges as in RFC 9000 19.3.1: `first` = packets below `largest` in its range; then pairs of
  * gap (missing packets - 1) and length (packets - 1), downwards.
@@ -49,6 +50,7 @@ enum frame_type {
     FRAME_CLOSE = 0x1c,
     FRAME_CANDIDATES = 0x20,
     FRAME_DATAGRAM = 0x30,
+    FRAME_DATAGRAM_PART = 0x31,
 };
 
 enum {
@@ -59,6 +61,7 @@ enum {
     FRAME_CLOSE_TEXT_MAX = 128,
     FRAME_CANDIDATES_MAX = 32,
     FRAME_CHALLENGE_LEN = 8,
+    FRAME_DATAGRAM_MAX = 65507 + FRAME_TARGET_MAX, /* the largest of UDP, and where it goes */
 };
 
 /* The kind of path that a stream is bound to: all its frames travel there, from both ends. */
@@ -79,6 +82,13 @@ struct frame_ack {
     uint64_t delay_us;
     size_t count; /* >= 1; ranges[0] holds the largest, downwards, never touching */
     struct frame_range ranges[FRAME_ACK_RANGES_MAX];
+};
+
+enum { FRAME_PART_OVERHEAD = 1 + 8 + 8 + 4 + 4 + 4 };
+
+/* Which piece of which datagram. */
+struct frame_part {
+    uint64_t stream, number, total, offset;
 };
 
 struct frame_candidate {
@@ -126,9 +136,10 @@ struct frame {
             struct frame_candidate list[FRAME_CANDIDATES_MAX];
         } candidates;
         struct {
-            uint64_t flow;
+            uint64_t stream;
             const uint8_t *data; /* in the packet */
             size_t len;
+            uint64_t number, total, offset; /* part only: offset + len <= total, len > 0 */
         } datagram;
     } u;
 };
@@ -165,6 +176,11 @@ void frame_write_candidates(struct writer *w, const struct frame_candidate *list
 /* The list alone, as a handshake carries it. Reading fails with the reader past `max`. */
 void frame_write_list(struct writer *w, const struct frame_candidate *list, size_t count);
 size_t frame_read_list(struct reader *r, struct frame_candidate *list, size_t max);
-void frame_write_datagram(struct writer *w, uint64_t flow, const uint8_t *data, size_t len);
+void frame_write_datagram(struct writer *w, uint64_t stream, const uint8_t *data, size_t len);
+/* What its header takes. */
+size_t frame_datagram_overhead(uint64_t stream, size_t len);
+/* The header of a part whose data, of `len` bytes, the caller appends: at most FRAME_PART_OVERHEAD
+ * bytes. */
+void frame_write_datagram_part(struct writer *w, const struct frame_part *part, size_t len);
 
 #endif

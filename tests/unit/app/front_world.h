@@ -20,6 +20,7 @@ struct front_world {
     struct listener *listener;
     struct config *config;
     struct auth auth;
+    struct client_door door;
     struct addr front;
 };
 
@@ -45,12 +46,15 @@ static inline struct front_world *setup(const char *users, const struct config_l
         struct auth_error error;
         const uint8_t key[AUTH_KEY_LEN] = {7};
         assert_int_equal(auth_init(&f->auth, users, strlen(users), key, &error), 0);
-        f->ctx.auth = &f->auth;
+        f->door.auth = &f->auth;
     }
     pool_init(&f->ctx.pool, 16);
     backoff_init(&f->ctx.backoff);
+    own_init(&f->ctx.own);
     clients_init(&f->clients, &f->ctx);
-    assert_int_equal(listener_start(&f->clients, at ? at : &loopback, target, &f->listener), 0);
+    f->door.target = target;
+    f->door.front = target ? NULL : f->config->fronts;
+    assert_int_equal(listener_start(&f->clients, at ? at : &loopback, &f->door, &f->listener), 0);
     f->front = listener_address(f->listener);
     return f;
 }

@@ -358,6 +358,60 @@ static void control_answers_its_user_only(void **state)
     teardown(t);
 }
 
+static void control_answers_about_peers_and_targets(void **state)
+{
+    (void)state;
+    struct two *t = setup(1);
+    static char answer[65536];
+    assert_int_equal(ask_control(t, "GET /ping/HOME HTTP/1.1\r\n\r\n", answer, sizeof(answer)),
+                     200);
+    assert_non_null(strstr(answer, "\"rtt_us\""));
+    assert_non_null(strstr(answer, "\"direct\""));
+    assert_int_equal(ask_control(t, "GET /why/home HTTP/1.1\r\n\r\n", answer, sizeof(answer)), 200);
+    assert_non_null(strstr(answer, "\"our_candidates\""));
+    assert_int_equal(
+        ask_control(t, "GET /route/home.peer:80 HTTP/1.1\r\n\r\n", answer, sizeof(answer)), 200);
+    assert_non_null(strstr(answer, "localhost:80"));
+    static const struct {
+        const char *request;
+        int status;
+    } bad[] = {
+        {"GET /ping/nobody HTTP/1.1\r\n\r\n", 404}, {"GET /ping/ HTTP/1.1\r\n\r\n", 404},
+        {"GET /why/nobody HTTP/1.1\r\n\r\n", 404},  {"POST /ping/home HTTP/1.1\r\n\r\n", 405},
+        {"GET /route/home HTTP/1.1\r\n\r\n", 400},  {"GET /statusx HTTP/1.1\r\n\r\n", 404},
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(ask_control(t, bad[i].request, answer, sizeof(answer)), bad[i].status);
+    }
+    teardown(t);
+}
+
+/* The asker goes, or the node, before there is an answer. */
+static void a_ping_may_be_left_alone(void **state)
+{
+    (void)state;
+    struct two *t = setup(1);
+    stop_node(t, &t->home);
+    WORLD_UNTIL(&t->w, t->stopped == 1);
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/laptop.sock", t->folder);
+    static const char request[] = "GET /ping/home HTTP/1.1\r\n\r\n";
+    int fd[2];
+    for (size_t i = 0; i < 2; i++) {
+        fd[i] = socket(AF_UNIX, SOCK_STREAM, 0);
+        assert_int_equal(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
+        assert_int_equal(connect(fd[i], (struct sockaddr *)&sa, sizeof(sa)), 0);
+        world_put(&t->w, fd[i], request, strlen(request));
+        WORLD_UNTIL(&t->w, !LIST_EMPTY(&t->laptop.app->pings));
+        if (i == 0) {
+            (void)close(fd[i]);
+            WORLD_UNTIL(&t->w, LIST_EMPTY(&t->laptop.app->pings));
+        }
+    }
+    teardown(t);
+    (void)close(fd[1]);
+}
+
 static void one_control_socket_is_for_one_node(void **state)
 {
     (void)state;
@@ -402,6 +456,8 @@ int main(void)
         cmocka_unit_test(without_a_path_the_front_gives_up),
         cmocka_unit_test(a_start_without_memory_fails_whole),
         cmocka_unit_test(control_answers_its_user_only),
+        cmocka_unit_test(control_answers_about_peers_and_targets),
+        cmocka_unit_test(a_ping_may_be_left_alone),
         cmocka_unit_test(one_control_socket_is_for_one_node),
         cmocka_unit_test(a_dead_nodes_socket_is_replaced),
     };

@@ -36,8 +36,10 @@ static struct front_world *setup(const struct front_times *times)
     f->ctx.limits.clients_max = 3;
     pool_init(&f->ctx.pool, 16);
     clients_init(&f->clients, &f->ctx);
+    own_init(&f->ctx.own);
+    const struct client_door door = {.front = f->config->fronts};
     const struct config_listen any = {.addr = addr_ipv4(127, 0, 0, 1, 0)};
-    assert_int_equal(listener_start(&f->clients, &any, NULL, &f->listener), 0);
+    assert_int_equal(listener_start(&f->clients, &any, &door, &f->listener), 0);
     f->socks = listener_address(f->listener);
     return f;
 }

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 static void the_pac_file_is_given_to_who_asks_by_address(void **state)
 {
@@ -100,6 +101,166 @@ static void unix_sockets_are_the_users_own(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+/* SOCKS5 with a user name: the answer to it, 0 = let in. */
+static unsigned login(struct front_world *f, const char *user, const char *password)
+{
+    char in[4];
+    const char user_len = (char)strlen(user), password_len = (char)strlen(password);
+    int client = world_connect(&f->front);
+    world_put(&f->w, client, "\x05\x01\x02\x01", 4);
+    world_put(&f->w, client, &user_len, 1);
+    put(f, client, user);
+    world_put(&f->w, client, &password_len, 1);
+    put(f, client, password);
+    assert_int_equal(world_get(&f->w, client, in, 4), 4);
+    assert_memory_equal(in, "\x05\x02\x01", 3);
+    (void)close(client);
+    return (unsigned)in[3];
+}
+
+static void a_name_is_checked_without_its_wishes(void **state)
+{
+    (void)state;
+    struct front_world *f = setup("ann:one\nbob+any:two\neve@x.example:three\n", NULL, NULL);
+    assert_int_equal(login(f, "ann", "one"), 0);
+    assert_int_equal(login(f, "ann+any", "one"), 0);
+    assert_int_equal(login(f, "ann+relay-only", "one"), 0);
+    assert_int_equal(login(f, "bob+any", "two"), 0);
+    assert_int_equal(login(f, "eve@x.example+any", "three"), 0);
+    assert_int_equal(login(f, "bob", "two"), 1);
+    assert_int_equal(login(f, "ann+fast", "one"), 1);
+    assert_int_equal(login(f, "ann@nobody", "one"), 1);
+    assert_int_equal(login(f, "+any", "one"), 1);
+    assert_int_equal(f->ctx.counters.front.bad_logins, 4);
+    teardown(f);
+}
+
+static void a_socks4_user_id_may_wish(void **state)
+{
+    (void)state;
+    struct front_world *f = setup(NULL, NULL, NULL);
+    static const struct {
+        char request[32], answer;
+    } cases[] = {
+        {"\x04\x01\x00\x09\x7f\x00\x00\x01", 0x5b}, /* nobody at port 9 */
+        {"\x04\x01\x00\x09\x7f\x00\x00\x01me", 0x5b},
+        {"\x04\x01\x00\x09\x7f\x00\x00\x01me+any", 0x5b},
+        {"\x04\x01\x00\x09\x7f\x00\x00\x01me@nobody", 0x5b},
+    };
+    for (size_t i = 0; i < 4; i++) {
+        char in[8];
+        size_t len = 8 + strlen(cases[i].request + 8) + 1;
+        int client = world_connect(&f->front);
+        world_put(&f->w, client, cases[i].request, len);
+        assert_int_equal(world_get(&f->w, client, in, 8), 8);
+        assert_int_equal(in[1], cases[i].answer);
+        assert_int_equal(world_end(&f->w, client), 0);
+        (void)close(client);
+    }
+    assert_int_equal(f->ctx.counters.front.requests, 4);
+    assert_int_equal(f->ctx.counters.front.failures[CAUSE_UNKNOWN_WISH], 1);
+    teardown(f);
+}
+
+/* A connection that is there already serves the next request only if that wishes for the same. */
+static void each_request_has_its_own_wish(void **state)
+{
+    (void)state;
+#define ANY "Proxy-Authorization: Basic YW5uK2FueTp4\r\n\r\n" /* ann+any:x */
+#define GET_ANY "GET http://127.0.0.1:$/x HTTP/1.1\r\nHost: no\r\n" ANY
+    static const struct {
+        const char *request;
+        bool anew;
+    } steps[] = {{GET_X, true}, {GET_X, false}, {GET_ANY, true}, {GET_ANY, false}, {GET_X, true}};
+    struct front_world *f = setup(NULL, NULL, NULL);
+    struct addr at;
+    int listener = world_listen(&at);
+    int client = world_connect(&f->front), server = -1;
+    for (size_t i = 0; i < 5; i++) {
+        ask(f, client, steps[i].request, &at);
+        if (steps[i].anew) {
+            if (server >= 0) {
+                assert_true(world_end(&f->w, server) <= 0);
+                (void)close(server);
+            }
+            server = world_accept(&f->w, listener);
+        }
+        get_head(f, server, &at);
+        put(f, server, ANSWER);
+        get(f, client, PASSED);
+    }
+    assert_int_equal(f->ctx.counters.front.http_reused, 2);
+    (void)close(client);
+    (void)close(server);
+    (void)close(listener);
+    teardown(f);
+}
+
+enum { STRANGER = 65533, FRIEND = 65532 };
+
+/* A process of that user connects and waits for the end or an answer; its exit status tells. */
+static pid_t connect_as(uid_t uid, const char *path)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid != 0) {
+        return pid;
+    }
+    char in;
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (setuid(uid) != 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0) {
+        _exit(2);
+    }
+    (void)send(fd, "\x05\x01\x00", 3, MSG_NOSIGNAL);
+    _exit(recv(fd, &in, 1, 0) == 1 ? 0 : 1);
+}
+
+static int result_of(struct front_world *f, uid_t uid, const char *path)
+{
+    int status = 0;
+    pid_t pid = connect_as(uid, path);
+    WORLD_UNTIL(&f->w, waitpid(pid, &status, WNOHANG) == pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* The mode keeps strangers out; where the ini lets some users in, the system is asked who they are.
+ */
+static void unix_sockets_know_their_guests(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/adit-front-XXXXXX";
+    struct config_listen here = {.addr = {.family = ADDR_NONE}};
+    uint32_t uids[] = {FRIEND};
+    struct stat st;
+    if (geteuid() != 0) {
+        skip(); /* one user cannot be two */
+    }
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chmod(folder, 0711), 0);
+    (void)snprintf(here.path, sizeof(here.path), "%s/front", folder);
+    struct front_world *f = setup(NULL, &here, NULL);
+    assert_int_equal(result_of(f, STRANGER, here.path), 2);
+    assert_int_equal(result_of(f, 0, here.path), 0);
+    /* Somebody loosens the mode: still nobody gets in. */
+    assert_int_equal(chmod(here.path, 0666), 0);
+    assert_int_equal(result_of(f, STRANGER, here.path), 1);
+    assert_int_equal(f->ctx.counters.front.strangers, 1);
+    listener_stop(f->listener);
+    f->config->fronts[0].uids = (struct config_uids){.items = uids, .count = 1};
+    assert_int_equal(listener_start(&f->clients, &here, &f->door, &f->listener), 0);
+    assert_int_equal(stat(here.path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0666);
+    assert_int_equal(result_of(f, FRIEND, here.path), 0);
+    assert_int_equal(result_of(f, STRANGER, here.path), 1);
+    assert_int_equal(f->ctx.counters.front.strangers, 2);
+    f->config->fronts[0].uids = (struct config_uids){0};
+    teardown(f);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void forwarded_ports_lead_to_their_target(void **state)
 {
     (void)state;
@@ -130,6 +291,10 @@ int main(void)
         cmocka_unit_test(the_pac_file_is_given_to_who_asks_by_address),
         cmocka_unit_test(passwords_are_asked_for),
         cmocka_unit_test(unix_sockets_are_the_users_own),
+        cmocka_unit_test(a_name_is_checked_without_its_wishes),
+        cmocka_unit_test(a_socks4_user_id_may_wish),
+        cmocka_unit_test(each_request_has_its_own_wish),
+        cmocka_unit_test(unix_sockets_know_their_guests),
         cmocka_unit_test(forwarded_ports_lead_to_their_target),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -211,6 +211,32 @@ static void people_read_how_the_world_sees_the_node(void **state)
     }
 }
 
+static void people_read_why_requests_failed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *counters, *lines;
+    } cases[] = {
+        {"{\"front\":{\"requests\":12,\"connected\":10},\"front_failures\":{\"refused\":1,"
+         "\"limit\":0,\"not_allowed\":1},\"exit\":{\"requests\":0}}",
+         "      front  12 requests, 10 connected; refused 1, not_allowed 1\n"},
+        {"{\"front\":{\"requests\":1,\"connected\":1},\"exit\":{\"requests\":3,"
+         "\"connected\":2},\"exit_failures\":{\"refused\":1}}",
+         "      front  1 requests, 1 connected\n      exit  3 requests, 2 connected; refused 1\n"},
+        {"{\"front\":7,\"exit_failures\":[1]}", ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char json[512];
+        (void)snprintf(json, sizeof(json),
+                       "{\"node\":{\"name\":\"home\"},\"peers\":[],\"counters\":%s}",
+                       cases[i].counters);
+        char *text = control_describe(json, strlen(json));
+        assert_non_null(text);
+        assert_string_equal(strchr(text, '\n') + 1, cases[i].lines);
+        mem_free(text);
+    }
+}
+
 static void what_is_not_a_status_is_refused(void **state)
 {
     (void)state;
@@ -233,6 +259,7 @@ int main(void)
         cmocka_unit_test(a_name_cannot_break_out_of_the_json),
         cmocka_unit_test(people_get_one_line_for_each_peer),
         cmocka_unit_test(people_read_how_the_world_sees_the_node),
+        cmocka_unit_test(people_read_why_requests_failed),
         cmocka_unit_test(what_is_not_a_status_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

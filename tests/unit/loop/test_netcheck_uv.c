@@ -61,12 +61,12 @@ static void start_server(struct world *w, size_t i)
 {
     struct addr at = addr_ipv4(127, 0, 0, (uint8_t)(i + 1), 0);
     struct adit_relay_server_config config = {
-        .listen = &at, .listen_count = 1, .stun = at, .open = true};
+        .listen = &at, .listen_count = 1, .stun = &at, .stun_count = 1, .open = true};
     adit_key_generate(config.secret);
     assert_int_equal(adit_relay_start(&w->loop, &config, &w->servers[i]), 0);
     assert_true(adit_relay_address(w->servers[i], 0, &at));
     w->relays[i] = (struct adit_relay_config){.name = hosts[i], .host = hosts[i], .port = at.port};
-    assert_true(adit_relay_stun_address(w->servers[i], &at));
+    assert_true(adit_relay_stun_address(w->servers[i], 0, &at));
     w->stun[i] = (struct adit_stun_config){.host = hosts[i], .port = at.port};
     w->config.stun_count = w->config.relay_count = i + 1;
 }

@@ -242,6 +242,42 @@ static void who_does_not_read_is_cut_off_and_blocks_nobody(void **state)
     close_fixture(&f);
 }
 
+/* In no round of the loop more is read of a than its turn allows. */
+static void a_client_with_much_to_say_is_read_from_in_turn(void **state)
+{
+    (void)state;
+    enum { PACKETS = 60, BYTES = 1000, AT_ONCE = 16 << 10 };
+    static const uint8_t data[BYTES];
+    struct relay_server_config server = {.open = true};
+    struct fixture f;
+    open_fixture(&f, &server);
+    struct derp_peer *a = add_peer(&f, 1);
+    struct derp_peer *b = add_peer(&f, 2);
+    run_until(&f, &a->ups, 1);
+    run_until(&f, &b->ups, 1);
+    for (int i = 0; i < 10; i++) {
+        step(&f);
+    }
+    const struct relay_server_stats *stats = relay_uv_stats(f.relay);
+    for (int i = 0; i < PACKETS; i++) {
+        assert_int_equal(relay_client_send(a->core, b->key, data, BYTES), 0);
+    }
+    assert_int_equal(relay_client_send(b->core, a->key, data, 1), 0);
+    derp_peer_write(a);
+    derp_peer_write(b);
+    assert_int_equal(relay_client_backlog(a->core) + relay_client_backlog(b->core), 0);
+    uint64_t end = derp_peer_now() + 20 * NS_PER_S;
+    while (stats->packets_in < PACKETS + 1) {
+        uint64_t before = stats->bytes_in;
+        assert_true(derp_peer_now() < end);
+        uv_run(&f.loop, UV_RUN_NOWAIT);
+        assert_true(stats->bytes_in - before <= AT_ONCE + 1);
+    }
+    run_until(&f, &b->packets, PACKETS);
+    run_until(&f, &a->packets, 1);
+    close_fixture(&f);
+}
+
 /* More than the kernel's buffers hold: what waits goes out in order when b reads again. */
 static void a_late_reader_gets_everything(void **state)
 {
@@ -293,6 +329,111 @@ static void listens_on_even_when_memory_is_short(void **state)
     close_fixture(&f);
 }
 
+static bool can_connect(const struct addr *where)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(where->port)};
+    memcpy(&to.sin_addr, where->ip, 4);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    bool connected = connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0;
+    (void)close(fd);
+    return connected;
+}
+
+static void run_dry(struct fixture *f)
+{
+    uint64_t end = derp_peer_now() + 20 * NS_PER_S;
+    while (uv_loop_alive(&f->loop)) {
+        assert_true(derp_peer_now() < end);
+        step(f);
+    }
+    assert_true(f->stopped);
+    assert_int_equal(uv_loop_close(&f->loop), 0);
+}
+
+static void close_peers(struct fixture *f)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        derp_peer_close(&f->peers[i]);
+    }
+    free(f->peers);
+}
+
+static void a_drain_ends_when_the_last_client_has_left(void **state)
+{
+    (void)state;
+    struct relay_server_config server = {.open = true};
+    struct fixture f;
+    open_fixture(&f, &server);
+    struct derp_peer *a = add_peer(&f, 1);
+    struct derp_peer *b = add_peer(&f, 2);
+    run_until(&f, &a->ups, 1);
+    run_until(&f, &b->ups, 1);
+    relay_uv_drain(f.relay, 3600 * NS_PER_S, on_stopped, &f.stopped);
+    assert_false(can_connect(&f.where));
+    run_until(&f, &a->restarts, 1);
+    run_until(&f, &b->restarts, 1);
+    assert_true(b->restart_ns >= 3600 * NS_PER_S);
+    relay_client_stop(a->core, derp_peer_now());
+    derp_peer_step(a);
+    assert_int_equal(relay_client_send(b->core, b->key, "x", 1), 0); /* still served */
+    run_until(&f, &b->packets, 1);
+    assert_false(f.stopped);
+    relay_client_stop(b->core, derp_peer_now());
+    run_dry(&f);
+    close_peers(&f);
+}
+
+static void a_drain_ends_in_time(void **state)
+{
+    (void)state;
+    struct relay_server_config server = {.open = true};
+    struct fixture f;
+    open_fixture(&f, &server);
+    struct derp_peer *a = add_peer(&f, 1);
+    run_until(&f, &a->ups, 1);
+    uint64_t start = derp_peer_now();
+    relay_uv_drain(f.relay, 100 * NS_PER_MS, on_stopped, &f.stopped);
+    run_dry(&f);
+    assert_true(derp_peer_now() - start >= 99 * NS_PER_MS);
+    assert_int_equal(a->restarts, 1);
+    assert_true(a->downs > 0);
+    close_peers(&f);
+}
+
+static void a_drain_without_clients_takes_no_time(void **state)
+{
+    (void)state;
+    struct relay_server_config server = {.open = true};
+    struct fixture f;
+    open_fixture(&f, &server);
+    relay_uv_drain(f.relay, 3600 * NS_PER_S, on_stopped, &f.stopped);
+    run_dry(&f);
+    close_peers(&f);
+}
+
+static void a_reload_reaches_the_clients(void **state)
+{
+    (void)state;
+    uint8_t allowed[1][32];
+    key_of(2, allowed[0]);
+    struct relay_server_config server = {.open = true};
+    struct relay_server_config listed = {.allowed = (const uint8_t(*)[32])allowed,
+                                         .allowed_count = 1};
+    struct fixture f;
+    open_fixture(&f, &server);
+    struct derp_peer *a = add_peer(&f, 1);
+    struct derp_peer *b = add_peer(&f, 2);
+    run_until(&f, &a->ups, 1);
+    run_until(&f, &b->ups, 1);
+    assert_int_equal(relay_uv_reload(f.relay, &listed), 0);
+    run_until(&f, &a->downs, 1);
+    assert_int_equal(relay_client_send(b->core, b->key, "x", 1), 0);
+    run_until(&f, &b->packets, 1);
+    assert_int_equal(b->downs, 0);
+    close_fixture(&f);
+}
+
 static void a_taken_port_is_an_error(void **state)
 {
     (void)state;
@@ -316,8 +457,13 @@ int main(void)
         cmocka_unit_test(leaving_is_told_to_who_received),
         cmocka_unit_test(who_does_not_read_loses_packets_and_blocks_nobody),
         cmocka_unit_test(who_does_not_read_is_cut_off_and_blocks_nobody),
+        cmocka_unit_test(a_client_with_much_to_say_is_read_from_in_turn),
         cmocka_unit_test(a_late_reader_gets_everything),
         cmocka_unit_test(listens_on_even_when_memory_is_short),
+        cmocka_unit_test(a_drain_ends_when_the_last_client_has_left),
+        cmocka_unit_test(a_drain_ends_in_time),
+        cmocka_unit_test(a_drain_without_clients_takes_no_time),
+        cmocka_unit_test(a_reload_reaches_the_clients),
         cmocka_unit_test(a_taken_port_is_an_error),
     };
     if (sodium_init() < 0) {

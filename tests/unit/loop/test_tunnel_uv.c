@@ -28,8 +28,11 @@ struct end {
     char target[ADIT_TARGET_MAX + 1];
     bool opened, accepted, gone, reset, ended;
     enum cause cause;
+    struct adit_pong pong; /* the last */
     uint64_t to_write, written, read;
     bool finish;
+    bool echo; /* datagrams */
+    size_t datagrams, datagram_len;
 };
 
 struct world {
@@ -90,6 +93,21 @@ static void read_all(struct end *e)
     }
 }
 
+static void on_datagram(struct end *e, const struct adit_event *ev)
+{
+    const uint8_t *bytes = ev->data;
+    for (size_t i = 0; i < ev->len; i++) {
+        if (bytes[i] != pattern(i)) {
+            fail_msg("wrong byte at %zu", i);
+        }
+    }
+    e->datagrams++;
+    e->datagram_len = ev->len;
+    if (e->echo) {
+        assert_int_equal(adit_datagram_send(e->adit, ev->stream, ev->data, ev->len), 0);
+    }
+}
+
 static void on_event(void *user, const struct adit_event *ev)
 {
     struct end *e = user;
@@ -117,6 +135,12 @@ static void on_event(void *user, const struct adit_event *ev)
         break;
     case ADIT_EVENT_GONE:
         e->gone = true;
+        break;
+    case ADIT_EVENT_DATAGRAM:
+        on_datagram(e, ev);
+        break;
+    case ADIT_EVENT_PONG:
+        e->pong = *ev->pong;
         break;
     case ADIT_EVENT_PEER:
         break;
@@ -312,6 +336,58 @@ static void over_the_relay(void **state)
     end_world(&w);
 }
 
+/* Of every kind of size, there and back again; the largest is 65,507 bytes and a target. */
+static void datagrams(struct world *w, enum adit_path_kind path)
+{
+    static uint8_t bytes[ADIT_DATAGRAM_MAX + 1];
+    const size_t lens[] = {0, 1, 512, 1199, 1200, 1472, 8192, 9000, 65507, ADIT_DATAGRAM_MAX};
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = pattern(i);
+    }
+    w->b.echo = true;
+    assert_int_equal(adit_open(w->a.adit, 0, "udp", 3, NULL, &w->a.stream), 0);
+    for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+        assert_int_equal(adit_datagram_send(w->a.adit, w->a.stream, bytes, lens[i]), 0);
+        UNTIL(w, w->a.datagrams == i + 1);
+        assert_int_equal(w->a.datagram_len, lens[i]);
+    }
+    int err = adit_datagram_send(w->a.adit, w->a.stream, bytes, ADIT_DATAGRAM_MAX + 1);
+    assert_int_equal(err, ERR_TOO_LARGE);
+    assert_int_equal(path_of(&w->a), path);
+    adit_abort(w->a.adit, w->a.stream, CAUSE_NONE);
+    err = adit_datagram_send(w->a.adit, w->a.stream, bytes, 1);
+    assert_true(err == ERR_STATE || err == ERR_NOT_FOUND);
+    UNTIL(w, w->b.reset);
+    struct adit_counters counters;
+    adit_counters(w->b.adit, &counters);
+    assert_int_equal(counters.datagrams_in, sizeof(lens) / sizeof(lens[0]));
+    assert_int_equal(counters.datagrams_lost, 0);
+}
+
+static void datagrams_over_the_direct_path(void **state)
+{
+    (void)state;
+    struct world w;
+    char text[ADDR_TEXT_MAX];
+    init_world(&w);
+    start_end(&w.b, &w.a, NULL, true);
+    start_end(&w.a, &w.b, endpoint_of(&w.b, text), true);
+    datagrams(&w, ADIT_PATH_DIRECT);
+    end_world(&w);
+}
+
+static void datagrams_over_the_relay(void **state)
+{
+    (void)state;
+    struct world w;
+    init_world(&w);
+    start_relay(&w);
+    start_end(&w.b, &w.a, NULL, true);
+    start_end(&w.a, &w.b, NULL, true);
+    datagrams(&w, ADIT_PATH_RELAY);
+    end_world(&w);
+}
+
 static void relay_first_then_direct(void **state)
 {
     (void)state;
@@ -359,6 +435,30 @@ static void a_bound_stream_waits_for_its_path(void **state)
     assert_int_equal(adit_bind(w.a.adit, bound, ADIT_LANE_RELAY), 0); /* it has still not left */
     UNTIL(&w, strcmp(w.b.target, "secret") == 0);
     assert_int_equal(adit_bind(w.a.adit, bound, ADIT_LANE_ANY), ERR_STATE);
+    end_world(&w);
+}
+
+/* It makes the session that it needs, and finds the direct path. */
+static void a_ping_says_which_way_it_went(void **state)
+{
+    (void)state;
+    struct world w;
+    uint64_t first, id;
+    init_world(&w);
+    start_relay(&w);
+    w.punch = true;
+    start_end(&w.b, &w.a, NULL, true);
+    start_end(&w.a, &w.b, NULL, true);
+    assert_int_equal(adit_ping(w.a.adit, 7, &first), ERR_NOT_FOUND);
+    assert_int_equal(adit_ping(w.a.adit, 0, &first), 0);
+    UNTIL(&w, w.a.pong.id == first);
+    assert_true(w.a.pong.rtt_ns > 0);
+    UNTIL(&w, path_of(&w.a) == ADIT_PATH_DIRECT);
+    assert_int_equal(adit_ping(w.a.adit, 0, &id), 0);
+    assert_int_equal(id, first + 1);
+    UNTIL(&w, w.a.pong.id == id);
+    assert_int_equal(w.a.pong.kind, ADIT_PATH_DIRECT);
+    assert_int_equal(w.a.pong.address.family, ADDR_IPV4);
     end_world(&w);
 }
 
@@ -434,9 +534,12 @@ int main(void)
         cmocka_unit_test(direct_with_offload),
         cmocka_unit_test(direct_without_offload),
         cmocka_unit_test(over_the_relay),
+        cmocka_unit_test(datagrams_over_the_direct_path),
+        cmocka_unit_test(datagrams_over_the_relay),
         cmocka_unit_test(relay_first_then_direct),
         cmocka_unit_test(relay_first_then_punched),
         cmocka_unit_test(a_bound_stream_waits_for_its_path),
+        cmocka_unit_test(a_ping_says_which_way_it_went),
         cmocka_unit_test(a_peer_that_stops_resets_streams),
         cmocka_unit_test(a_lost_socket_is_opened_again_on_its_port),
     };

@@ -81,7 +81,7 @@ static void answer(struct bench *b, struct path *p)
 static void prove(struct bench *b, struct path *p, uint64_t rtt_ns)
 {
     pathset_suspect(&b->set, p, b->now);
-    p->doubted_ns = 0; /* no hold */
+    p->doubted_ns = p->hold_ns = 0; /* no hold */
     assert_int_equal(challenges(b, p), 1);
     b->now += rtt_ns;
     answer(b, p);
@@ -90,6 +90,23 @@ static void prove(struct bench *b, struct path *p, uint64_t rtt_ns)
 static uint8_t choose(struct bench *b)
 {
     return pathset_choose(&b->set, b->now);
+}
+
+/* How packets travel, after the choice. */
+static struct pathset_ways ways(struct bench *b)
+{
+    (void)choose(b);
+    (void)pathset_choose_of(&b->set, WHERE_DIRECT, b->now);
+    (void)pathset_choose_of(&b->set, WHERE_RELAY, b->now);
+    return pathset_ways(&b->set, b->now);
+}
+
+static void assert_ways(struct bench *b, const struct path *use, const struct path *also, bool all)
+{
+    struct pathset_ways w = ways(b);
+    assert_int_equal(w.use, use->id);
+    assert_int_equal(w.also, also ? also->id : 0);
+    assert_int_equal(w.all, all);
 }
 
 /* Lets `ns` pass; whatever is sent to `answering` is answered after rtt_ns. Returns the number of
@@ -151,22 +168,63 @@ static void a_wrong_or_late_token_proves_nothing(void **state)
     assert_null(pathset_response(&b.set, token, b.now)); /* once only */
 }
 
-static void trust_ends_and_the_relay_takes_over(void **state)
+static void trust_ends_and_the_relay_is_used_too_and_then_alone(void **state)
 {
     (void)state;
     BENCH(b, PATHSET_BUSY);
     struct path *p = add_direct(&b, 1);
     struct path *r = add_relay(&b, 0);
-    assert_int_equal(choose(&b), r->id);
+    assert_ways(&b, r, NULL, false);
     prove(&b, p, 10 * MS);
-    assert_int_equal(choose(&b), p->id);
+    assert_ways(&b, p, r, false);
     b.now += PATHSET_TRUST_NS - 1;
-    assert_int_equal(choose(&b), p->id);
+    assert_ways(&b, p, r, false);
     assert_true(pathset_next_ns(&b.set, b.now) <= b.now + 1);
     b.now++;
-    assert_int_equal(choose(&b), r->id);
+    assert_ways(&b, r, p, true);
+    b.now += PATHSET_DOUBT_NS - 1;
+    assert_ways(&b, r, p, true);
+    assert_int_equal(b.set.best, p->id);
+    assert_true(pathset_next_ns(&b.set, b.now) <= b.now + 1);
+    b.now++;
+    assert_ways(&b, r, NULL, false);
+    assert_int_equal(b.set.best, r->id);
     prove(&b, p, 10 * MS);
-    assert_int_equal(choose(&b), p->id);
+    assert_ways(&b, p, r, false);
+}
+
+static void a_proof_ends_the_doubt_and_the_choice_never_changed(void **state)
+{
+    (void)state;
+    BENCH(b, PATHSET_BUSY);
+    struct path *p = add_direct(&b, 1);
+    struct path *r = add_relay(&b, 0);
+    prove(&b, p, 10 * MS);
+    assert_ways(&b, p, r, false);
+    for (int i = 0; i < 5; i++) {
+        b.now += PATHSET_TRUST_NS;
+        assert_ways(&b, r, p, true);
+        assert_int_equal(b.set.best, p->id);
+        (void)challenges(&b, p);
+        b.now += 10 * MS;
+        answer(&b, p);
+        assert_ways(&b, p, r, false);
+        assert_int_equal(b.set.best, p->id);
+    }
+}
+
+static void another_direct_path_that_is_trusted_comes_before_one_in_doubt(void **state)
+{
+    (void)state;
+    BENCH(b, PATHSET_BUSY);
+    struct path *p = add_direct(&b, 1);
+    struct path *q = add_direct(&b, 2);
+    struct path *r = add_relay(&b, 0);
+    prove(&b, p, 10 * MS);
+    assert_ways(&b, p, r, false);
+    prove(&b, q, 500 * MS);
+    pathset_suspect(&b.set, p, b.now);
+    assert_ways(&b, q, r, false);
 }
 
 static void without_a_relay_a_path_that_lost_its_trust_is_kept(void **state)
@@ -197,7 +255,7 @@ static void an_acknowledgement_is_a_proof(void **state)
     assert_false(pathset_is_trusted(p, b.now));
 }
 
-static void a_suspected_path_is_left_at_once_and_held_off_for_a_while(void **state)
+static void a_suspected_path_is_in_doubt_at_once_and_for_a_while(void **state)
 {
     (void)state;
     BENCH(b, PATHSET_BUSY);
@@ -207,16 +265,16 @@ static void a_suspected_path_is_left_at_once_and_held_off_for_a_while(void **sta
     assert_int_equal(choose(&b), p->id);
     pathset_suspect(&b.set, p, b.now);
     uint64_t doubted = b.now;
-    assert_int_equal(choose(&b), r->id);
+    assert_ways(&b, r, p, true);
     assert_int_equal(challenges(&b, p), 1);
     b.now += 10 * MS;
     pathset_acked(&b.set, p, doubted); /* of a packet from before */
-    assert_int_equal(choose(&b), r->id);
+    assert_ways(&b, r, p, true);
     answer(&b, p);
-    assert_int_equal(choose(&b), r->id);
+    assert_ways(&b, r, p, true);
     assert_true(pathset_next_ns(&b.set, b.now) <= doubted + PATHSET_HOLD_NS);
     b.now = doubted + PATHSET_HOLD_NS;
-    assert_int_equal(choose(&b), p->id);
+    assert_ways(&b, p, r, false);
 }
 
 static void a_held_path_is_not_challenged_for_every_packet_from_there(void **state)
@@ -283,6 +341,8 @@ static void the_best_of_a_kind_is_known_beside_the_best_of_all(void **state)
     assert_int_equal(pathset_choose_of(&b.set, WHERE_DIRECT, b.now), p->id);
     assert_int_equal(pathset_choose_of(&b.set, WHERE_RELAY, b.now), r->id);
     pathset_suspect(&b.set, p, b.now);
+    assert_int_equal(choose(&b), p->id);
+    b.now += PATHSET_DOUBT_NS;
     assert_int_equal(choose(&b), r->id);
     assert_int_equal(pathset_choose_of(&b.set, WHERE_DIRECT, b.now), p->id);
     pathset_remove(&b.set, p->id);
@@ -365,7 +425,7 @@ static void probes_of_a_dead_path_are_rarer_in_quiet_times(void **state)
         count += challenges(&b, p);
         b.now = pathset_next_ns(&b.set, b.now);
     }
-    assert_true(count < 10 + 600 * NS_PER_S / PATHSET_KEEPALIVE_NS);
+    assert_true(count < 16);
     pathset_set_pulse(&b.set, PATHSET_BUSY, b.now);
     assert_int_equal(challenges(&b, p), 1);
 }
@@ -413,6 +473,65 @@ static void a_quiet_session_stays_on_its_path(void **state)
     assert_int_equal(pass(&b, 600 * NS_PER_S, p, 20 * MS), 0);
 }
 
+/* One side's keep-alive is the other's too: only one of both asks. */
+static void of_two_quiet_sides_one_asks(void **state)
+{
+    (void)state;
+    BENCH(a, PATHSET_QUIET);
+    BENCH(b, PATHSET_QUIET);
+    struct path *p = add_direct(&a, 1);
+    struct path *q = add_direct(&b, 2);
+    prove(&a, p, 10 * MS);
+    b.now = a.now;
+    prove(&b, q, 10 * MS);
+    a.now = b.now;
+    unsigned asked[2] = {0};
+    uint64_t end = a.now + 600 * NS_PER_S;
+    uint64_t last = a.now;
+    while (a.now < end) {
+        (void)choose(&a);
+        (void)choose(&b);
+        if (challenges(&a, p) > 0) {
+            asked[0]++;
+            pathset_answered(&b.set, q, b.now);
+            answer(&a, p);
+            last = a.now;
+        }
+        if (challenges(&b, q) > 0) {
+            asked[1]++;
+            pathset_answered(&a.set, p, a.now);
+            answer(&b, q);
+            last = a.now;
+        }
+        assert_int_equal(a.set.best, p->id);
+        assert_int_equal(b.set.best, q->id);
+        assert_true(a.now - last <= PATHSET_KEEPALIVE_NS + 2 * PATHSET_KEEPALIVE_JITTER_NS);
+        a.now = b.now = time_min(pathset_next_ns(&a.set, a.now), pathset_next_ns(&b.set, b.now));
+    }
+    assert_true(asked[0] + asked[1] <= 600 * NS_PER_S / PATHSET_KEEPALIVE_NS + 3);
+    assert_true(asked[0] < 3 || asked[1] < 3);
+}
+
+static void a_measured_lifetime_sets_the_pace_of_keep_alives(void **state)
+{
+    (void)state;
+    BENCH(b, PATHSET_QUIET);
+    struct path *p = add_direct(&b, 1);
+    pathset_set_keep(&b.set, 115 * NS_PER_S);
+    prove(&b, p, 10 * MS);
+    (void)choose(&b);
+    unsigned count = 0;
+    uint64_t end = b.now + 3600 * NS_PER_S;
+    while ((b.now = pathset_next_ns(&b.set, b.now)) < end) {
+        assert_int_equal(choose(&b), p->id);
+        if (challenges(&b, p) > 0) {
+            answer(&b, p);
+            count++;
+        }
+    }
+    assert_in_range(count, 3600 / 115 - 1, 3600 / 115 + 1);
+}
+
 static void data_after_a_quiet_time_asks_for_a_fresh_proof(void **state)
 {
     (void)state;
@@ -423,11 +542,11 @@ static void data_after_a_quiet_time_asks_for_a_fresh_proof(void **state)
     (void)pass(&b, PATHSET_TRUST_NS, p, 20 * MS);
     assert_int_equal(choose(&b), p->id);
     pathset_set_pulse(&b.set, PATHSET_BUSY, b.now);
-    assert_int_equal(choose(&b), r->id);
+    assert_ways(&b, r, p, true);
     assert_int_equal(challenges(&b, p), 1);
     b.now += 20 * MS;
     answer(&b, p);
-    assert_int_equal(choose(&b), p->id);
+    assert_ways(&b, p, r, false);
 }
 
 static void nothing_is_sent_while_asleep(void **state)
@@ -540,10 +659,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_direct_path_is_chosen_once_it_has_answered),
         cmocka_unit_test(a_wrong_or_late_token_proves_nothing),
-        cmocka_unit_test(trust_ends_and_the_relay_takes_over),
+        cmocka_unit_test(trust_ends_and_the_relay_is_used_too_and_then_alone),
+        cmocka_unit_test(a_proof_ends_the_doubt_and_the_choice_never_changed),
+        cmocka_unit_test(another_direct_path_that_is_trusted_comes_before_one_in_doubt),
         cmocka_unit_test(without_a_relay_a_path_that_lost_its_trust_is_kept),
         cmocka_unit_test(an_acknowledgement_is_a_proof),
-        cmocka_unit_test(a_suspected_path_is_left_at_once_and_held_off_for_a_while),
+        cmocka_unit_test(a_suspected_path_is_in_doubt_at_once_and_for_a_while),
         cmocka_unit_test(a_held_path_is_not_challenged_for_every_packet_from_there),
         cmocka_unit_test(a_faster_path_needs_a_clear_margin),
         cmocka_unit_test(a_path_not_measured_yet_is_not_the_fastest),
@@ -555,6 +676,8 @@ int main(void)
         cmocka_unit_test(a_far_path_keeps_its_trust),
         cmocka_unit_test(a_lost_heartbeat_does_not_end_trust),
         cmocka_unit_test(a_quiet_session_stays_on_its_path),
+        cmocka_unit_test(of_two_quiet_sides_one_asks),
+        cmocka_unit_test(a_measured_lifetime_sets_the_pace_of_keep_alives),
         cmocka_unit_test(data_after_a_quiet_time_asks_for_a_fresh_proof),
         cmocka_unit_test(nothing_is_sent_while_asleep),
         cmocka_unit_test(everything_is_challenged_at_once_when_asked_for),

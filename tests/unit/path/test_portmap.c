@@ -293,6 +293,49 @@ static void notices_a_restart(void **state)
     assert_int_equal(w->m.stats.restarts, 1);
 }
 
+/* Its epoch would not tell: it had only just started before. */
+static void a_renewal_brings_back_what_was_forgotten(void **state)
+{
+    (void)state;
+    for (int natpmp = 0; natpmp < 2; natpmp++) {
+        struct world *w = world_new(!natpmp, natpmp);
+        w->g.boot_ns = w->now;
+        start(w);
+        run(w, 0);
+        restart_gateway(w);
+        portmap_renew(&w->m, w->now);
+        run(w, 0);
+        assert_true(w->g.has);
+        assert_int_equal(w->mapped_events, 1);
+        assert_int_equal(w->lost_events, 0);
+        run(w, 7200 * NS_PER_S); /* and it is renewed in its time as before */
+        assert_in_range(w->pcp_asked + w->natpmp_asked, 3, 6);
+    }
+}
+
+static void who_is_silent_leaves_room_for_others(void **state)
+{
+    (void)state;
+    struct world *w = world_new(false, false);
+    start(w);
+    run(w, 3 * NS_PER_S);
+    assert_false(portmap_is_silent(&w->m));
+    run(w, 2 * NS_PER_S);
+    assert_true(portmap_is_silent(&w->m));
+    run(w, 700 * NS_PER_S); /* asked again meanwhile */
+    assert_true(portmap_is_silent(&w->m));
+    w->g.natpmp = true;
+    portmap_renew(&w->m, w->now);
+    run(w, 5 * NS_PER_S);
+    assert_int_equal(w->mapped_events, 1);
+    assert_false(portmap_is_silent(&w->m));
+    w = world_new(true, false);
+    w->g.result = PCP_NOT_AUTHORIZED;
+    start(w);
+    run(w, 0);
+    assert_true(portmap_is_silent(&w->m));
+}
+
 /* A gateway that restarted and now keeps silent has lost us; one announcement, which anybody on
  * the link can forge, has not. */
 static void gives_up_a_repair_only_after_several_tries(void **state)
@@ -488,6 +531,8 @@ int main(void)
         cmocka_unit_test(tries_both_and_rests_where_nobody_answers),
         cmocka_unit_test(renews_at_half_time_and_then_ever_closer),
         cmocka_unit_test(notices_a_restart),
+        cmocka_unit_test(a_renewal_brings_back_what_was_forgotten),
+        cmocka_unit_test(who_is_silent_leaves_room_for_others),
         cmocka_unit_test(gives_up_a_repair_only_after_several_tries),
         cmocka_unit_test(releases_at_the_end),
         cmocka_unit_test(rests_as_long_as_a_refusal_says),

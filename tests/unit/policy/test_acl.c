@@ -73,9 +73,22 @@ static void any_is_all_but_the_guarded_blocks(void **state)
 {
     (void)state;
     static const char *const open[] = {"127.0.0.1", "::1",         "10.0.0.1",      "8.8.8.8",
-                                       "fd00::1",   "169.253.0.1", "fd00:ec2::253", "fec0::1"};
-    static const char *const closed[] = {"169.254.0.1", "169.254.169.254", "fe80::1", "febf::1",
-                                         "fd00:ec2::254"};
+                                       "fd00::1",   "169.253.0.1", "fd00:ec3::254", "fec0::1"};
+    static const char *const closed[] = {"169.254.0.1",
+                                         "169.254.169.254",
+                                         "fe80::1",
+                                         "febf::1",
+                                         "fd00:ec2::254",
+                                         "fd00:ec2::253",
+                                         "fd20:ce::254",
+                                         "100.100.100.200",
+                                         "168.63.129.16",
+                                         "192.0.0.192",
+                                         "fd00:c1::a9fe:a9fe",
+                                         "fd00:42::42",
+                                         "::ffff:169.254.169.254",
+                                         "64:ff9b::a9fe:a9fe",
+                                         "::169.254.169.254"};
     for (size_t i = 0; i < COUNT(open); i++) {
         assert_true(allows("any", open[i], 80, "a.example"));
     }
@@ -223,6 +236,29 @@ static void list_has_a_ceiling(void **state)
     assert_int_equal(acl.count, 0);
 }
 
+static void only_one_address_and_port_names_a_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rule;
+        bool names;
+    } cases[] = {
+        {"127.0.0.1:1080", true},       {"127.0.0.1", false},      {"127.0.0.0/8:1080", false},
+        {"127.0.0.1:1080-1081", false}, {"any:1080", false},       {"localhost:1080", false},
+        {"127.0.0.1:1081", false},      {"127.0.0.2:1080", false},
+    };
+    struct addr a = addr_ipv4(127, 0, 0, 1, 1080);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct acl acl = {0};
+        struct acl_rule rule;
+        const char *why;
+        assert_int_equal(acl_parse_rule(&rule, cases[i].rule, &why), 0);
+        assert_int_equal(acl_add(&acl, &rule), 0);
+        assert_int_equal(acl_names(&acl, &a, 1080), cases[i].names);
+        acl_deinit(&acl);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +266,7 @@ int main(void)
         cmocka_unit_test(addresses_and_prefixes),
         cmocka_unit_test(port_ranges_include_both_ends),
         cmocka_unit_test(any_is_all_but_the_guarded_blocks),
+        cmocka_unit_test(only_one_address_and_port_names_a_place),
         cmocka_unit_test(guarded_blocks_open_in_so_many_words),
         cmocka_unit_test(disguised_addresses_are_seen_through),
         cmocka_unit_test(names_match_what_was_asked_for),

@@ -35,8 +35,8 @@ static void empty_text_gives_the_defaults(void **state)
     assert_int_equal(c->node.log, LOG_INFO);
     assert_int_equal(c->node.congestion, CONFIG_CONGESTION_BBR);
     assert_true(c->node.resume_timeout_ns == 86400 * NS_PER_S);
-    assert_int_equal(c->front.listen.count, 1);
-    assert_addr(&c->front.listen.items[0].addr, "127.0.0.1:1080");
+    assert_int_equal(c->fronts[0].listen.count, 1);
+    assert_addr(&c->fronts[0].listen.items[0].addr, "127.0.0.1:1080");
     assert_int_equal(c->peers_count + c->relays.count + c->routes_count, 0);
     assert_false(c->server.given);
     assert_false(c->server.open);
@@ -139,10 +139,23 @@ static void server_and_limits(void **state)
     assert_int_equal(c->server.clients_per_address_max, 3);
     assert_int_equal(c->server.queue_packets, 32);
     assert_int_equal(c->server.rate, 4 << 20);
+    assert_int_equal(c->server.drain_ns, 2 * NS_PER_S);
+    assert_int_equal(c->server.stun.count + c->server.metrics.count, 0);
     assert_int_equal(c->limits.clients_max, 5);
     assert_int_equal(c->limits.streams_max, 6);
     assert_int_equal(c->limits.peers_max, 7);
     assert_int_equal(c->limits.window, 1 << 30);
+    config_free(c);
+    c = config_text_parse("[server]\nopen = yes\nburst = 1M\ndrain = 0s\n"
+                          "metrics = 10.0.0.0/8 2001:db8::1\n"
+                          "stun = 192.0.2.1:3478, [2001:db8::1]:3478, 192.0.2.2:3479\n");
+    assert_int_equal(c->server.burst, 1 << 20);
+    assert_int_equal(c->server.drain_ns, 0);
+    assert_int_equal(c->server.metrics.count, 2);
+    assert_int_equal(c->server.metrics.items[0].bits, 8);
+    assert_int_equal(c->server.metrics.items[1].bits, 128);
+    assert_int_equal(c->server.stun.count, 3);
+    assert_addr(&c->server.stun.items[2], "192.0.2.2:3479");
     config_free(c);
 }
 
@@ -167,15 +180,15 @@ static void front_asks_who_comes_from_elsewhere(void **state)
 {
     (void)state;
     struct config *c = config_text_parse("[front]\nlisten = 127.0.0.2:0, [::1]:1080\n");
-    assert_int_equal(c->front.listen.count, 2);
-    assert_null(c->front.users);
+    assert_int_equal(c->fronts[0].listen.count, 2);
+    assert_null(c->fronts[0].users.path);
     config_free(c);
     c = config_text_parse("[front]\nlisten = none\n");
-    assert_int_equal(c->front.listen.count, 0);
+    assert_int_equal(c->fronts[0].listen.count, 0);
     config_free(c);
     c = config_text_parse("[front]\nlisten = 0.0.0.0:1080\nusers = who\n");
-    assert_string_equal(c->front.users, "/etc/adit/who");
-    assert_addr(&c->front.listen.items[0].addr, "0.0.0.0:1080");
+    assert_string_equal(c->fronts[0].users.path, "/etc/adit/who");
+    assert_addr(&c->fronts[0].listen.items[0].addr, "0.0.0.0:1080");
     config_free(c);
     config_text_refuse(
         "[front]\nlisten = 0.0.0.0:1080\n",
@@ -187,15 +200,104 @@ static void front_asks_who_comes_from_elsewhere(void **state)
     config_text_refuse_part("[front]\nlisten = 127.0.0.1:1 127.0.0.1:1\n", "is there twice");
 }
 
+static void fronts_have_their_own_values(void **state)
+{
+    (void)state;
+    struct config *c = config_text_parse(
+        "[front Guests]\nlisten = 10.0.0.1:1 /run/g\nusers = g\nexit = peer home\n"
+        "path = relay-only\ncommands = connect, udp\nchoose = no\nuids = 0 1000\nuids = any\n"
+        "[front]\nlisten = 127.0.0.1:2\nexit = direct\n"
+        "[front plain]\nlisten = 127.0.0.1:3\n[peer home]\nkey = " KEY_A "\n");
+    const struct config_front *front = c->fronts;
+    assert_int_equal(c->fronts_count, 3);
+    assert_string_equal(front[0].name, "");
+    assert_addr(&front[0].listen.items[0].addr, "127.0.0.1:2");
+    assert_int_equal(front[0].exit.kind, ROUTE_DIRECT);
+    assert_true(front[0].exit.line > 0 && front[0].choose && front[0].path == PATH_ANY);
+    assert_int_equal(front[0].commands, COMMAND_CONNECT | COMMAND_UDP);
+    assert_string_equal(front[1].name, "guests");
+    assert_int_equal(front[1].listen.count, 2);
+    assert_string_equal(front[1].users.path, "/etc/adit/g");
+    assert_int_equal(front[1].exit.kind, ROUTE_PEER);
+    assert_int_equal(front[1].path, PATH_RELAY_ONLY);
+    assert_int_equal(front[1].commands, COMMAND_CONNECT | COMMAND_UDP);
+    assert_false(front[1].choose);
+    assert_true(front[1].uids.any && front[1].uids.count == 2 && front[1].uids.items[1] == 1000);
+    assert_int_equal(front[2].exit.line, 0);
+    assert_int_equal(front[2].commands, COMMAND_CONNECT | COMMAND_BIND | COMMAND_UDP);
+    assert_true(front[2].choose);
+    config_free(c);
+}
+
+static void users_are_welcome_by_number(void **state)
+{
+    (void)state;
+    uint32_t items[] = {5, 7};
+    const struct config_uids none = {0}, any = {.any = true}, some = {.items = items, .count = 2};
+    assert_true(config_uid_is_welcome(&none, 0, 1000));
+    assert_true(config_uid_is_welcome(&none, 1000, 1000));
+    assert_false(config_uid_is_welcome(&none, 5, 1000));
+    assert_true(config_uid_is_welcome(&some, 7, 1000));
+    assert_false(config_uid_is_welcome(&some, 6, 1000));
+    assert_true(config_uid_is_welcome(&any, 6, 1000));
+}
+
+static void what_is_served(void **state)
+{
+    (void)state;
+    struct config *c = config_text_parse(
+        "[serve]\nWiki = 127.0.0.1:3000\ngit:9418 = localhost:9418 home, home2\n"
+        "lp = ./cups.sock home2\n[peer home]\nkey = " KEY_A "\n[peer home2]\nkey = " KEY_B "\n");
+    const struct config_serve *s = c->serves;
+    assert_int_equal(c->serves_count, 3);
+    assert_string_equal(s[0].name, "wiki");
+    assert_int_equal(s[0].port, 80);
+    assert_null(s[0].peers);
+    assert_int_equal(s[0].target.port, 3000);
+    assert_int_equal(s[1].port, 9418);
+    assert_int_equal(s[1].peers_count, 2);
+    assert_string_equal(s[2].path, "/etc/adit/./cups.sock");
+    assert_int_equal(s[2].peers[0], 1);
+    struct config_serve more;
+    assert_null(config_parse_serve(&more, c, "x:1", "localhost:1 home"));
+    assert_int_equal(more.port, 1);
+    config_serve_free(&more);
+    assert_non_null(config_parse_serve(&more, c, "x:1", "localhost:1 nobody"));
+    assert_non_null(config_parse_serve(&more, c, "x", ""));
+    config_free(c);
+}
+
+static void what_goes_out_directly_is_guarded(void **state)
+{
+    (void)state;
+    struct config *c = config_text_parse("[route]\n169.254.1.0/24 = direct\n"
+                                         "169.254.169.254:81 = direct\n0.0.0.0/0 = direct\n"
+                                         "fe80::/10 = refuse\ndefault = direct\n");
+    static const struct {
+        const char *ip;
+        uint16_t port;
+        bool allowed;
+    } cases[] = {{"192.0.2.1", 80, true},       {"127.0.0.1", 80, true},
+                 {"169.254.1.7", 80, true},     {"169.254.2.7", 80, false},
+                 {"169.254.169.254", 81, true}, {"169.254.169.254", 80, false},
+                 {"fe80::1", 80, false},        {"fd00:ec2::254", 80, false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct addr a;
+        assert_int_equal(addr_parse_ip(&a, cases[i].ip), 0);
+        assert_int_equal(acl_allows(&c->direct, &a, cases[i].port, NULL), cases[i].allowed);
+    }
+    config_free(c);
+}
+
 static void front_listens_on_unix_sockets(void **state)
 {
     (void)state;
     struct config *c = config_text_parse("[front]\nlisten = ./front.sock, ~/f, /run/f\n");
-    assert_int_equal(c->front.listen.count, 3);
-    assert_string_equal(c->front.listen.items[0].path, "/etc/adit/./front.sock");
-    assert_string_equal(c->front.listen.items[1].path, "/somewhere/f");
-    assert_string_equal(c->front.listen.items[2].path, "/run/f");
-    assert_int_equal(c->front.listen.items[2].addr.family, ADDR_NONE);
+    assert_int_equal(c->fronts[0].listen.count, 3);
+    assert_string_equal(c->fronts[0].listen.items[0].path, "/etc/adit/./front.sock");
+    assert_string_equal(c->fronts[0].listen.items[1].path, "/somewhere/f");
+    assert_string_equal(c->fronts[0].listen.items[2].path, "/run/f");
+    assert_int_equal(c->fronts[0].listen.items[2].addr.family, ADDR_NONE);
     config_free(c);
     config_text_refuse_part("[front]\nlisten = /a /a\n", "is there twice");
     char text[256];
@@ -208,9 +310,9 @@ static void forwards(void **state)
     (void)state;
     struct config *c = config_text_parse(
         "[forward]\n127.0.0.1:8080 = Home:80\n[::1]:22 = 10.0.0.1:22\n/run/x = a.example:1\n"
-        "127.0.0.1:9 = localhost:9\n" PEER_A);
+        "127.0.0.1:9 = localhost:9\nudp  127.0.0.1:9 = Home:53\n" PEER_A);
     static const char *const expected[] = {"home.peer:80", "10.0.0.1:22", "a.example:1",
-                                           "localhost:9"};
+                                           "localhost:9", "home.peer:53"};
     assert_int_equal(c->forwards_count, COUNT(expected));
     for (size_t i = 0; i < COUNT(expected); i++) {
         char out[TARGET_TEXT_MAX];
@@ -218,6 +320,9 @@ static void forwards(void **state)
     }
     assert_addr(&c->forwards[1].listen.addr, "[::1]:22");
     assert_string_equal(c->forwards[2].listen.path, "/run/x");
+    assert_false(c->forwards[3].listen.udp);
+    assert_true(c->forwards[4].listen.udp);
+    assert_addr(&c->forwards[4].listen.addr, "127.0.0.1:9");
     config_free(c);
     config_text_refuse("[forward]\n127.0.0.1:1 = hime:80\n" PEER_A,
                        "f.ini:2: [forward]: \"hime:80\" names a peer that there is not");
@@ -225,6 +330,8 @@ static void forwards(void **state)
     config_text_refuse_part("[forward]\n127.0.0.1:1 = home\n" PEER_A, "is no PEER:PORT");
     config_text_refuse_part("[forward]\n127.0.0.1:1 = home:0\n" PEER_A, "has port 0");
     config_text_refuse_part("[forward]\n127.0.0.1 = home:1\n" PEER_A, "is neither IP:PORT nor");
+    config_text_refuse_part("[forward]\nudp /run/x = home:1\n" PEER_A, "datagrams need IP:PORT");
+    config_text_refuse_part("[forward]\nudp 10.0.0.1:1 = home:1\n" PEER_A, "is not loopback");
 }
 
 static void long_comments_and_names(void **state)
@@ -307,6 +414,10 @@ int main(void)
         cmocka_unit_test(server_and_limits),
         cmocka_unit_test(comments_spaces_and_line_ends),
         cmocka_unit_test(front_asks_who_comes_from_elsewhere),
+        cmocka_unit_test(fronts_have_their_own_values),
+        cmocka_unit_test(users_are_welcome_by_number),
+        cmocka_unit_test(what_is_served),
+        cmocka_unit_test(what_goes_out_directly_is_guarded),
         cmocka_unit_test(front_listens_on_unix_sockets),
         cmocka_unit_test(forwards),
         cmocka_unit_test(long_comments_and_names),

@@ -24,7 +24,7 @@ static void messages_name_file_line_section_and_key(void **state)
         "f.ini:4: [node] log: \"loud\" is no level; accepted: error, warn, info, debug, "
         "trace");
     config_text_refuse("[relay main]\n\n", "f.ini:1: [relay main] url: is missing; accepted: "
-                                           "http://HOST[:PORT][/PATH]");
+                                           "http, https, ws or wss://HOST[:PORT][/PATH]");
     config_text_refuse("name = x\n", "f.ini:1: stands in no section");
 }
 
@@ -33,13 +33,16 @@ static void unknown_names_bring_the_nearest_one(void **state)
     (void)state;
     config_text_refuse("[nod]\nname = x\n",
                        "f.ini:1: [nod]: unknown section, did you mean \"node\"?; accepted: [node], "
-                       "[relay NAME], [peer NAME], [front], [route], [forward], "
+                       "[relay NAME], [peer NAME], [front NAME], [route], [forward], "
+                       "[serve], "
                        "[server], [limits]");
     config_text_refuse(
         "[front]\nlisen = 127.0.0.1:1\n",
-        "f.ini:2: [front] lisen: unknown key, did you mean \"listen\"?; accepted: listen, users");
+        "f.ini:2: [front] lisen: unknown key, did you mean \"listen\"?; accepted: listen, users, "
+        "exit, path, commands, choose, uids");
     config_text_refuse("[front]\ncolour = red\n",
-                       "f.ini:2: [front] colour: unknown key; accepted: listen, users");
+                       "f.ini:2: [front] colour: unknown key; accepted: listen, users, "
+                       "exit, path, commands, choose, uids");
     config_text_refuse(PEER_A "[route]\ndefault = peer hime\n",
                        "f.ini:4: [route]: there is no [peer hime], did you mean \"home\"?");
 }
@@ -63,8 +66,20 @@ static void bad_values_are_refused(void **state)
         {"[limits]\nwindow = 1k\n", "is too little"},
         {"[node]\ncongestion = reno\n", "accepted: bbr, cubic"},
         {"[server]\nallow = " KEY_A "\nopen = true\n", "is neither yes nor no"},
-        {"[relay a]\nurl = https://relay.example\n", "needs TLS, which is not built in"},
+        {"[relay a]\nurl = ftp://relay.example\n", "does not start with http://"},
         {"[relay a]\nurl = relay.example\n", "does not start with http://"},
+        {"[relay a]\nurl = https://a:0\n", "bad host or port"},
+        {"[relay a]\nurl = https://a\npin = abcd\n", "is no hash of a key"},
+        {"[relay a]\nurl = https://a\npin = sha256:abcd\n", "is no hash of a key"},
+        {"[relay a]\nurl = https://a\npin = sha256:" KEY_A "x\n", "is no hash of a key"},
+        {"[relay a]\nurl = http://a\npin = sha256:" KEY_A "\n", "is of no use without TLS"},
+        {"[relay a]\nurl = ws://a\npin = sha256:" KEY_A "\n", "is of no use without TLS"},
+        {"[relay a]\nurl = http://a\nproxy = socks5://b\n", "is no HTTP proxy"},
+        {"[relay a]\nurl = http://a\nproxy = http://u:p@\n", "bad host or port"},
+        {"[relay a]\nurl = http://a\nproxy = http://u@b\n", "name without a password"},
+        {"[server]\nopen = yes\nlisten_tls = 127.0.0.1:1\n", "cert: is missing"},
+        {"[server]\nopen = yes\nlisten_tls = 127.0.0.1:1\ncert = a\n", "cert_key: is missing"},
+        {"[server]\nopen = yes\ncert = a\ncert_key = b\n", "listen_tls: is missing"},
         {"[relay a]\nurl = http://\n", "bad host or port"},
         {"[relay a]\nurl = http://a:0\n", "bad host or port"},
         {"[relay a]\nurl = http://a:65536\n", "bad host or port"},
@@ -81,20 +96,55 @@ static void bad_values_are_refused(void **state)
         {PEER_A "endpoint = ::1:5\n", "is no HOST:PORT"},
         {PEER_A "endpoint = 1.2.3:5\n", "is no HOST:PORT"},
         {PEER_A "endpoint = ,\n", "has no value"},
-        {PEER_A "relay = https://a.example\n", "needs TLS"},
+        {PEER_A "relay = gopher://a.example\n", "does not start with"},
         {PEER_A "relay = a_b\n", "is neither a name nor a URL"},
         {PEER_A "relay = main\n", "there is no [relay main]"},
         {PEER_A "allow = 10.0.0.1/8\n", "is no prefix"},
         {PEER_A "allow = any:0\n", "has a bad port"},
         {"[route]\n10.0.0.1/8 = direct\n", "is neither a domain nor a prefix"},
         {"[route]\n*.example = direct\n", "is neither a domain nor a prefix"},
-        {"[route]\n::ffff:10.0.0.0/104 = direct\n", "write it as IPv4"},
+        {"[route]\n::ffff:10.0.0.0/104 = direct\n", "write the address it stands for"},
         {"[route]\nhome.peer = direct\n", "always go to the peer"},
         {"[route]\ndefault = home\n", "is no way to go"},
+        {"[route]\n0.0.0.0/8 = direct\n", "write the address it stands for"},
+        {"[route]\n64:ff9b::a00:0/104 = direct\n", "write the address it stands for"},
+        {"[route]\nx:0 = direct\n", "has a bad port"},
+        {"[route]\nx:80-79 = direct\n", "has a bad port"},
+        {"[route]\n:65536 = direct\n", "has a bad port"},
+        {"[route]\n: = direct\n", "has a bad port"},
+        {"[route]\ndefault:80 = direct\n", "write it as \":80\""},
+        {"[route]\nx:80 = direct\nx:80-80 = refuse\n", "is there twice; first in line 2"},
+        {"[front a]\nusers = x\n", "is missing"},
+        {"[front a]\nlisten = none\n", "is missing"},
+        {"[front a]\nlisten = 0.0.0.0:1\n", "is not loopback"},
+        {"[front]\nlisten = /a/b\n[front a]\nlisten = /a/b\n", "belongs to another [front]"},
+        {"[front a]\nlisten = /a\n[front a]\nlisten = /b\n", "is there twice; first in line 1"},
+        {"[front]\n[front]\n", "is there twice"},
+        {"[front a b]\n", "needs a name"},
+        {"[front]\nexit = home\n", "is no way to go"},
+        {"[front]\nexit = peer home\n", "there is no [peer home]"},
+        {"[front]\npath = fast\n", "is no choice of paths"},
+        {"[front]\ncommands = fly\n", "is no command"},
+        {"[front]\nuids = root\n", "is no number of a user"},
+        {"[front]\nuids = 4294967295\n", "is no number of a user"},
+        {"[serve]\na.b = localhost:1\n", "is no name"},
+        {"[serve]\na:0 = localhost:1\n", "is no SERVICE"},
+        {"[serve]\n:80 = localhost:1\n", "is no SERVICE"},
+        {"[serve]\na = localhost\n", "is neither HOST:PORT nor a path"},
+        {"[serve]\na = localhost:0\n", "is neither HOST:PORT nor a path"},
+        {"[serve]\na = localhost:1 home\n", "names a peer that there is not"},
+        {PEER_A "[serve]\na = localhost:1 home home\n", "names a peer twice"},
+        {"[serve]\na = localhost:1\na:80 = localhost:2\n", "is there twice"},
         {"[route]\ndefault = peer\n", "is no way to go"},
         {"[route]\ndefault = peerhome\n", "is no way to go"},
         {"[route]\ndefault = peer home\n", "there is no [peer home]"},
         {"[server]\n", "nobody may use this relay"},
+        {"[server]\nopen = yes\nstun = 1.2.3.4:5 1.2.3.4:6\n", "has to differ"},
+        {"[server]\nopen = yes\nstun = 1.2.3.4:5 1.2.3.5:5\n", "has to differ"},
+        {"[server]\nopen = yes\nstun = [::]:5 [::1]:6\n", "one address of this machine"},
+        {"[server]\nopen = yes\nstun = 1.2.3.4:5 1.2.3.5:6 1.2.3.6:7\n", "is the third"},
+        {"[server]\nopen = yes\nmetrics = 10.0.0.1/8\n", "is no IP and no prefix"},
+        {"[server]\nopen = yes\ndrain = 2h\n", "is too much"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         config_text_refuse_part(cases[i][0], cases[i][1]);

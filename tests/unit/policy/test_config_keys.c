@@ -62,6 +62,7 @@ static void example_has_every_key_with_its_default(void **state)
         char *section = section_text(text, k->section);
         const char *name = k->type == CONFIG_ROUTE     ? "default"
                            : k->type == CONFIG_FORWARD ? "127.0.0.1:2222"
+                           : k->type == CONFIG_SERVE   ? "wiki"
                                                        : k->name;
         bool fixed = k->initial[0] && !k->computed;
         char line[256];

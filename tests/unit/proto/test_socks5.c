@@ -36,6 +36,7 @@ static const struct seed seeds[] = {
     {"0501020501610162", "0502", SOCKS5_FAILED, NULL, 4},
     {"0501020101610162050100017f0000010050", "05020100", SOCKS5_REQUEST, "127.0.0.1:80", 0},
     {"0502010a", "05ff", SOCKS5_FAILED, NULL, 0},
+    {"050101", "05ff", SOCKS5_FAILED, NULL, 0}, /* GSSAPI only */
     {"050100050100017f0000010050", "0500", SOCKS5_REQUEST, "127.0.0.1:80", 0},
     {"05010005010003096c6f63616c686f73740050", "0500", SOCKS5_REQUEST, "localhost:80", 0},
     {"05010005010003093132372e302e302e310050", "0500", SOCKS5_REQUEST, "127.0.0.1:80", 0},
@@ -52,8 +53,10 @@ static const struct seed seeds[] = {
     {"05010005010003012e0050", "050005010001000000000000", SOCKS5_FAILED, NULL, 0},
     {"050100050100020000", "050005080001000000000000", SOCKS5_FAILED, NULL, 2},
     {"050100050900017f0000010050", "050005070001000000000000", SOCKS5_FAILED, NULL, 0},
-    {"050100050200017f0000010050", "050005070001000000000000", SOCKS5_FAILED, NULL, 0},
-    {"05010005030001000000000000", "050005070001000000000000", SOCKS5_FAILED, NULL, 0},
+    {"050100050200017f0000010050", "0500", SOCKS5_REQUEST, "127.0.0.1:80", 0},
+    {"05010005030001000000000000", "0500", SOCKS5_REQUEST, "0.0.0.0:0", 0},
+    {"050100050000017f0000010050", "050005070001000000000000", SOCKS5_FAILED, NULL, 0},
+    {"050100050400017f0000010050", "050005070001000000000000", SOCKS5_FAILED, NULL, 0},
     {"050100050900090000", "050005070001000000000000", SOCKS5_FAILED, NULL, 2},
     {"050100040100017f0000010050", "050005010001000000000000", SOCKS5_FAILED, NULL, 9},
     {"040100507f00000100", "", SOCKS5_FAILED, NULL, 8},
@@ -87,6 +90,10 @@ static size_t feed(struct client *c, const uint8_t *data, size_t len)
     assert_non_null(copy);
     memcpy(copy, data, len);
     size_t taken = socks5_input(&c->s, copy, len);
+    if (socks5_state(&c->s) == SOCKS5_LOGIN && !c->s.password_needed) {
+        socks5_authorize(&c->s, true);
+        taken += socks5_input(&c->s, copy + taken, len - taken);
+    }
     free(copy);
     assert_true(taken <= len);
     collect(c);
@@ -151,6 +158,67 @@ static void seeds_give_the_same_split_at_every_position(void **state)
             assert_result(&c, &seeds[i], len - taken);
         }
     }
+}
+
+static struct client asked(const char *request, enum socks5_command command)
+{
+    uint8_t data[64];
+    struct client c = {0};
+    size_t len = hex_decode(data, sizeof(data), request);
+    socks5_init(&c.s, false);
+    assert_int_equal(feed(&c, data, len), len);
+    assert_int_equal(socks5_state(&c.s), SOCKS5_REQUEST);
+    assert_int_equal(socks5_command(&c.s), command);
+    c.out_len = 0;
+    return c;
+}
+
+static void assert_out(struct client *c, const char *expected)
+{
+    uint8_t data[64];
+    collect(c);
+    assert_int_equal(c->out_len, hex_decode(data, sizeof(data), expected));
+    assert_memory_equal(c->out, data, c->out_len);
+    c->out_len = 0;
+}
+
+/* Where the address is the point, it is told whole; CONNECT's is not looked at by anybody. */
+static void replies_tell_the_address_that_matters(void **state)
+{
+    (void)state;
+    struct addr v4 = addr_ipv4(192, 0, 2, 7, 4242), v6;
+    assert_int_equal(addr_parse(&v6, "[2001:db8::7]:4242"), 0);
+    static const char whole6[] = "0500000420010db80000000000000000000000071092";
+    struct client c = asked("050100050300010000000000"
+                            "00",
+                            SOCKS5_ASSOCIATE);
+    socks5_reply(&c.s, SOCKS5_REP_OK, &v6);
+    assert_out(&c, whole6);
+    assert_int_equal(socks5_state(&c.s), SOCKS5_OPEN);
+    c = asked("050100050100017f0000010050", SOCKS5_CONNECT);
+    socks5_reply(&c.s, SOCKS5_REP_OK, &v6);
+    assert_out(&c, "05000001000000000000");
+    c = asked("050100050200017f0000010050", SOCKS5_BIND);
+    socks5_bound(&c.s, &v4);
+    assert_out(&c, "05000001c00002071092");
+    assert_int_equal(socks5_state(&c.s), SOCKS5_REQUEST);
+    socks5_reply(&c.s, SOCKS5_REP_OK, &v6);
+    assert_out(&c, whole6);
+    assert_int_equal(socks5_state(&c.s), SOCKS5_OPEN);
+}
+
+/* Both replies wait for a client that does not read yet. */
+static void bind_may_fail_after_its_first_reply(void **state)
+{
+    (void)state;
+    struct addr v6;
+    assert_int_equal(addr_parse(&v6, "[2001:db8::7]:4242"), 0);
+    struct client c = asked("050100050200017f0000010050", SOCKS5_BIND);
+    socks5_bound(&c.s, &v6);
+    socks5_reply(&c.s, SOCKS5_REP_TTL_EXPIRED, NULL);
+    assert_out(&c, "0500000420010db80000000000000000000000071092"
+                   "05060001000000000000");
+    assert_int_equal(socks5_state(&c.s), SOCKS5_FAILED);
 }
 
 static void truncated_seeds_wait_for_more(void **state)
@@ -327,6 +395,25 @@ static void a_password_is_asked_for_and_looked_at(void **state)
     }
 }
 
+static void a_user_name_is_asked_for_where_it_is_wanted(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"05020002", "0502"}, {"05020200", "0502"}, {"050100", "0500"},
+        {"050102", "0502"},   {"050101", "05ff"},   {"0503000102", "0502"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        uint8_t data[8], expected[2];
+        size_t len = hex_decode(data, sizeof(data), cases[i][0]);
+        struct client c = {0};
+        socks5_init(&c.s, false);
+        c.s.name_wanted = true;
+        assert_int_equal(feed(&c, data, len), len);
+        assert_int_equal(hex_decode(expected, sizeof(expected), cases[i][1]), c.out_len);
+        assert_memory_equal(c.out, expected, sizeof(expected));
+    }
+}
+
 static void names_and_passwords_of_255_bytes_fit(void **state)
 {
     (void)state;
@@ -360,6 +447,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(seeds_give_the_same_in_any_pieces),
         cmocka_unit_test(seeds_give_the_same_split_at_every_position),
+        cmocka_unit_test(replies_tell_the_address_that_matters),
+        cmocka_unit_test(bind_may_fail_after_its_first_reply),
         cmocka_unit_test(truncated_seeds_wait_for_more),
         cmocka_unit_test(greeting_of_255_methods_is_no_negative_count),
         cmocka_unit_test(greeting_of_255_strange_methods_is_refused),
@@ -369,6 +458,7 @@ int main(void)
         cmocka_unit_test(bytes_after_the_request_stay_with_the_caller),
         cmocka_unit_test(reply_follows_an_unsent_choice),
         cmocka_unit_test(a_password_is_asked_for_and_looked_at),
+        cmocka_unit_test(a_user_name_is_asked_for_where_it_is_wanted),
         cmocka_unit_test(names_and_passwords_of_255_bytes_fit),
         cmocka_unit_test(states_have_names),
     };

@@ -16,7 +16,7 @@ static void text_round_trips(void **state)
     (void)state;
     static const char *const texts[] = {"example.org:80",  "home.peer:8080",    "a:0",
                                         "192.0.2.1:65535", "[2001:db8::1]:443", "[::1]:1",
-                                        "my_host-1.lan:9", "127.1:80"};
+                                        "my_host-1.lan:9", "127-1.lan:80"};
     for (size_t i = 0; i < COUNT(texts); i++) {
         struct target t;
         char out[TARGET_TEXT_MAX];
@@ -32,6 +32,8 @@ static void spellings_of_one_target_become_one(void **state)
         {"Example.ORG:80", "example.org:80"},
         {"example.org.:80", "example.org:80"},
         {"127.0.0.1.:80", "127.0.0.1:80"},
+        {"127.1:80", "127.0.0.1:80"},
+        {"0x7f000001:80", "127.0.0.1:80"},
         {"[::ffff:10.0.0.1]:80", "10.0.0.1:80"},
         {"[2001:DB8:0:0::1]:80", "[2001:db8::1]:80"},
     };

@@ -475,25 +475,48 @@ static void measures_and_stays_alive_by_pings(void **state)
     assert_int_equal(a->downs, 0);
     assert_int_equal(relay_client_rtt_ns(a->core), 1);
     w.clients[0].deaf = true; /* the relay's bytes do not arrive any more */
-    world_run(&w, 34 * NS_PER_S);
+    world_run(&w, 74 * NS_PER_S);
     assert_true(a->closed || a->downs == 1); /* the relay notices first */
     world_close(&w);
 }
 
-static void silence_of_35_s_ends_the_connection(void **state)
+/* One ping when it is up; what is not used is not measured again. One more when the relay itself says
+ * nothing. */
+static void silence_of_75_s_ends_the_connection(void **state)
 {
     (void)state;
     struct world w;
     struct relay_client *c = lone_client(&w, 0);
     bring_up(c, 0, &(struct derp_info){.version = 2});
-    for (uint64_t s = 0; s < 35; s++) {
+    for (uint64_t s = 0; s < 75; s++) {
         relay_client_tick(c, s * NS_PER_S);
         expect_nothing(c);
     }
     uint8_t out[4096];
-    assert_int_equal(take_output(c, out, sizeof(out)), 3 * DERP_PING_LEN);
-    relay_client_tick(c, 35 * NS_PER_S);
-    assert_string_equal(expect(c, RELAY_CLIENT_EV_DOWN).text, "nothing heard for 35 s");
+    assert_int_equal(take_output(c, out, sizeof(out)), 2 * DERP_PING_LEN);
+    relay_client_tick(c, 75 * NS_PER_S);
+    assert_string_equal(expect(c, RELAY_CLIENT_EV_DOWN).text, "nothing heard for 75 s");
+    relay_client_free(c);
+}
+
+static void a_connection_in_use_is_measured_every_15_s(void **state)
+{
+    (void)state;
+    struct world w;
+    uint8_t dst[32] = {7};
+    uint8_t out[4096];
+    struct relay_client *c = lone_client(&w, 0);
+    bring_up(c, 0, &(struct derp_info){.version = 2});
+    relay_client_tick(c, 0);
+    (void)take_output(c, out, sizeof(out));
+    for (uint64_t s = 1; s <= 60; s++) {
+        if (s > 20) { /* sleeps first, then works */
+            assert_int_equal(relay_client_send(c, dst, "x", 1), 0);
+        }
+        relay_client_tick(c, s * NS_PER_S);
+    }
+    size_t packet = DERP_HEADER + 32 + 1;
+    assert_int_equal(take_output(c, out, sizeof(out)), 40 * packet + 2 * DERP_PING_LEN);
     relay_client_free(c);
 }
 
@@ -578,7 +601,8 @@ int main(void)
         cmocka_unit_test(a_while_up_makes_the_back_off_short_again),
         cmocka_unit_test(gives_up_a_connection_that_is_not_up_in_time),
         cmocka_unit_test(measures_and_stays_alive_by_pings),
-        cmocka_unit_test(silence_of_35_s_ends_the_connection),
+        cmocka_unit_test(silence_of_75_s_ends_the_connection),
+        cmocka_unit_test(a_connection_in_use_is_measured_every_15_s),
         cmocka_unit_test(a_hurried_ping_must_be_answered_soon),
         cmocka_unit_test(reconnects_after_the_relay_closed),
         cmocka_unit_test(refuses_text_that_would_break_the_request),

@@ -301,6 +301,43 @@ static void refuses_connections_past_its_ceilings(void **state)
     world_close(&w);
 }
 
+/* Silent connections push out the oldest of themselves; who logs in and who has logged in stays. */
+static void silent_connections_keep_nobody_out(void **state)
+{
+    (void)state;
+    enum { SILENT = 100 };
+    struct relay_server_config config = {.open = true, .limits = {.clients_max = 40}};
+    struct world w;
+    uint64_t id[SILENT];
+    world_open(&w, &config);
+    struct world_client *a = world_add(&w, 1);
+    world_settle(&w);
+    struct world_client *b = world_add(&w, 2);
+    w.step = 1;
+    for (uint8_t i = 0; i < SILENT; i++) {
+        struct addr from = addr_ipv4(198, 51, 100, i, 1);
+        assert_int_equal(relay_server_accept(w.server, &from, w.now, &id[i]), 0);
+        world_server_events(&w);
+        if (i % 4 == 3) {
+            world_settle(&w); /* b logs in meanwhile */
+        }
+    }
+    assert_int_equal(a->ups + b->ups, 2);
+    assert_int_equal(a->downs + b->downs, 0);
+    assert_int_equal(world_stats(&w)->clients, 2);
+    assert_int_equal(world_stats(&w)->connections, 2 + 10);
+    assert_int_equal(world_stats(&w)->closed[RELAY_CLOSE_CROWDED], SILENT - 10);
+    assert_int_equal(world_stats(&w)->refused[RELAY_REFUSED_CLIENTS], 0);
+    relay_server_closed(w.server, id[0], w.now); /* is gone already */
+    assert_int_equal(world_stats(&w)->connections, 2 + 10);
+    relay_server_closed(w.server, id[SILENT - 1], w.now);
+    assert_int_equal(world_stats(&w)->connections, 2 + 9);
+    world_run(&w, 11 * NS_PER_S);
+    assert_int_equal(world_stats(&w)->connections, 2);
+    assert_int_equal(world_stats(&w)->closed[RELAY_CLOSE_TIMEOUT], 9);
+    world_close(&w);
+}
+
 static void contacts_have_a_ceiling(void **state)
 {
     (void)state;
@@ -348,7 +385,7 @@ static void survives_without_memory(void **state)
         assert_int_equal(b->packets, before + 1);
         world_close(&w);
     }
-    for (size_t n = 1; n < 7; n++) {
+    for (size_t n = 1; n < 8; n++) {
         struct world w = {.now = 1};
         struct relay_server_config config = {.open = true, .secret = {1}};
         config.rng = pcg_rng(&w.pcg, 1);
@@ -372,6 +409,7 @@ int main(void)
         cmocka_unit_test(frames_of_the_mesh_and_bad_lengths_end_it),
         cmocka_unit_test(a_client_over_its_rate_is_not_read_from),
         cmocka_unit_test(refuses_connections_past_its_ceilings),
+        cmocka_unit_test(silent_connections_keep_nobody_out),
         cmocka_unit_test(contacts_have_a_ceiling),
         cmocka_unit_test(survives_without_memory),
     };

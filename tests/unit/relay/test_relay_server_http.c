@@ -1,6 +1,9 @@
 #include "relay/relay_server.h"
 
+#include "relay/stun_server.h"
 #include "support/relay_world.h"
+
+#include <stdlib.h>
 
 static const char *ask(struct world *w, const char *request, size_t step)
 {
@@ -87,6 +90,106 @@ static void echoes_no_challenge_that_could_do_harm(void **state)
     }
 }
 
+/* What `from` is told when it asks for the counters. */
+static const char *ask_metrics(struct world *w, const char *from, const char *headers)
+{
+    char request[256];
+    struct addr a;
+    struct world_client *c = &w->clients[w->count++];
+    (void)snprintf(request, sizeof(request), "GET /metrics HTTP/1.1\r\n" WORLD_HOST "%s\r\n",
+                   headers);
+    assert_int_equal(addr_parse(&a, from), 0);
+    assert_int_equal(relay_server_accept(w->server, &a, w->now, &c->id), 0);
+    relay_server_input(w->server, c->id, request, strlen(request), w->now);
+    const char *answer = world_read_all(w, c);
+    assert_int_equal(c->id, 0);
+    w->count--;
+    return answer;
+}
+
+static void metrics_are_for_this_machine_and_who_is_listed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from;
+        const char *headers;
+        const char *status;
+    } cases[] = {
+        {"127.0.0.1:9", "", "200"},
+        {"[::1]:9", "", "200"},
+        {"[::ffff:127.0.0.1]:9", "", "200"},
+        {"10.2.3.4:9", "", "200"},
+        {"[::ffff:10.2.3.4]:9", "", "200"},
+        {"11.2.3.4:9", "", "403"},
+        {"[2001:db8::1]:9", "", "403"},
+        {"127.0.0.1:9", "X-Forwarded-For: 127.0.0.1\r\n", "403"},
+        {"127.0.0.1:9", "Forwarded: for=127.0.0.1\r\n", "403"},
+        {"127.0.0.1:9", "Via: 1.1 proxy\r\n", "403"},
+    };
+    struct prefix listed;
+    assert_int_equal(prefix_parse(&listed, "10.0.0.0/8"), 0);
+    struct relay_server_config config = {.metrics = &listed, .metrics_count = 1};
+    struct world w;
+    world_open(&w, &config);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *answer = ask_metrics(&w, cases[i].from, cases[i].headers);
+        assert_int_equal(strncmp(answer + 9, cases[i].status, 3), 0);
+        assert_int_equal(strstr(answer, "adit_relay") != NULL, cases[i].status[0] == '2');
+    }
+    world_close(&w);
+}
+
+static void metrics_are_the_counters(void **state)
+{
+    (void)state;
+    const struct stun_server_stats stun = {.answered = 31, .limited = 33};
+    struct relay_server_config config = {.open = true, .stun = &stun};
+    struct world w;
+    world_open(&w, &config);
+    struct world_client *a = world_add(&w, 1);
+    struct world_client *b = world_add(&w, 2);
+    world_settle(&w);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(relay_client_send(a->core, b->key, "hello", 5), 0);
+    }
+    world_settle(&w);
+    const char *text = ask_metrics(&w, "127.0.0.1:9", "");
+    static const char *const lines[] = {
+        "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
+        "\n# TYPE adit_relay_clients gauge\nadit_relay_clients 2\n",
+        "\n# TYPE adit_relay_packets_total counter\n",
+        "\nadit_relay_packets_total{way=\"in\"} 3\n",
+        "\nadit_relay_packets_total{way=\"out\"} 3\n",
+        "\nadit_relay_bytes_total{way=\"out\"} 15\n",
+        "\nadit_relay_closed_total{why=\"takes no data\"} 0\n",
+        "\nadit_relay_dropped_total{why=\"queue_head\"} 0\n",
+        "\nadit_relay_stun_total{result=\"answered\"} 31\n",
+        "\nadit_relay_stun_total{result=\"limited\"} 33\n",
+    };
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        assert_non_null(strstr(text, lines[i]));
+    }
+    const char *length = strstr(text, "Content-Length: ");
+    const char *body = strstr(text, "\r\n\r\n");
+    assert_non_null(length);
+    assert_int_equal(strtoul(length + 16, NULL, 10), strlen(body + 4));
+    world_close(&w);
+}
+
+/* Counters that have grown as far as they can still fit. */
+static void the_largest_metrics_have_room(void **state)
+{
+    (void)state;
+    const struct stun_server_stats stun = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    struct relay_server_config config = {.stun = &stun};
+    struct world w;
+    world_open(&w, &config);
+    const char *text = ask_metrics(&w, "127.0.0.1:9", "");
+    /* Each of at most 60 numbers may have 19 digits more than here. */
+    assert_true(strlen(text) + 60 * 19 < 8 << 10);
+    world_close(&w);
+}
+
 static void upgrade_and_key_come_in_one_piece(void **state)
 {
     (void)state;
@@ -143,6 +246,9 @@ int main(void)
         cmocka_unit_test(answers_small_questions),
         cmocka_unit_test(refuses_requests_that_are_none_of_its),
         cmocka_unit_test(echoes_no_challenge_that_could_do_harm),
+        cmocka_unit_test(metrics_are_for_this_machine_and_who_is_listed),
+        cmocka_unit_test(metrics_are_the_counters),
+        cmocka_unit_test(the_largest_metrics_have_room),
         cmocka_unit_test(upgrade_and_key_come_in_one_piece),
         cmocka_unit_test(a_fast_start_gets_no_http_answer),
     };

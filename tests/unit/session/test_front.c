@@ -169,13 +169,43 @@ static void unsupported_command_is_answered(void **state)
     (void)state;
     uint8_t out[16];
     struct front f = started();
-    static const uint8_t bind_request[] = "\x05\x01\x00\x05\x02\x00\x01\x7f\x00\x00\x01\x00\x50";
-    size_t len = sizeof(bind_request) - 1;
-    assert_int_equal(front_input(&f, bind_request, len, NOW), len);
+    static const uint8_t bad_request[] = "\x05\x01\x00\x05\x09\x00\x01\x7f\x00\x00\x01\x00\x50";
+    size_t len = sizeof(bad_request) - 1;
+    assert_int_equal(front_input(&f, bad_request, len, NOW), len);
     assert_int_equal(front_event(&f), FRONT_EVENT_CLOSE);
     assert_int_equal(f.fault, FRONT_FAULT_REQUEST);
     assert_int_equal(front_output(&f, out, sizeof(out)), 12);
     assert_int_equal(out[3], SOCKS5_REP_BAD_COMMAND);
+}
+
+/* The first reply gives the time until the second. */
+static void bind_is_answered_twice(void **state)
+{
+    (void)state;
+    uint8_t out[32];
+    const struct addr at = addr_ipv4(192, 0, 2, 7, 4242);
+    static const uint8_t bind_request[] = "\x05\x01\x00\x05\x02\x00\x01\x7f\x00\x00\x01\x00\x50";
+    for (int good = 0; good < 2; good++) {
+        struct front f = started();
+        (void)front_input(&f, bind_request, sizeof(bind_request) - 1, NOW);
+        assert_int_equal(front_event(&f), FRONT_EVENT_CONNECT);
+        assert_int_equal(front_command(&f), SOCKS5_BIND);
+        assert_int_equal(front_output(&f, out, sizeof(out)), 2);
+        uint64_t later = NOW + 20 * NS_PER_S;
+        front_bound(&f, &at, later);
+        assert_int_equal(front_output(&f, out, sizeof(out)), 10);
+        assert_memory_equal(out, "\x05\x00\x00\x01\xc0\x00\x02\x07\x10\x92", 10);
+        assert_int_equal(front_state(&f), FRONT_CONNECTING);
+        assert_int_equal(front_next_ns(&f), later + front_times_default.bind);
+        if (good) {
+            front_connected(&f, &at);
+            assert_int_equal(front_state(&f), FRONT_OPEN);
+        } else {
+            front_failed(&f, CAUSE_TIMED_OUT, later);
+        }
+        assert_int_equal(front_output(&f, out, sizeof(out)), 10);
+        assert_int_equal(out[1], good ? 0 : SOCKS5_REP_TTL_EXPIRED);
+    }
 }
 
 /* --- SOCKS4, HTTP, passwords ----------------------------------------------------------------- */
@@ -460,6 +490,7 @@ int main(void)
         cmocka_unit_test(late_answers_change_nothing),
         cmocka_unit_test(other_protocols_are_closed_without_a_word),
         cmocka_unit_test(unsupported_command_is_answered),
+        cmocka_unit_test(bind_is_answered_twice),
         cmocka_unit_test(socks4_is_spoken),
         cmocka_unit_test(http_connect_is_answered_and_the_rest_is_the_tunnels),
         cmocka_unit_test(http_failures_have_their_status_and_a_page),

@@ -25,7 +25,7 @@ static struct config *parse(const char *text)
 static char *pac_of(const char *ini)
 {
     struct config *config = parse(ini);
-    char *text = pac_text(config, "127.0.0.1:1080");
+    char *text = pac_text(config, NULL, "127.0.0.1:1080");
     assert_non_null(text);
     config_free(config);
     return text;
@@ -61,6 +61,41 @@ static void the_longest_pattern_comes_first(void **state)
     (void)place(text, "within(address, \"2001:db8::\", 32)");
     (void)place(text, "var proxy = \"SOCKS5 127.0.0.1:1080\";");
     mem_free(text);
+}
+
+static void ports_are_looked_at(void **state)
+{
+    (void)state;
+    char *text = pac_of("[route]\ncorp.example = peer home\ncorp.example:443 = direct\n"
+                        ":25 = refuse\n10.0.0.0/8:80-90 = peer home\n" PEER);
+    const char *const order[] = {
+        "if (under(host, \"corp.example\") && port >= 443 && port <= 443) return \"DIRECT\";",
+        "if (under(host, \"corp.example\")) return proxy;",
+        "if (within(address, \"10.0.0.0\", 8) && port >= 80 && port <= 90) return proxy;",
+        "if (true && port >= 25 && port <= 25) return proxy;",
+        "return \"DIRECT\";\n}\n",
+    };
+    for (size_t i = 1; i < COUNT(order); i++) {
+        assert_true(place(text, order[i - 1]) < place(text, order[i]));
+    }
+    mem_free(text);
+}
+
+static void each_front_has_its_own(void **state)
+{
+    (void)state;
+    struct config *config = parse("[front all]\nlisten = 127.0.0.1:1\nexit = peer home\n"
+                                  "users = u\n[front none]\nlisten = 127.0.0.1:2\nexit = direct\n"
+                                  "[route]\ndefault = peer home\n" PEER);
+    static const char *const last[] = {"  return proxy;\n}\n", "  return proxy;\n}\n",
+                                       "  return \"DIRECT\";\n}\n"};
+    for (size_t i = 0; i < 3; i++) {
+        char *text = pac_text(config, &config->fronts[i], "x:1");
+        assert_string_equal(text + strlen(text) - strlen(last[i]), last[i]);
+        (void)place(text, i == 1 ? "\"PROXY x:1\"" : "\"SOCKS5 x:1\"");
+        mem_free(text);
+    }
+    config_free(config);
 }
 
 static void defaults_are_followed(void **state)
@@ -131,7 +166,7 @@ static void only_our_own_names_get_it(void **state)
         }
     }
     mem_fail_after(1);
-    assert_null(pac_text(config, "x:1"));
+    assert_null(pac_text(config, NULL, "x:1"));
     mem_fail_after(0);
     config_free(config);
 }
@@ -140,6 +175,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_longest_pattern_comes_first),
+        cmocka_unit_test(ports_are_looked_at),
+        cmocka_unit_test(each_front_has_its_own),
         cmocka_unit_test(defaults_are_followed),
         cmocka_unit_test(as_many_routes_as_there_may_be_fit),
         cmocka_unit_test(only_our_own_names_get_it),

@@ -38,8 +38,8 @@ static void a_dead_path_is_told_and_its_frames_move(void **state)
         }
         assert_true(p.now - died < NS_PER_S);
     }
-    /* Two timeouts alone are over much earlier. */
-    assert_true(p.now - died > PATH_SUSPECT_NS);
+    /* Two timeouts alone are over much earlier. Silence counts from the last acknowledgement. */
+    assert_true(p.now - died > PATH_SUSPECT_NS - 30 * NS_PER_MS);
     uint64_t moved = p.now;
     conn_path_use(p.side[0], 2, true, p.now);
     conn_path_close(p.side[1], 1, p.now);
@@ -196,10 +196,13 @@ static void a_late_packet_gives_the_window_back(void **state)
     }
     conn_path_info(p.side[0], 1, &before);
     size_t i = 0;
-    while (i < p.count && p.wire[i].to != 1) {
-        i++;
+    while (i == p.count || p.wire[i].to != 1) {
+        if (i++ >= p.count) {
+            conn_pair_step(&p);
+            conn_pair_run_events(&p, ends);
+            i = 0;
+        }
     }
-    assert_true(i < p.count);
     struct conn_pair_packet late = p.wire[i];
     p.wire[i] = p.wire[--p.count];
     do {

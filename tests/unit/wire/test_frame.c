@@ -249,8 +249,50 @@ static void datagrams(void **state)
     frame_write_datagram(&w, 6, (const uint8_t *)"data", 4);
     struct frame f = read_one(written(&w));
     assert_int_equal(f.type, FRAME_DATAGRAM);
-    assert_int_equal(f.u.datagram.flow, 6);
+    assert_int_equal(f.u.datagram.stream, 6);
     assert_memory_equal(f.u.datagram.data, "data", 4);
+    assert_int_equal(writer_len(&w), frame_datagram_overhead(6, 4) + 4);
+}
+
+static void parts_of_datagrams(void **state)
+{
+    (void)state;
+    const struct frame_part part = {
+        .stream = VARINT_MAX, .number = VARINT_MAX, .total = FRAME_DATAGRAM_MAX, .offset = 65820};
+    struct writer w = writer_of(buf, ROOM);
+    frame_write_datagram_part(&w, &part, 4);
+    assert_int_equal(writer_len(&w), FRAME_PART_OVERHEAD - 3);
+    write_bytes(&w, "data", 4);
+    struct frame f = read_one(written(&w));
+    assert_int_equal(f.type, FRAME_DATAGRAM_PART);
+    assert_int_equal(f.u.datagram.stream, VARINT_MAX);
+    assert_int_equal(f.u.datagram.number, VARINT_MAX);
+    assert_int_equal(f.u.datagram.total, FRAME_DATAGRAM_MAX);
+    assert_int_equal(f.u.datagram.offset, 65820);
+    assert_int_equal(f.u.datagram.len, 4);
+    assert_memory_equal(f.u.datagram.data, "data", 4);
+}
+
+/* Past its end, larger than any datagram, or empty. */
+static void refuses_parts_that_cannot_be(void **state)
+{
+    (void)state;
+    const struct frame_part bad[] = {{.total = 3},
+                                     {.total = 10, .offset = 7},
+                                     {.total = 10, .offset = VARINT_MAX},
+                                     {.total = FRAME_DATAGRAM_MAX + 1}};
+    struct frame f;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct writer w = writer_of(buf, ROOM);
+        frame_write_datagram_part(&w, &bad[i], 4);
+        write_bytes(&w, "data", 4);
+        struct reader r = reader_of(buf, writer_len(&w));
+        assert_int_equal(frame_read(&f, &r), ERR_MALFORMED);
+    }
+    struct writer w = writer_of(buf, ROOM);
+    frame_write_datagram_part(&w, &(struct frame_part){.total = 4}, 0);
+    struct reader r = reader_of(buf, writer_len(&w));
+    assert_int_equal(frame_read(&f, &r), ERR_MALFORMED);
 }
 
 /* --- acknowledgements --- */
@@ -365,6 +407,7 @@ static bool is_defined(int type)
     case FRAME_CLOSE:
     case FRAME_CANDIDATES:
     case FRAME_DATAGRAM:
+    case FRAME_DATAGRAM_PART:
         return true;
     default:
         return (type >= FRAME_STREAM && type <= FRAME_STREAM + 3) || type == FRAME_OPEN_BOUND;
@@ -471,6 +514,8 @@ int main(void)
         cmocka_unit_test(close_cuts_a_long_text),
         cmocka_unit_test(candidates),
         cmocka_unit_test(datagrams),
+        cmocka_unit_test(parts_of_datagrams),
+        cmocka_unit_test(refuses_parts_that_cannot_be),
         cmocka_unit_test(acknowledges_the_most_ranges),
         cmocka_unit_test(acknowledges_the_newest_ranges_that_fit),
         cmocka_unit_test(refuses_ranges_that_cannot_be),
