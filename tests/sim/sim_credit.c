@@ -1,4 +1,5 @@
-/* Windows that tune themselves, and readers that stop: with the default limits, no configuration. */
+/* Windows that tune themselves, and readers that stop: with the default limits, no configuration.
+ */
 #include "sim/pair.h"
 
 #include "transport/conn_internal.h"

@@ -53,11 +53,12 @@ enum {
 #define BBR_MIN_RTT_FILTER_NS (10 * NS_PER_S)
 #define BBR_PROBE_RTT_EVERY_NS (5 * NS_PER_S)
 #define BBR_PROBE_RTT_NS (200 * NS_PER_MS)
-#define BBR_WAIT_NS (2 * NS_PER_S)   /* before probing for bandwidth, and up to ... */
-#define BBR_WAIT_MORE_NS NS_PER_S    /* ... so much longer, by chance */
-#define BBR_QUEUE_NS (1 * NS_PER_MS) /* a queue stands if a whole round was slower by so much ...  \
-                                      */
-#define BBR_QUEUE_SHARE 16           /* ... and by this part of the least round trip */
+/* Before probing for bandwidth, and up to so much longer, by chance. */
+#define BBR_WAIT_NS (2 * NS_PER_S)
+#define BBR_WAIT_MORE_NS NS_PER_S
+/* A queue stands if a whole round was slower by so much, and by this part of the least one. */
+#define BBR_QUEUE_NS (1 * NS_PER_MS)
+#define BBR_QUEUE_SHARE 16
 
 enum bbr_state {
     BBR_STARTUP,
