@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Adit and what one would take instead of it, measured in one run, in turns: see README.md here.
 #
-#   bench.sh [--quick] [--rounds N] [--only NAME,NAME...] [--lan | --wan] [--json FILE]
+#   bench.sh [--quick] [--rounds N] [--only NAME,NAME...] [--lan | --wan | --fair] [--json FILE]
 #            [--rates MBIT,MBIT...] [--losses PERCENT,PERCENT...]
 #
 #   home 10.77.0.2 ------+             +----- laptop 10.77.0.3      veth, MTU 1500
@@ -29,6 +29,7 @@ while [ $# -gt 0 ]; do
     --only) only=${2//,/ } && shift ;;
     --lan) parts=lan ;;
     --wan) parts=wan ;;
+    --fair) parts=fair ;;
     --rates) wan_rates=${2//,/ } && shift ;;
     --losses) wan_losses=${2//,/ } && shift ;;
     --json) json=$2 && shift ;;
@@ -208,7 +209,7 @@ stop() {
 run() {
     local name=$1 at=${place[$1]:-home laptop}
     shift
-    lab_exec "${at##* }" timeout 60 "$BENCH_LOAD" run "${front[$name]}" "${host[$name]}" $TARGET_PORT "$@"
+    lab_exec "${at##* }" timeout 120 "$BENCH_LOAD" run "${front[$name]}" "${host[$name]}" $TARGET_PORT "$@"
 }
 
 try_once() {
@@ -371,6 +372,24 @@ wan_cell() {
     done
 }
 
+# A minute beside one flow of the kernel's TCP (CUBIC), which has begun earlier.
+fair() {
+    local name=$1 queue
+    for queue in 20 40 120; do
+        ! lab_is_alive link 2>/dev/null || lab_kill link
+        lab_spawn link hub "$BENCH_LINK" join laptop far 100 20 0 "$queue"
+        start_plain_microsocks plain_microsocks && "start_$name" "$name" || lab_fail "$name does not start"
+        run plain_microsocks down 65 >"$LAB/tcp.out" 2>"$LAB/tcp.log" &
+        sleep 2
+        measure 0 "$name" "fair_$queue" down 60
+        wait $!
+        awk -v n="$name" -v m="fair_$queue" '{ for (i = 1; i < NF; i += 2) if ($i == "mbps") print 0, n, m ".tcp_mbps", $(i + 1) }' \
+            "$LAB/tcp.out" >>"$results"
+        stop "$name"
+        stop plain_microsocks
+    done
+}
+
 # --- results ---------------------------------------------------------------------------------
 
 to_json() {
@@ -490,6 +509,14 @@ if [[ $parts == *lan* ]]; then
         lab_say "round $round of $rounds done"
     done
     [[ " ${names[*]} " != *" adit "* ]] || memory
+fi
+if [[ $parts == *fair* ]]; then
+    for name in "${names[@]}"; do
+        stop "$name"
+    done
+    lengthen
+    fair adit
+    lab_say "a minute beside TCP, thrice, is done"
 fi
 if [[ $parts == *wan* ]]; then
     for name in "${names[@]}"; do
