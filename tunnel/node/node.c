@@ -73,6 +73,7 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     TAILQ_INIT(&n->ready);
     TAILQ_INIT(&n->eventful);
     n->limits = c->limits;
+    n->congestion = c->congestion;
     n->resume_timeout_ns = c->resume_timeout_ns;
     n->punch = c->punch;
     n->rng = c->rng;

@@ -53,6 +53,7 @@ struct node_peer_config {
 struct node_config {
     uint8_t secret[32];
     struct conn_limits limits;
+    enum conn_congestion congestion;
     uint64_t resume_timeout_ns;
     bool punch;                /* exchange candidates with peers and probe theirs */
     unsigned birthday_sockets; /* temporary ones of one run of birthday probing; 0 = none is done */

@@ -204,6 +204,7 @@ struct peer {
 struct node {
     struct key_pair self;
     struct conn_limits limits;
+    enum conn_congestion congestion;
     uint64_t resume_timeout_ns;
     bool punch;
     struct rng rng;

@@ -389,6 +389,9 @@ static void on_output(struct build *b, uint8_t path, uint64_t number, bool probe
     if (c->state == CONN_OPEN && conn_carries(c, path) && !conn_has_data(c, path)) {
         p->limited_end = p->sent.next;
     }
+    if (!conn_carries(c, path) || !conn_has_data(c, path)) {
+        rate_mark_limited(&p->rate, p->in_flight);
+    }
 }
 
 /* The packet of the path's own. */
