@@ -216,11 +216,11 @@ assert_cost() {
 }
 
 # An upload that says nothing for several of the NAT's lifetimes, and then goes on. What it costs is
-# looked at when the path is quiet, 45 s after data moved.
+# looked at when all is quiet: 45 s after data moved, and what then ends has ended.
 hesitating_upload() {
     {
         head -c 500000 "$LAB/www/big"
-        sleep 50
+        sleep 60
         cost 32
         head -c 1000000 "$LAB/www/big" | tail -c 500000
     } | lab_curl --max-time 120 -H 'Content-Length: 1000000' -H 'Transfer-Encoding:' -T - \
