@@ -54,8 +54,7 @@ enum {
 #define NODE_GREET_ATTEMPTS 4          /* initiations of a greeting */
 #define NODE_REPLY_NS (3 * NS_PER_S)   /* an initiation may come by another way this much later */
 #define NODE_BIRTHDAY_AFTER_NS (2 * NS_PER_S)      /* punching without success before it */
-#define NODE_BIRTHDAY_KNOWN_NS (200 * NS_PER_MS)   /* the same where nothing else did it last time \
-                                                    */
+#define NODE_BIRTHDAY_KNOWN_NS (200 * NS_PER_MS)   /* where nothing else did it last time */
 #define NODE_BIRTHDAY_WAIT_MAX_NS (600 * NS_PER_S) /* between runs with a peer that fail */
 #define NODE_SOCKET_KEEP_NS (180 * NS_PER_S) /* a temporary socket on which nothing is heard */
 #define NODE_SUSPECT_NS (10 * NS_PER_S)      /* between suspicions that the router has restarted */
