@@ -138,6 +138,7 @@ struct config_node {
     struct config_endpoints stun_derper; /* in the form that a derper answers */
     bool punch;
     bool birthday;
+    uint64_t birthday_sockets;
     bool bench;
     bool portmap;
     bool offload;

@@ -21,7 +21,7 @@ struct build {
     struct path *p;
     struct writer w;
     bool eliciting;
-    bool single; /* must not be copied: its frames belong to a lane, or only the newest counts */
+    bool single; /* must not be copied: its frames belong to a lane, or may come once only */
 };
 
 static bool has_room(const struct build *b, size_t len)
@@ -254,6 +254,7 @@ static void write_datagrams(struct build *b, enum frame_lane lane)
     while (!conn_datagrams_yield(b->c, lane) && conn_write_datagram(b->c, lane, &b->w, fresh)) {
         fresh = false;
         b->eliciting = true;
+        b->single = true; /* a stream's bytes arrive once however often they come; these do not */
     }
 }
 
