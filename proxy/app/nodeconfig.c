@@ -177,8 +177,8 @@ int nodeconfig_init(struct nodeconfig *n, const struct config *c, const struct a
     memcpy(n->node.secret, secrets->node, ADIT_KEY_LEN);
     n->node.listen = c->node.listen;
     n->node.offload = c->node.offload;
-    n->node.congestion = c->node.congestion == CONFIG_CONGESTION_CUBIC ? ADIT_CONGESTION_CUBIC
-                                                                       : ADIT_CONGESTION_BBR;
+    n->node.congestion =
+        c->node.congestion == CONFIG_CONGESTION_CUBIC ? ADIT_CONGESTION_CUBIC : ADIT_CONGESTION_BBR;
     n->node.punch = c->node.punch;
     n->node.birthday_sockets = c->node.birthday ? (unsigned)c->node.birthday_sockets : 0;
     n->node.portmap = c->node.portmap;

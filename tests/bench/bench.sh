@@ -65,7 +65,7 @@ await_listen() {
 }
 
 start_plain_microsocks() {
-    need microsocks && choose_tcp cubic || return
+    need microsocks || return
     lab_spawn microsocks home microsocks -i 10.77.0.2 -p 1081
     front[$1]=10.77.0.2:1081 host[$1]=127.0.0.1 parts_of[$1]=microsocks
     await_listen microsocks home 1081
@@ -115,7 +115,6 @@ CONF
 
 start_ssh() {
     local name=$1 port=$2 cipher=$3
-    [ "$name" = ssh_bbr ] || choose_tcp cubic || return
     start_sshd || return
     lab_spawn "$name" laptop ssh -F none -N -D "127.0.0.1:$port" -p 2222 -i "$LAB/ssh_key" \
         -o "Ciphers=$cipher" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
@@ -138,7 +137,7 @@ start_ssh_bbr() {
     ! lab_is_alive sshd 2>/dev/null || lab_kill sshd
     choose_tcp bbr || { echo "the kernel has no tcp_bbr" >"$LAB/why_not" && return 1; }
     start_ssh "$1" 1087 aes128-gcm@openssh.com || ok=1
-    choose_tcp cubic
+    choose_tcp "$usual_tcp"
     return $ok
 }
 
@@ -372,18 +371,24 @@ wan_cell() {
     done
 }
 
-# A minute beside one flow of the kernel's TCP (CUBIC), which has begun earlier.
+# A minute beside one flow of the kernel's TCP, which has begun earlier: CUBIC, or Reno where an
+# ordinary user may not choose that.
 fair() {
-    local name=$1 queue
+    local name=$1 queue tcp
+    for tcp in cubic reno; do
+        choose_tcp $tcp && break
+    done
+    lab_say "TCP is $tcp"
     for queue in 20 40 120; do
         ! lab_is_alive link 2>/dev/null || lab_kill link
         lab_spawn link hub "$BENCH_LINK" join laptop far 100 20 0 "$queue"
-        start_plain_microsocks plain_microsocks && "start_$name" "$name" || lab_fail "$name does not start"
+        start_plain_microsocks plain_microsocks || lab_fail "microsocks does not start"
+        "start_$name" "$name" || lab_fail "$name does not start"
         run plain_microsocks down 65 >"$LAB/tcp.out" 2>"$LAB/tcp.log" &
         sleep 2
-        measure 0 "$name" "fair_$queue" down 60
+        measure 0 "$name" "fair_$queue.$tcp" down 60
         wait $!
-        awk -v n="$name" -v m="fair_$queue" '{ for (i = 1; i < NF; i += 2) if ($i == "mbps") print 0, n, m ".tcp_mbps", $(i + 1) }' \
+        awk -v n="$name" -v m="fair_$queue.$tcp" '{ for (i = 1; i < NF; i += 2) if ($i == "mbps") print 0, n, m "_mbps", $(i + 1) }' \
             "$LAB/tcp.out" >>"$results"
         stop "$name"
         stop plain_microsocks
@@ -484,6 +489,7 @@ make_pair() {
 }
 
 setup
+usual_tcp=$(lab_exec home sysctl -n net.ipv4.tcp_congestion_control)
 for name in plain_microsocks plain_dante ssh_chacha20 ssh_aes128gcm ss_chacha20 ss_aes256gcm adit \
     adit_relay; do
     [ -z "$only" ] || [[ " $only " == *" $name "* ]] || continue
