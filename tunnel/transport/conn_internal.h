@@ -77,6 +77,9 @@ struct conn {
     bool starved;         /* a writer got no room for want of memory */
     size_t over_count;    /* streams with over_told */
 
+    struct ring_spares spares; /* of the streams' buffers */
+    uint64_t spares_ns;        /* when to look at them next, if there are any */
+
     struct {
         size_t count;
         struct frame_candidate list[FRAME_CANDIDATES_MAX];

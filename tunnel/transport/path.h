@@ -70,7 +70,8 @@ void path_update_pace(struct path *p, uint64_t now);
 /* Probe timeout before back-off; and the next deadline of loss detection or probe. */
 uint64_t path_pto(const struct path *p, uint64_t max_ack_delay_ns);
 uint64_t path_deadline(const struct path *p, uint64_t max_ack_delay_ns);
-/* When the path is suspect because nothing was acknowledged for long, whatever is sent meanwhile. */
+/* When the path is suspect because nothing was acknowledged for long, whatever is sent meanwhile.
+ */
 uint64_t path_silence(const struct path *p, uint64_t max_ack_delay_ns);
 
 #endif
