@@ -10,8 +10,7 @@ enum { PROBES = 2 };
 #define STARVED_NS (10 * NS_PER_MS)
 #define SPARES_NS NS_PER_S /* memory that nobody used for so long goes back */
 
-/* What was in flight longest goes out again, without being called lost. */
-static void requeue_oldest(struct conn *c, uint8_t path)
+void conn_requeue_oldest(struct conn *c, uint8_t path)
 {
     const struct path *p = &c->paths[path];
     size_t count = 0;
@@ -51,7 +50,7 @@ static void on_pto(struct conn *c, uint8_t path, uint64_t now)
     }
     bool used = conn_carries(c, path);
     if (used && !conn_has_data(c, path)) {
-        requeue_oldest(c, path);
+        conn_requeue_oldest(c, path);
     }
     if (!used || !conn_has_data(c, path)) {
         conn_move_flight(c, p);
