@@ -128,6 +128,8 @@ struct config_key_file {
     unsigned line; /* 0 = the default */
 };
 
+enum config_congestion { CONFIG_CONGESTION_BBR, CONFIG_CONGESTION_CUBIC };
+
 struct config_node {
     char name[CONFIG_NAME_MAX + 1];
     struct config_key_file key; /* the secret key */
@@ -136,8 +138,11 @@ struct config_node {
     struct config_endpoints stun_derper; /* in the form that a derper answers */
     bool punch;
     bool birthday;
+    uint64_t birthday_sockets;
+    bool bench;
     bool portmap;
     bool offload;
+    enum config_congestion congestion;
     char *state;
     char *control;
     enum log_level log;

@@ -91,6 +91,19 @@ static void dispatch(struct adit *a, const struct node_event *ev)
 
 /* --- sending --- */
 
+/* A batch that shall not go far is one datagram, and rare: two more system calls do not matter. */
+static int send_some(struct udp_uv *udp, const struct node_batch *b, size_t *sent)
+{
+    if (b->hops != 0) {
+        (void)udp_uv_set_hops(udp, (int)b->hops);
+    }
+    int err = udp_uv_send(udp, &b->to, b->data, b->len, b->segment, sent);
+    if (b->hops != 0) {
+        (void)udp_uv_set_hops(udp, 0);
+    }
+    return err;
+}
+
 /* False if the socket is full: the rest waits in a->blocked until it is writable. */
 static bool send_batch(struct adit *a, struct node_batch *b)
 {
@@ -101,7 +114,7 @@ static bool send_batch(struct adit *a, struct node_batch *b)
     }
     while (b->len > 0) {
         size_t sent = 0;
-        int err = udp_uv_send(udp, &b->to, b->data, b->len, b->segment, &sent);
+        int err = send_some(udp, b, &sent);
         if (err == 0) {
             b->len = 0;
             break;
@@ -186,6 +199,7 @@ void tunnel_pump(struct adit *a)
         }
     }
     tunnel_store_timestamp(a);
+    tunnel_store_recipes(a);
     send_output(a, now);
     if (!a->stopped_links) {
         for (size_t i = 0; i < a->relay_count; i++) {

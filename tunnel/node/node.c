@@ -73,6 +73,7 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     TAILQ_INIT(&n->ready);
     TAILQ_INIT(&n->eventful);
     n->limits = c->limits;
+    n->congestion = c->congestion;
     n->resume_timeout_ns = c->resume_timeout_ns;
     n->punch = c->punch;
     n->rng = c->rng;
@@ -85,6 +86,10 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     cand_own_init(&n->own);
     portmap_init(&n->portmap, n->rng, n->log);
     birthday_init(&n->birthday, c->punch ? c->birthday_sockets : 0, n->rng);
+    recipes_init(&n->recipes);
+    if (c->recipes && recipes_import(&n->recipes, c->recipes, c->recipes_len) != 0) {
+        LOG_AT(n->log, LOG_WARN, "node", "recipes_unreadable", "bytes=%zu", c->recipes_len);
+    }
     int err = init_parts(n, c, now);
     if (err != 0) {
         node_free(n);
@@ -188,6 +193,16 @@ uint64_t node_take_timestamp(struct node *n, uint64_t now)
 uint64_t node_timestamp(const struct node *n)
 {
     return n->timestamp_max;
+}
+
+size_t node_recipes(const struct node *n, uint8_t out[NODE_RECIPES_LEN_MAX])
+{
+    return recipes_export(&n->recipes, out);
+}
+
+uint64_t node_recipes_version(const struct node *n)
+{
+    return n->recipes.version;
 }
 
 void node_tick(struct node *n, uint64_t now)

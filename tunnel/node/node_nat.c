@@ -27,6 +27,7 @@ void node_moved(struct node *n, uint64_t now)
         pathset_probe_all(&n->peers[i].paths, now);
         cand_peer_restart(&n->peers[i].candidates, now);
         n->peers[i].birthday_ns = n->peers[i].birthday_wait_ns = 0;
+        n->peers[i].birthday_asks = 0;
         node_wake(&n->peers[i]);
     }
     for (size_t i = 0; i < n->relay_count; i++) {

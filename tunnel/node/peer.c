@@ -10,6 +10,7 @@ static struct conn *new_conn(struct peer *p)
     const struct node *n = p->node;
     struct conn_config config = {
         .limits = n->limits,
+        .congestion = n->congestion,
         .even = memcmp(n->self.public.bytes, p->key.bytes, KEY_LEN) < 0,
         .rng = n->rng,
         .log = n->log,

@@ -269,8 +269,8 @@ void pathset_suspect(struct pathset *s, struct path *p, uint64_t now)
     if (!p->doubted) {
         p->doubted = true;
         p->doubted_ns = now;
-        p->hold_ns = p->hold_ns == 0 ? PATHSET_HOLD_NS
-                                     : time_min(2 * p->hold_ns, PATHSET_HOLD_LAST_NS);
+        p->hold_ns =
+            p->hold_ns == 0 ? PATHSET_HOLD_NS : time_min(2 * p->hold_ns, PATHSET_HOLD_LAST_NS);
     }
     probe_now(p, now);
 }

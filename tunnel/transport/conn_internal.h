@@ -8,6 +8,7 @@
  *   conn_send.c    what goes into the next packet
  *   conn_timer.c   deadlines
  *   conn_stream.c  the application's calls
+ *   conn_credit.c  who may hold how much: credit for the peer, room in our send buffers
  *   conn_datagram.c  datagrams, both ways
  *   conn_close.c   the end of streams and of the session
  *   conn_event.c   what the application fetches
@@ -52,6 +53,7 @@ struct conn {
     struct conn_limits limits;
     struct conn_peer_limits peer;
     const struct log *log;
+    const struct cc_ops *congestion;
     bool even;
     bool started;
     enum conn_state state;
@@ -76,6 +78,8 @@ struct conn {
     bool streams_pending; /* MAX_STREAMS */
     bool starved;         /* a writer got no room for want of memory */
     size_t over_count;    /* streams with over_told */
+    uint64_t granted;     /* credit given in advance to streams that have not used it yet */
+    uint64_t buffered;    /* bytes in all send buffers */
 
     struct {
         size_t count;
@@ -150,6 +154,19 @@ void conn_check_over(struct conn *c, struct stream *s);
 void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause);
 /* The application, or nobody, has taken `len` bytes: session credit. */
 void conn_consume_session(struct conn *c, uint64_t len, uint64_t now);
+/* ... and credit of the stream. */
+void conn_consume_stream(struct conn *c, struct stream *s, uint64_t len, uint64_t now);
+/* Bytes came that cannot be read yet: more credit, if that is all that waits. */
+void conn_relieve(struct conn *c, struct stream *s);
+/* More credit at once for a new stream; and taken off the account again. */
+void conn_grant(struct conn *c, struct stream *s);
+void conn_end_grant(struct conn *c, struct stream *s);
+/* How much the stream's send buffer may hold now: sets out.fit. */
+void conn_fit_buffer(struct conn *c, struct stream *s);
+/* Its send buffer has changed. */
+void conn_count_buffer(struct conn *c, struct stream *s);
+/* Tells a writer that found no room when there is enough again. */
+void conn_tell_writable(struct conn *c, struct stream *s);
 /* Peers' streams come and go: raises what they may open. */
 void conn_update_limits(struct conn *c);
 /* RTT for the tuning of windows. */
