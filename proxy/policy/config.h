@@ -229,6 +229,12 @@ struct config_serve {
     unsigned line;
 };
 
+/* URLs of NATS servers, as they stand in the ini. */
+struct config_cluster {
+    char **items;
+    size_t count;
+};
+
 /* `adit relay`. */
 struct config_server {
     bool given; /* the section is there */
@@ -246,6 +252,9 @@ struct config_server {
     uint64_t rate;  /* bytes per second and client, 0 = no limit */
     uint64_t burst; /* bytes, 0 = a second's worth */
     struct config_prefixes metrics;
+    struct config_cluster cluster; /* empty: the relay is alone */
+    char *cluster_credentials;     /* NULL = none */
+    char *cluster_ca;              /* NULL = whom the system trusts */
     uint64_t drain_ns;
 };
 

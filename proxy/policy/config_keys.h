@@ -44,6 +44,7 @@ enum config_type {
     CONFIG_COMMANDS,
     CONFIG_UIDS,
     CONFIG_SERVE,
+    CONFIG_CLUSTER,
     CONFIG_TYPES,
 };
 

@@ -293,6 +293,7 @@ void config_take(struct config_parser *p, const char *value)
     case CONFIG_PINS:
     case CONFIG_ALLOW:
     case CONFIG_PREFIXES:
+    case CONFIG_CLUSTER:
     case CONFIG_TYPES:
         NEVER();
     }
