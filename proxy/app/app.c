@@ -111,6 +111,7 @@ static void init(struct app *app, uv_loop_t *loop, const struct config *config,
     };
     size_t connections = app->ctx.limits.clients_max + app->ctx.limits.exit_max;
     pool_init(&app->ctx.pool, connections * BLOCKS_PER_CONNECTION);
+    resolver_init(&app->ctx.resolver, loop);
     clients_init(&app->clients, &app->ctx);
     exits_init(&app->exits, &app->ctx);
     LIST_INIT(&app->pings);
@@ -186,6 +187,7 @@ void app_stop(struct app *app, void (*stopped)(void *user), void *user)
     }
     clients_stop(&app->clients);
     exits_stop(&app->exits);
+    resolver_stop(&app->ctx.resolver);
     tcp_break_all(&app->ctx.pool, on_sockets_gone, app);
     adit_stop(app->ctx.node, on_node_stopped, app);
 }

@@ -5,6 +5,7 @@
 
 #include "app/own.h"
 #include "app/pool.h"
+#include "app/resolver.h"
 #include "policy/backoff.h"
 #include "policy/config.h"
 #include "session/front.h"
@@ -93,6 +94,7 @@ struct context {
     struct context_limits limits;
     struct context_counters counters;
     struct pool pool;
+    struct resolver resolver;
     size_t associations;                                   /* now */
     uint8_t datagram[CONTEXT_HEADROOM + CONTEXT_DATAGRAM]; /* the one being dealt with */
 };

@@ -137,7 +137,8 @@ static struct dialer *dial_service(struct exit_conn *x, const struct config_serv
     if (serve->path[0] != '\0') {
         return dialer_start_unix(ctx, serve->path, on_dialled, x);
     }
-    return dialer_start(ctx, &serve->target, NULL, on_dialled, x);
+    const struct dialer_wish wish = {.target = serve->target, .owner = x->peer};
+    return dialer_start(ctx, &wish, on_dialled, x);
 }
 
 /* --- BIND ------------------------------------------------------------------------------------ */
@@ -199,6 +200,7 @@ static bool start(struct exit_conn *x, const struct wanted *w)
         .ctx = ctx,
         .expected = &w->target,
         .acl = allow,
+        .owner = x->peer,
         .listening = on_listening,
         .done = on_bound,
         .user = x,
@@ -208,7 +210,8 @@ static bool start(struct exit_conn *x, const struct wanted *w)
     } else if (w->serve) {
         x->dialer = dial_service(x, w->serve);
     } else {
-        x->dialer = dialer_start(ctx, &w->target, allow, on_dialled, x);
+        const struct dialer_wish wish = {.target = w->target, .acl = allow, .owner = x->peer};
+        x->dialer = dialer_start(ctx, &wish, on_dialled, x);
     }
     return x->binder || x->dialer;
 }

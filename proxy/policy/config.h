@@ -151,7 +151,9 @@ struct config_peer {
     struct config_endpoints endpoints;
     struct config_relays relays; /* names replaced by their URL; all [relay]s if none was given */
     struct acl allow;
-    bool bind; /* it may wait here for connections */
+    bool bind;             /* it may wait here for connections */
+    uint64_t streams_max;  /* its connections at once at this exit, 0 = no ceiling of its own */
+    uint64_t streams_rate; /* new ones a second, 0 = no limit */
     unsigned line;
 };
 
@@ -191,6 +193,12 @@ struct config_uids {
     uint32_t *items;
     size_t count;
     bool any;
+};
+
+/* How this node reaches targets for peers, and the front those that are `direct`. */
+struct config_exit {
+    uint64_t dial_timeout_ns;
+    struct config_proxy upstream; /* for peers; NONE or GIVEN */
 };
 
 /* [front], and each [front NAME]: where applications connect to, and what goes for them. */
@@ -257,6 +265,7 @@ struct config {
     struct config_node node;
     struct config_front *fronts; /* [front] first, whether it is there or not */
     size_t fronts_count;
+    struct config_exit exit;
     struct config_server server;
     struct config_limits limits;
     struct config_relays relays;
