@@ -44,7 +44,8 @@ struct adit_netcheck_relay {
     bool answered;       /* 200 to GET /derp/probe */
     uint64_t connect_ns; /* of TCP; 0 = none made */
     uint64_t answer_ns;  /* from the request to the answer; 0 = none came */
-    int error;           /* a libuv error if there is no answer */
+    int error;           /* a negative error if there is no answer */
+    char why[256];       /* what TLS or a proxy says of that error; "" = nothing */
     unsigned status;     /* of HTTP; if it is not 200, no relay answers there */
     bool portal;         /* but, it seems, a captive portal: a redirection, or a page for people */
 };

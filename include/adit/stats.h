@@ -23,6 +23,14 @@ enum adit_path_kind {
     ADIT_PATH_RELAY,
 };
 
+/* How data packets are sealed: chosen in the handshake, AES where both machines have the
+ * instructions for it. */
+enum adit_aead {
+    ADIT_AEAD_NONE, /* no session */
+    ADIT_AEAD_CHACHA20POLY1305,
+    ADIT_AEAD_AES256GCM,
+};
+
 struct adit_peer_stats {
     const char *name; /* lives as long as the node */
     uint8_t key[ADIT_KEY_LEN];
@@ -36,6 +44,7 @@ struct adit_peer_stats {
         uint64_t cwnd, in_flight; /* bytes */
         uint32_t probe_timeouts;  /* since the last acknowledgement */
     } path;
+    enum adit_aead aead;
     size_t streams;
     uint64_t bytes_in, bytes_out; /* stream bytes since the node started */
     uint64_t packets_lost;

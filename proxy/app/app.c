@@ -18,7 +18,11 @@ static void on_event(void *user, const struct adit_event *ev)
 {
     struct app *app = user;
     if (ev->type == ADIT_EVENT_OPENED) {
-        exits_open(&app->exits, ev);
+        if (bench_is_meant(ev)) {
+            bench_accept(&app->benches, ev);
+        } else {
+            exits_open(&app->exits, ev);
+        }
     } else if (ev->type == ADIT_EVENT_PONG) {
         app_on_pong(app, ev);
     } else {
@@ -114,6 +118,7 @@ static void init(struct app *app, uv_loop_t *loop, const struct config *config,
     resolver_init(&app->ctx.resolver, loop);
     clients_init(&app->clients, &app->ctx);
     exits_init(&app->exits, &app->ctx);
+    benches_init(&app->benches, &app->ctx);
     LIST_INIT(&app->pings);
     app->started_ns = uv_now(loop) * NS_PER_MS;
 }
@@ -187,6 +192,7 @@ void app_stop(struct app *app, void (*stopped)(void *user), void *user)
     }
     clients_stop(&app->clients);
     exits_stop(&app->exits);
+    benches_stop(&app->benches);
     resolver_stop(&app->ctx.resolver);
     tcp_break_all(&app->ctx.pool, on_sockets_gone, app);
     adit_stop(app->ctx.node, on_node_stopped, app);

@@ -59,6 +59,17 @@ struct app_ping *app_ping_start(struct app *app, const char *peer,
 /* `done` will not come. */
 void app_ping_cancel(struct app_ping *ping);
 
+/* Measures how fast data gets to a peer or back, and round trips meanwhile. `what` is
+ * "PEER/up|down/SECONDS/any|direct|relay". `done` is called once, from the loop: with JSON of
+ * control/why.h, to be freed with control_free, or NULL and what went wrong (static). NULL with
+ * *why set (static) if it cannot begin. */
+struct app_bench;
+struct app_bench *app_bench_start(struct app *app, const char *what,
+                                  void (*done)(void *user, char *json, const char *why), void *user,
+                                  const char **why);
+/* `done` will not come. */
+void app_bench_cancel(struct app_bench *bench);
+
 /* JSON of control/why.h; to be freed with control_free. NULL: out of memory, or no such peer. */
 char *app_ping_json(const char *peer, const struct adit_pong *pong);
 char *app_why(const struct app *app, const char *peer);

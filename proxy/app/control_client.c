@@ -18,6 +18,7 @@ enum {
     ANSWER_MAX = 64 << 20,
     ANSWER_STEP = 65536,
     TIMEOUT_S = 5,
+    ASK_TIMEOUT_S = 75,  /* longer than the node takes for anything */
     HOLD_TIMEOUT_S = 60, /* the node itself gives up after 30 */
     LINE_MAX_LEN = 640,
 };
@@ -116,7 +117,7 @@ int control_client_ask(const char *socket_path, const char *path, unsigned *stat
 {
     char *data = NULL;
     size_t data_len = 0;
-    int fd = dial(socket_path, TIMEOUT_S);
+    int fd = dial(socket_path, strcmp(path, "/status") == 0 ? TIMEOUT_S : ASK_TIMEOUT_S);
     if (fd < 0) {
         return fd;
     }

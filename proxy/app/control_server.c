@@ -45,6 +45,7 @@ struct asker {
     char *body; /* of control_status; NULL if there is none */
     char text[ANSWER_TEXT_MAX];
     struct app_ping *ping; /* NULL, or what is waited for */
+    struct app_bench *bench;
     char peer[CONFIG_NAME_MAX + 1];
     /* NULL, or what there is as long as the asker is. */
     struct listener *forward;
@@ -75,6 +76,9 @@ static void forget(struct asker *a)
     }
     if (a->ping) {
         app_ping_cancel(a->ping);
+    }
+    if (a->bench) {
+        app_bench_cancel(a->bench);
     }
     uv_close((uv_handle_t *)&a->timer, on_timer_closed);
 }
@@ -202,6 +206,33 @@ static unsigned handle_ping(struct asker *a, char *name)
     return a->ping ? LATER : 500;
 }
 
+static void on_benched(void *user, char *json, const char *why)
+{
+    struct asker *a = user;
+    a->bench = NULL;
+    a->body = json;
+    (void)snprintf(a->text, sizeof(a->text), "%s", why ? why : "");
+    (void)uv_timer_start(&a->timer, on_timer, ASK_TIMEOUT_MS, 0);
+    answer(a, json ? 200 : 502);
+}
+
+static unsigned handle_bench(struct asker *a, char *what)
+{
+    const char *why = NULL;
+    char peer[CONFIG_NAME_MAX + 1];
+    (void)snprintf(peer, sizeof(peer), "%.*s", (int)strcspn(what, "/"), what);
+    if (!config_find_peer(a->server->ctx->config, peer)) {
+        return no_such_peer(a, peer);
+    }
+    a->bench = app_bench_start(a->server->app, what, on_benched, a, &why);
+    if (!a->bench) {
+        (void)snprintf(a->text, sizeof(a->text), "%s", why);
+        return 400;
+    }
+    (void)uv_timer_stop(&a->timer);
+    return LATER;
+}
+
 static unsigned handle_why(struct asker *a, char *name)
 {
     if (!config_find_peer(a->server->ctx->config, name)) {
@@ -239,6 +270,7 @@ static const struct question {
     {"/status", true, handle_status},
     {"/ping/", true, handle_ping},
     {"/why/", true, handle_why},
+    {"/bench/", true, handle_bench},
     {"/route/", true, handle_route},
     {"/forward/", false, handle_forward_tcp},
     {"/forward-udp/", false, handle_forward_udp},
@@ -297,7 +329,7 @@ static void take_request(struct asker *a, struct control_request *r)
 static size_t on_room(void *user, uint8_t **at)
 {
     struct asker *a = user;
-    if (a->answering || a->ping) {
+    if (a->answering || a->ping || a->bench) {
         a->in_len = 0; /* thrown away; only the end matters */
     }
     *at = (uint8_t *)a->in + a->in_len;
@@ -311,7 +343,7 @@ static void on_read(void *user, ssize_t n)
         drop(a);
         return;
     }
-    if (a->answering || a->ping) {
+    if (a->answering || a->ping || a->bench) {
         return;
     }
     a->in_len += (size_t)n;

@@ -2,6 +2,7 @@
  *
  *     GET /status                   -> 200 application/json (control/control.h)
  *     GET /ping/PEER                -> 200 application/json (control/why.h); 504 after 4.5 s
+ *     GET /bench/PEER/up|down/SECONDS/any|direct|relay   -> 200 application/json; 502
  *     GET /why/PEER, /route/TARGET  -> 200 application/json
  *     POST /forward/LISTEN=TARGET   -> 200 and the address; forwarded until the asker hangs up
  *     POST /serve/NAME=TARGET,PEER  -> 200 and the name; served until the asker hangs up

@@ -57,6 +57,19 @@ const char *app_path_kind_text(enum adit_path_kind kind)
     return "none";
 }
 
+const char *app_aead_text(enum adit_aead aead)
+{
+    switch (aead) {
+    case ADIT_AEAD_CHACHA20POLY1305:
+        return "chacha20poly1305";
+    case ADIT_AEAD_AES256GCM:
+        return "aes256gcm";
+    case ADIT_AEAD_NONE:
+        break;
+    }
+    return NULL;
+}
+
 static const char *relay_state(enum adit_relay_state state)
 {
     switch (state) {
@@ -99,6 +112,7 @@ static struct control_peer describe_peer(const struct adit_peer_stats *s, struct
                 .in_flight = path ? s->path.in_flight : CONTROL_UNKNOWN,
                 .probe_timeouts = path ? s->path.probe_timeouts : CONTROL_UNKNOWN,
             },
+        .aead = app_aead_text(s->aead),
         .streams = s->streams,
         .bytes_in = s->bytes_in,
         .bytes_out = s->bytes_out,

@@ -10,8 +10,9 @@
 #include <sysexits.h>
 
 static const struct cli_command *const commands[] = {
-    &cmd_init,    &cmd_run,     &cmd_status, &cmd_ping, &cmd_why, &cmd_netcheck, &cmd_check,
-    &cmd_connect, &cmd_forward, &cmd_serve,  &cmd_env,  &cmd_key, &cmd_relay,    &cmd_demo,
+    &cmd_init,  &cmd_run,      &cmd_status, &cmd_ping,    &cmd_why,
+    &cmd_bench, &cmd_netcheck, &cmd_check,  &cmd_connect, &cmd_forward,
+    &cmd_serve, &cmd_env,      &cmd_key,    &cmd_relay,   &cmd_demo,
 };
 
 enum {

@@ -50,6 +50,7 @@ int cli_usage_error(const struct cli_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 extern const struct cli_command cmd_init, cmd_key, cmd_run, cmd_relay, cmd_check, cmd_status,
-    cmd_netcheck, cmd_ping, cmd_why, cmd_demo, cmd_connect, cmd_forward, cmd_serve, cmd_env;
+    cmd_netcheck, cmd_ping, cmd_why, cmd_bench, cmd_demo, cmd_connect, cmd_forward, cmd_serve,
+    cmd_env;
 
 #endif

@@ -45,7 +45,7 @@ static const char *trouble(const struct adit_netcheck_relay *r, char text[64])
         return NULL;
     }
     if (r->status == 0) {
-        return uv_strerror(r->error);
+        return r->why[0] ? r->why : uv_strerror(r->error);
     }
     (void)snprintf(text, 64, "HTTP status %u: %s", r->status,
                    r->portal ? "a captive portal?" : "no relay");

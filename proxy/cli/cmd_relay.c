@@ -14,8 +14,10 @@ const struct cli_command cmd_relay = {
     .name = "relay",
     .arguments = "",
     .line = "run a relay server until SIGINT or SIGTERM",
-    .more = "It needs a [server] section in the ini, and admits only the keys listed there unless\n"
-            "it says `open = yes`.",
+    .more =
+        "It needs a [server] section in the ini, and admits only the keys listed there unless\n"
+        "it says `open = yes`. SIGHUP makes it read the ini again without dropping anybody who\n"
+        "is still listed; SIGTERM lets nodes go elsewhere first (`drain`), a second one does not.",
     .run = run,
     .options = {{'c', "config", "FILE", "the ini instead of ~/.config/adit/adit.ini"}},
 };

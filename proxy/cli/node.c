@@ -58,7 +58,10 @@ static int complain_about_status(unsigned status, const char *body)
         return EX_PROTOCOL;
     }
     cli_error("%.160s", body[0] != '\0' ? body : "the node could not answer");
-    return status == 404 ? EX_NOHOST : status == 400 ? EX_USAGE : EX_SOFTWARE;
+    return status == 404   ? EX_NOHOST
+           : status == 400 ? EX_USAGE
+           : status == 502 ? EX_UNAVAILABLE
+                           : EX_SOFTWARE;
 }
 
 int node_ask(const char *socket, const char *path, char **body, size_t *len)

@@ -43,6 +43,7 @@ static void put_peer(struct builder *b, cJSON *peers, const struct control_peer 
     put_number(b, path, "cwnd", p->path.cwnd);
     put_number(b, path, "in_flight", p->path.in_flight);
     put_number(b, path, "probe_timeouts", p->path.probe_timeouts);
+    put_text(b, peer, "aead", p->aead);
     put_number(b, peer, "streams", p->streams);
     put_number(b, peer, "bytes_in", p->bytes_in);
     put_number(b, peer, "bytes_out", p->bytes_out);

@@ -7,7 +7,8 @@
  *    "peers":[{"name","key","state":"idle|connecting|connected|lost",
  *              "path":{"kind":"direct|relay|none","address","relay","rtt_us","mtu",
  *                      "cwnd","in_flight","probe_timeouts"},
- *              "streams","bytes_in","bytes_out","last_handshake_s","last_heard_s"}],
+ *              "aead":"aes256gcm|chacha20poly1305","streams","bytes_in","bytes_out",
+ *              "last_handshake_s","last_heard_s"}],
  *    "relays":[{"name","url","state":"idle|connecting|connected","rtt_us","why"}],
  *    "counters":{...}}
  * What is not known is null: an address of a relay path, an rtt not measured, a peer never heard.
@@ -27,6 +28,7 @@ struct control_peer {
         const char *kind, *address, *relay;
         uint64_t rtt_us, mtu, cwnd, in_flight, probe_timeouts;
     } path;
+    const char *aead; /* "aes256gcm", "chacha20poly1305" */
     uint64_t streams, bytes_in, bytes_out;
     uint64_t last_handshake_s, last_heard_s;
     uint64_t packets_lost, path_changes, restarts_seen;

@@ -86,6 +86,8 @@ static const char *reason(unsigned status)
         return "Bad Request";
     case 404:
         return "Not Found";
+    case 502:
+        return "Bad Gateway";
     case 504:
         return "Gateway Timeout";
     case 405:

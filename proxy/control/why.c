@@ -97,3 +97,23 @@ char *control_route_json(const struct control_route *r)
     put_where(&b, put_object(&b, root, "path"), &r->path);
     return put_end(&b, root);
 }
+
+char *control_bench_json(const struct control_bench *m)
+{
+    struct builder b = {0};
+    cJSON *root = cJSON_CreateObject();
+    put_text(&b, root, "peer", m->peer);
+    put_text(&b, root, "direction", m->direction);
+    put_number(&b, root, "bytes", m->bytes);
+    put_number(&b, root, "took_us", m->took_us);
+    put_number(&b, root, "bits_per_s", m->bits_per_s);
+    put_number(&b, root, "path_changes", m->path_changes);
+    put_text(&b, root, "aead", m->aead);
+    put_where(&b, put_object(&b, root, "path"), &m->path);
+    cJSON *trips = put_object(&b, root, "round_trips");
+    put_number(&b, trips, "count", m->trips);
+    put_number(&b, trips, "min_us", m->trip_min_us);
+    put_number(&b, trips, "median_us", m->trip_median_us);
+    put_number(&b, trips, "max_us", m->trip_max_us);
+    return put_end(&b, root);
+}

@@ -1,6 +1,6 @@
-/* JSON of GET /ping/PEER, /why/PEER and /route/TARGET, and lines for people made of it. A core: the
- * caller takes the snapshot. As with /status, fields are added, never renamed or removed, and what
- * is not known is null.
+/* JSON of GET /ping/PEER, /why/PEER, /bench/... and /route/TARGET, and lines for people made of it.
+ * A core: the caller takes the snapshot. As with /status, fields are added, never renamed or
+ * removed, and what is not known is null.
  *
  *   ping   {"peer","rtt_us","path":{"kind":"direct|relay","address","relay"}}
  *   why    {"peer","state","text","searching","searching_s","our_mapping","their_nat",
@@ -10,6 +10,8 @@
  *           "candidates":[{"kind","address","learned","answered","probes","last_probe_s","rtt_us",
  *                          "reason"}],
  *           "our_candidates":[{"kind","address"}]}
+ *   bench  {"peer","direction":"up|down","bytes","took_us","bits_per_s","path_changes","aead",
+ *           "path":{"kind","address","relay"},"round_trips":{"count","min_us","median_us","max_us"}}
  *   route  {"target","goes":"peer|direct|refuse","peer","rule","text","exit_target",
  *           "state","path":{"kind","address","relay"}}; state and path are null if no node runs
  */
@@ -69,10 +71,19 @@ struct control_route {
     struct control_where path;
 };
 
+struct control_bench {
+    const char *peer, *direction, *aead;
+    uint64_t bytes, took_us, bits_per_s;
+    uint64_t path_changes; /* while it went on */
+    struct control_where path;
+    uint64_t trips, trip_min_us, trip_median_us, trip_max_us;
+};
+
 /* To be freed with control_free. NULL: out of memory. */
 char *control_ping_json(const struct control_pong *p);
 char *control_why_json(const struct control_why *w);
 char *control_route_json(const struct control_route *r);
+char *control_bench_json(const struct control_bench *m);
 
 /* To be freed with mem_free. NULL if `json` is not such JSON. */
 char *control_describe_why(const char *json, size_t len);

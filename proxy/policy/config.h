@@ -136,6 +136,7 @@ struct config_node {
     struct config_endpoints stun_derper; /* in the form that a derper answers */
     bool punch;
     bool birthday;
+    bool bench;
     bool portmap;
     bool offload;
     char *state;

@@ -5,11 +5,6 @@
 
 #include <string.h>
 
-#define uthash_malloc(size) mem_new(1, size)
-#define uthash_free(p, size) mem_free(p)
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 /* Without padding, so that it can be compared as bytes. */
 struct asked_key {
     uint8_t ip[16];
@@ -17,6 +12,25 @@ struct asked_key {
     uint16_t port;
     uint16_t family;
 };
+
+/* A table has ASKED_MAX entries at most: collisions that somebody seeks cost little. */
+static unsigned hash_of(const void *key)
+{
+    uint64_t words[sizeof(struct asked_key) / sizeof(uint64_t)];
+    uint64_t hash = 0;
+    memcpy(words, key, sizeof(words));
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        hash = (hash ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    return (unsigned)hash;
+}
+
+#define uthash_malloc(size) mem_new(1, size)
+#define uthash_free(p, size) mem_free(p)
+#define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION(key, len, hash) ((hash) = hash_of(key))
+#include <uthash.h>
 
 struct asked_entry {
     struct asked_key key;

@@ -1,5 +1,7 @@
 // Genuine DERP clients against the relay at 127.0.0.1:PORT: log in, exchange packets, ping, hear of
-// absent peers. Exit 0 = all of it worked.
+// absent peers, and of the relay's end, which a byte written to FIFO begins. Exit 0 = all of it worked.
+//
+//	derphttp PORT FIFO
 package main
 
 import (
@@ -90,5 +92,13 @@ func main() {
 	gone = next[derp.PeerGoneMessage](b, "peer that left")
 	if gone.Peer != aKey || gone.Reason != derp.PeerGoneReasonDisconnected {
 		log.Fatalf("peer that left: %v", gone)
+	}
+
+	if err := os.WriteFile(os.Args[2], []byte("x"), 0); err != nil {
+		log.Fatal(err)
+	}
+	end := next[derp.ServerRestartingMessage](b, "restarting")
+	if end.ReconnectIn < 10*time.Second || end.ReconnectIn > 11*time.Second || end.TryFor != time.Minute {
+		log.Fatalf("restarting: %+v", end)
 	}
 }

@@ -1,11 +1,16 @@
-/* Our relay, open to every key, on a port of 127.0.0.1 that it prints; until stdin ends. */
+/* Our relay, open to every key, on a port of 127.0.0.1 that it prints; until stdin ends. A byte
+ * that is written there begins its end: clients have ten seconds to leave. */
 #include "loop/relay_uv.h"
+
+#include <base/clock.h>
 
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
-static struct relay_uv *relay;
+#define DRAIN_NS (10 * NS_PER_S)
+
+static struct relay_uv *relay; /* NULL once it drains */
 
 static void fill(void *state, void *out, size_t len)
 {
@@ -24,9 +29,15 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     (void)buf;
+    if (n > 0 && relay) {
+        relay_uv_drain(relay, DRAIN_NS, NULL, NULL);
+        relay = NULL;
+    }
     if (n < 0) {
         uv_close((uv_handle_t *)stream, NULL);
-        relay_uv_stop(relay, NULL, NULL);
+        if (relay) {
+            relay_uv_stop(relay, NULL, NULL);
+        }
     }
 }
 

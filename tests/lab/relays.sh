@@ -56,6 +56,36 @@ cp "$LAB/good.crt" "$LAB/tls.crt"
 cp "$LAB/good.key" "$LAB/tls.key"
 reload 'tls certificate'
 
+# An idle client's cost.
+cat >"$LAB/idle.ini" <<INI
+[node]
+log = warn
+[server]
+listen_tls = 10.77.0.4:4443
+cert = $LAB/tls.crt
+cert_key = $LAB/tls.key
+key = $LAB/relay.key
+open = yes
+clients_per_address_max = 500
+INI
+lab_spawn idle relay "$ADIT" relay -c "$LAB/idle.ini"
+lab_wait_until 15 lab_listens idle relay 4443
+line=$(lab_exec relay timeout 60 "${LAB_WEBSERVER%/*}/lab_tlsidle" 10.77.0.4:4443 "${lab_pid[idle]}" \
+    "$(relays_pin "$LAB/tls.crt" | base64 -d | od -An -v -tx1 | tr -d ' \n')" 250)
+lab_say "idle in TLS: $line"
+[ "${line##*=}" -lt 65536 ] || lab_fail "an idle client in TLS takes too much"
+lab_stop idle
+
+# Whether a relay is there is asked the same way.
+netcheck() {
+    lab_exec laptop "$ADIT" netcheck -c "$LAB/laptop.ini" --json | jq -r ".relays[0].$1"
+}
+relays_ini laptop https://relay.test:3443
+[ "$(netcheck answered)" = true ] || lab_fail "netcheck: $(netcheck error)"
+relays_ini laptop https://10.77.0.4:3443
+[[ "$(netcheck error)" == *"is for relay.test"* ]] || lab_fail "netcheck: $(netcheck error)"
+lab_say "netcheck sees the relay, and its certificate"
+
 relays_cut
 relays_refuse "no way but through the proxy" "cannot connect" https://relay.test:3443
 relays_refuse "a wrong password" "the proxy does not accept the name and password (407)" \

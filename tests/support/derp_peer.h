@@ -3,6 +3,7 @@
 #ifndef TESTS_SUPPORT_DERP_PEER_H
 #define TESTS_SUPPORT_DERP_PEER_H
 
+#include "os/tls.h"
 #include "relay/relay_client.h"
 
 #include <base/addr.h>
@@ -21,8 +22,10 @@
 
 struct derp_peer {
     struct relay_client *core;
-    struct addr relay; /* IPv4 */
-    int fd;            /* -1 = none */
+    struct addr relay;               /* IPv4 */
+    int fd;                          /* -1 = none */
+    struct tls_context *tls_context; /* the owner's; NULL = plain */
+    struct tls *tls;                 /* of the connection that there is */
     uint8_t key[32];
     unsigned ups, downs, packets, gones, restarts;
     uint64_t restart_ns;
@@ -47,20 +50,23 @@ static inline void derp_peer_random(void *state, void *out, size_t len)
     randombytes_buf(out, len);
 }
 
-/* A fresh key, or the one made of `seed` bytes. False when out of memory. */
-static inline bool derp_peer_open(struct derp_peer *p, const struct addr *relay, uint8_t seed)
+/* A key made of `seed` bytes; tls NULL = plain. False when out of memory. */
+static inline bool derp_peer_open_as(struct derp_peer *p, const struct addr *relay, uint8_t seed,
+                                     struct tls_context *tls, bool websocket)
 {
     char host[ADDR_TEXT_MAX];
     struct relay_client_config config = {
         .host = addr_format(relay, host),
         .rng = {.fill = derp_peer_random},
         .preferred = true,
+        .websocket = websocket,
     };
     memset(p, 0, sizeof(*p));
     memset(config.secret, seed, sizeof(config.secret));
     crypto_scalarmult_base(config.public_key, config.secret);
     memcpy(p->key, config.public_key, 32);
     p->relay = *relay;
+    p->tls_context = tls;
     p->fd = -1;
     p->core = relay_client_new(&config);
     if (p->core) {
@@ -69,11 +75,24 @@ static inline bool derp_peer_open(struct derp_peer *p, const struct addr *relay,
     return p->core != NULL;
 }
 
-static inline void derp_peer_close(struct derp_peer *p)
+static inline bool derp_peer_open(struct derp_peer *p, const struct addr *relay, uint8_t seed)
+{
+    return derp_peer_open_as(p, relay, seed, NULL, false);
+}
+
+static inline void derp_peer_drop(struct derp_peer *p)
 {
     if (p->fd >= 0) {
         close(p->fd);
     }
+    tls_free(p->tls);
+    p->fd = -1;
+    p->tls = NULL;
+}
+
+static inline void derp_peer_close(struct derp_peer *p)
+{
+    derp_peer_drop(p);
     relay_client_free(p->core);
 }
 
@@ -85,6 +104,10 @@ static inline void derp_peer_connect(struct derp_peer *p)
     if (p->fd < 0 || connect(p->fd, (const struct sockaddr *)&in, sizeof(in)) ||
         fcntl(p->fd, F_SETFL, O_NONBLOCK)) {
         relay_client_disconnected(p->core, -errno, derp_peer_now());
+        return;
+    }
+    if (p->tls_context) {
+        p->tls = tls_new(p->tls_context);
         return;
     }
     relay_client_connected(p->core, derp_peer_now());
@@ -102,10 +125,7 @@ static inline void derp_peer_take(struct derp_peer *p, const struct relay_client
     case RELAY_CLIENT_EV_DOWN:
         p->downs++;
         (void)snprintf(p->down_text, sizeof(p->down_text), "%s", ev->text);
-        if (p->fd >= 0) {
-            close(p->fd);
-        }
-        p->fd = -1;
+        derp_peer_drop(p);
         break;
     case RELAY_CLIENT_EV_PACKET:
         p->packets++;
@@ -135,20 +155,74 @@ static inline void derp_peer_events(struct derp_peer *p)
     }
 }
 
+/* What may be written next, inside TLS if there is one. */
+static inline size_t derp_peer_pending(struct derp_peer *p, const uint8_t **data)
+{
+    if (!p->tls) {
+        return relay_client_output(p->core, data);
+    }
+    size_t len = tls_output(p->tls, data);
+    if (len > 0 || !tls_is_ready(p->tls)) {
+        return len;
+    }
+    len = relay_client_output(p->core, data);
+    len = len < TLS_WRITE_MAX ? len : TLS_WRITE_MAX;
+    if (len > 0 && tls_write(p->tls, *data, len) == 0) {
+        relay_client_sent(p->core, len);
+    }
+    return tls_output(p->tls, data);
+}
+
+static inline void derp_peer_lost(struct derp_peer *p, int err)
+{
+    relay_client_failed(p->core, err, p->tls && tls_why(p->tls)[0] ? tls_why(p->tls) : NULL,
+                        derp_peer_now());
+    derp_peer_events(p);
+}
+
 static inline void derp_peer_write(struct derp_peer *p)
 {
     const uint8_t *data;
     size_t len;
-    while (p->fd >= 0 && (len = relay_client_output(p->core, &data)) > 0) {
+    while (p->fd >= 0 && (len = derp_peer_pending(p, &data)) > 0) {
         ssize_t n = send(p->fd, data, len, MSG_NOSIGNAL);
+        if (p->tls) {
+            tls_sent(p->tls, n > 0 ? (size_t)n : 0);
+        } else if (n > 0) {
+            relay_client_sent(p->core, (size_t)n);
+        }
         if (n < 0) {
             if (errno != EAGAIN) {
-                relay_client_disconnected(p->core, -errno, derp_peer_now());
-                derp_peer_events(p);
+                derp_peer_lost(p, -errno);
             }
             return;
         }
-        relay_client_sent(p->core, (size_t)n);
+    }
+}
+
+static inline void derp_peer_take_bytes(struct derp_peer *p, const uint8_t *data, size_t len)
+{
+    static uint8_t plain[65536];
+    int n = (int)len;
+    if (!p->tls) {
+        if (relay_client_input(p->core, data, len, derp_peer_now())) {
+            derp_peer_lost(p, -EPROTO);
+        }
+        derp_peer_events(p);
+        return;
+    }
+    tls_input(p->tls, data, len);
+    while (p->tls && (n = tls_read(p->tls, plain, sizeof(plain))) >= 0) {
+        if (tls_is_ready(p->tls) && relay_client_state(p->core) == RELAY_CLIENT_CONNECTING) {
+            relay_client_connected(p->core, derp_peer_now());
+        }
+        if (n == 0 || relay_client_input(p->core, plain, (size_t)n, derp_peer_now())) {
+            break;
+        }
+        derp_peer_events(p);
+    }
+    if (n < 0 && p->tls) {
+        derp_peer_lost(p, n);
     }
 }
 
@@ -165,11 +239,10 @@ static inline void derp_peer_step(struct derp_peer *p)
             break;
         }
         if (n <= 0) {
-            relay_client_disconnected(p->core, n < 0 ? -errno : 0, derp_peer_now());
-        } else if (relay_client_input(p->core, buffer, (size_t)n, derp_peer_now())) {
-            relay_client_disconnected(p->core, -EPROTO, derp_peer_now());
+            derp_peer_lost(p, n < 0 ? -errno : 0);
+        } else {
+            derp_peer_take_bytes(p, buffer, (size_t)n);
         }
-        derp_peer_events(p);
     }
     derp_peer_write(p);
 }

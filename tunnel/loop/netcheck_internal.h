@@ -10,6 +10,7 @@
 
 #include <uv.h>
 
+#include "loop/channel_uv.h"
 #include "loop/resolve_uv.h"
 #include "loop/udp_uv.h"
 #include "loop/upnp_uv.h"
@@ -41,16 +42,16 @@ struct check_lookup {
     struct resolve_uv *resolve; /* NULL = done */
 };
 
-struct check_attempt; /* netcheck_tcp.c: one TCP connection */
-
 struct check_relay {
     struct adit_netcheck *check;
     struct adit_netcheck_relay *result;
-    struct resolve_uv *resolve;
-    struct check_attempt *attempt;
-    struct addr addrs[RESOLVE_UV_ADDRS_MAX];
-    size_t addr_count, addr_next;
+    struct tls_context *tls;
+    struct channel_uv *channel; /* NULL = over, or never begun */
+    uint64_t since_ns;          /* of the request */
     bool over;
+    size_t answer_len;
+    char request[512];
+    char answer[512];
 };
 
 struct adit_netcheck {
@@ -78,6 +79,7 @@ struct adit_netcheck {
     struct check_relay relays[ADIT_NETCHECK_RELAYS_MAX];
     struct adit_netcheck_relay relay_results[ADIT_NETCHECK_RELAYS_MAX];
     struct adit_netcheck_report report; /* the port mapping's part is written as it comes */
+    struct stream_uv_buffers buffers;
 };
 
 /* --- netcheck_uv.c --- */

@@ -5,6 +5,20 @@ static uint64_t age(uint64_t then, uint64_t now)
     return then == 0 ? TIME_NEVER : time_since(then, now);
 }
 
+static enum adit_aead aead_of(const struct peer *p, uint64_t now)
+{
+    const struct keyset *keys = keyring_sender(&p->keys, now);
+    switch (keys ? keys->send.kind : AEAD_NONE) {
+    case AEAD_CHACHA20POLY1305:
+        return ADIT_AEAD_CHACHA20POLY1305;
+    case AEAD_AES256GCM:
+        return ADIT_AEAD_AES256GCM;
+    case AEAD_NONE:
+        break;
+    }
+    return ADIT_AEAD_NONE;
+}
+
 void node_peer_stats(const struct node *n, size_t peer, struct adit_peer_stats *out, uint64_t now)
 {
     const struct peer *p = &n->peers[peer];
@@ -13,6 +27,7 @@ void node_peer_stats(const struct node *n, size_t peer, struct adit_peer_stats *
     *out = (struct adit_peer_stats){
         .name = p->name,
         .state = p->state,
+        .aead = aead_of(p, now),
         .streams = conn_stream_wanted(p->conn),
         .bytes_in = p->bytes_in + conn.bytes_in,
         .bytes_out = p->bytes_out + conn.bytes_out,

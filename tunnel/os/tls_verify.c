@@ -196,7 +196,7 @@ int tls_verify_setup(struct tls_context *c, char why[TLS_WHY_MAX])
 
 int tls_verify_prepare(struct tls *t)
 {
-    const char *host = t->context->host;
+    char *host = t->context->host; /* the macro below wants it writable */
     X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
     unsigned char ip[16];
     if (inet_pton(AF_INET, host, ip) == 1 || inet_pton(AF_INET6, host, ip) == 1) {

@@ -412,6 +412,63 @@ static void a_ping_may_be_left_alone(void **state)
     (void)close(fd[1]);
 }
 
+static void a_peer_is_measured_if_it_lets_itself(void **state)
+{
+    (void)state;
+    struct two *t = setup(1);
+    static char answer[65536];
+    static const char *const ways[] = {"up", "down"};
+    char request[128];
+    assert_int_equal(
+        ask_control(t, "GET /bench/home/up/1/any HTTP/1.1\r\n\r\n", answer, sizeof(answer)), 502);
+    assert_non_null(strstr(answer, "bench = yes"));
+    t->home.config->node.bench = true;
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(request, sizeof(request), "GET /bench/home/%s/1/direct HTTP/1.1\r\n\r\n",
+                       ways[i]);
+        assert_int_equal(ask_control(t, request, answer, sizeof(answer)), 200);
+        const char *bytes = strstr(answer, "\"bytes\":");
+        assert_non_null(bytes);
+        assert_true(strtoull(bytes + 8, NULL, 10) > 100000);
+        assert_non_null(strstr(answer, "\"direct\""));
+    }
+    static const char *const bad[] = {"nobody/up/1/any", "home/up/0/any",  "home/up/11/any",
+                                      "home/on/1/any",   "home/up/1/west", "home"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        (void)snprintf(request, sizeof(request), "GET /bench/%s HTTP/1.1\r\n\r\n", bad[i]);
+        assert_int_equal(ask_control(t, request, answer, sizeof(answer)), i == 0 ? 404 : 400);
+    }
+    WORLD_UNTIL(&t->w, t->home.app->benches.count == 0);
+    assert_int_equal(t->laptop.app->benches.count, 0);
+    teardown(t);
+}
+
+/* The asker leaves in the middle; then a node stops in the middle. */
+static void a_measurement_may_be_left_alone(void **state)
+{
+    (void)state;
+    struct two *t = setup(1);
+    t->home.config->node.bench = true;
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/laptop.sock", t->folder);
+    static const char *const requests[] = {"GET /bench/home/up/9/any HTTP/1.1\r\n\r\n",
+                                           "GET /bench/home/down/9/any HTTP/1.1\r\n\r\n"};
+    int fd[2];
+    for (size_t i = 0; i < 2; i++) {
+        fd[i] = socket(AF_UNIX, SOCK_STREAM, 0);
+        assert_int_equal(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
+        assert_int_equal(connect(fd[i], (struct sockaddr *)&sa, sizeof(sa)), 0);
+        world_put(&t->w, fd[i], requests[i], strlen(requests[i]));
+        WORLD_UNTIL(&t->w, t->home.app->benches.count == 1);
+        if (i == 0) {
+            (void)close(fd[i]);
+            WORLD_UNTIL(&t->w, t->home.app->benches.count + t->laptop.app->benches.count == 0);
+        }
+    }
+    teardown(t);
+    (void)close(fd[1]);
+}
+
 static void one_control_socket_is_for_one_node(void **state)
 {
     (void)state;
@@ -458,6 +515,8 @@ int main(void)
         cmocka_unit_test(control_answers_its_user_only),
         cmocka_unit_test(control_answers_about_peers_and_targets),
         cmocka_unit_test(a_ping_may_be_left_alone),
+        cmocka_unit_test(a_peer_is_measured_if_it_lets_itself),
+        cmocka_unit_test(a_measurement_may_be_left_alone),
         cmocka_unit_test(one_control_socket_is_for_one_node),
         cmocka_unit_test(a_dead_nodes_socket_is_replaced),
     };

@@ -183,6 +183,30 @@ static void a_pong_names_its_path(void **state)
     control_free(json);
 }
 
+static void a_measurement_has_its_fields(void **state)
+{
+    (void)state;
+    const struct control_bench m = {.peer = "home",
+                                    .direction = "up",
+                                    .aead = "aes256gcm",
+                                    .bytes = 1000,
+                                    .took_us = 2000,
+                                    .bits_per_s = 4000000,
+                                    .path = {"direct", "192.0.2.1:7", NULL},
+                                    .trip_min_us = CONTROL_UNKNOWN,
+                                    .trip_median_us = CONTROL_UNKNOWN,
+                                    .trip_max_us = CONTROL_UNKNOWN};
+    char *json = control_bench_json(&m);
+    cJSON *root = cJSON_Parse(json);
+    assert_int_equal(cJSON_GetObjectItem(root, "bits_per_s")->valueint, 4000000);
+    assert_string_equal(cJSON_GetObjectItem(root, "aead")->valuestring, "aes256gcm");
+    const cJSON *trips = cJSON_GetObjectItem(root, "round_trips");
+    assert_int_equal(cJSON_GetObjectItem(trips, "count")->valueint, 0);
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(trips, "min_us")));
+    cJSON_Delete(root);
+    control_free(json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +215,7 @@ int main(void)
         cmocka_unit_test(strange_json_does_no_harm),
         cmocka_unit_test(a_route_is_told_with_and_without_a_node),
         cmocka_unit_test(a_pong_names_its_path),
+        cmocka_unit_test(a_measurement_has_its_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

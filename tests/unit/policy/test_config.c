@@ -103,6 +103,53 @@ static void peer_without_relay_is_looked_for_on_all(void **state)
     config_free(c);
 }
 
+static void ways_to_a_relay(void **state)
+{
+    (void)state;
+    static const uint8_t pin[CONFIG_PIN_LEN] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+                                                11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+                                                22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+    struct config *c = config_text_parse(
+        "[relay a]\nurl = https://a.example\nproxy = http://u:p%3A@Proxy.example:3128\n"
+        "pin = sha256:" KEY_A ", sha256:" KEY_A "=\n"
+        "pin = sha256:000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F\n"
+        "[relay b]\nurl = wss://b.example:1/x\nproxy = none\n[relay c]\nurl = "
+        "ws://c.example\n" PEER_A);
+    const struct config_relay *r = c->relays.items;
+    assert_int_equal(c->relays.count, 3);
+    assert_true(r[0].url.tls && !r[0].url.websocket);
+    assert_int_equal(r[0].url.port, 443);
+    assert_int_equal(r[0].pins.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_memory_equal(r[0].pins.items[i].bytes, pin, sizeof(pin));
+    }
+    assert_int_equal(r[0].proxy.kind, CONFIG_PROXY_GIVEN);
+    assert_string_equal(r[0].proxy.at->host, "proxy.example");
+    assert_string_equal(r[0].proxy.at->login, "u:p:");
+    assert_true(r[1].url.tls && r[1].url.websocket);
+    assert_int_equal(r[1].url.port, 1);
+    assert_string_equal(r[1].url.path, "/x");
+    assert_int_equal(r[1].proxy.kind, CONFIG_PROXY_NONE);
+    assert_true(!r[2].url.tls && r[2].url.websocket);
+    assert_int_equal(r[2].url.port, 80);
+    assert_int_equal(r[2].proxy.kind, CONFIG_PROXY_ENVIRONMENT);
+    assert_int_equal(c->peers[0].relays.count, 3);
+    assert_null(c->peers[0].relays.items[0].pins.items); /* they are the relay's */
+    assert_null(c->peers[0].relays.items[0].proxy.at);
+    config_free(c);
+}
+
+static void a_server_with_a_certificate(void **state)
+{
+    (void)state;
+    struct config *c = config_text_parse("[server]\nopen = yes\nlisten_tls = 0.0.0.0:443 [::]:443\n"
+                                         "cert = a.crt\ncert_key = /x/a.key\n");
+    assert_int_equal(c->server.listen_tls.count, 2);
+    assert_string_equal(c->server.cert, "/etc/adit/a.crt");
+    assert_string_equal(c->server.cert_key, "/x/a.key");
+    config_free(c);
+}
+
 static void routes(void **state)
 {
     (void)state;
@@ -221,7 +268,7 @@ static void fronts_have_their_own_values(void **state)
     assert_false(front[1].choose);
     assert_true(front[1].uids.any && front[1].uids.count == 2 && front[1].uids.items[1] == 1000);
     assert_int_equal(front[2].exit.line, 0);
-    assert_int_equal(front[2].commands, COMMAND_CONNECT | COMMAND_BIND | COMMAND_UDP);
+    assert_int_equal(front[2].commands, COMMAND_CONNECT | COMMAND_UDP);
     assert_true(front[2].choose);
     config_free(c);
 }
@@ -407,6 +454,8 @@ int main(void)
         cmocka_unit_test(node_values),
         cmocka_unit_test(peer_values),
         cmocka_unit_test(peer_without_relay_is_looked_for_on_all),
+        cmocka_unit_test(ways_to_a_relay),
+        cmocka_unit_test(a_server_with_a_certificate),
         cmocka_unit_test(routes),
         cmocka_unit_test(server_and_limits),
         cmocka_unit_test(comments_spaces_and_line_ends),
