@@ -38,8 +38,9 @@ enum {
     X(http_reused)     /* of these: over a connection that was there already */
 
 #define EXIT_COUNTER_TABLE(X)                                                                      \
-    X(requests)  /* streams opened by peers */                                                     \
-    X(connected) /* targets reached */
+    X(requests)       /* streams opened by peers */                                                \
+    X(connected)      /* targets reached */                                                        \
+    X(over_peer_limit) /* refused at streams_max or streams_rate of their peer */
 
 /* Datagrams, at the front and at the exit; those of the tunnel are counted there. */
 #define UDP_COUNTER_TABLE(X)                                                                       \

@@ -312,7 +312,8 @@ const char *config_error_format(const struct config_errors *errors, size_t index
 /* LISTEN of [forward]: a loopback IP:PORT, or a path with a '/' in it, as it is; before either a
  * "udp " for datagrams, which take no path. NULL, or what is wrong with it (static). */
 const char *config_parse_listen(struct config_listen *listen, const char *text);
-/* TARGET of [forward]: HOST:PORT; a peer's bare name becomes NAME.peer. The same. */
+/* TARGET of [forward]: HOST:PORT; a peer's bare name becomes NAME.peer; PEER:/PATH is a unix socket
+ * there. The same. */
 const char *config_parse_forward(struct target *target, const struct config *config,
                                  const char *text);
 

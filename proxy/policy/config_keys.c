@@ -100,7 +100,7 @@ const struct config_key config_keys_table[] = {
      .computed = true, .accepted = "the NAME of a [relay NAME], or its URL as there",
      .help = "Where the peer listens.", PEER(relays)},
     {S("peer"), .name = "allow", .type = CONFIG_ALLOW, .list = true, .initial = "",
-     .accepted = "any, IP, PREFIX or HOST, each with an optional :PORT or :PORT-PORT",
+     .accepted = "any, IP, PREFIX or HOST, each with an optional :PORT or :PORT-PORT, or unix:/PATH",
      .help = "What the peer may reach through this machine; nothing if not given.", PEER(allow)},
     {S("peer"), .name = "bind", .type = CONFIG_YES_NO, .initial = "no", .accepted = "yes, no",
      .help = "Whether the peer may wait here for connections from what it may reach (BIND).",
@@ -142,7 +142,7 @@ const struct config_key config_keys_table[] = {
      .offset = 0},
 
     {S("forward"), .name = "LISTEN", .type = CONFIG_FORWARD, .initial = "",
-     .accepted = "LISTEN = PEER:PORT or HOST:PORT; LISTEN is a loopback IP:PORT or a path, or udp "
+     .accepted = "LISTEN = PEER:PORT, HOST:PORT or PEER:/PATH; LISTEN is a loopback IP:PORT or a path, or udp "
                  "and a loopback IP:PORT",
      .help = "Whoever connects to LISTEN gets there.", .offset = 0},
 

@@ -117,7 +117,12 @@ void config_take_proxy(struct config_parser *p, struct config_proxy *field, cons
 
 void config_take_upstream(struct config_parser *p, struct config_proxy *field, const char *value)
 {
+    struct target t;
     take_proxy(p, field, value, httpproxy_parse_any);
+    const struct httpproxy *at = field->at;
+    if (at && target_set_name(&t, at->host, strlen(at->host), at->port) != 0) {
+        config_fail_value(p, "has a bad host");
+    }
 }
 
 void config_free_proxy(struct config_proxy *proxy)
