@@ -116,6 +116,7 @@ static int init(struct app *app, uv_loop_t *loop, const struct config *config,
     size_t connections = app->ctx.limits.clients_max + app->ctx.limits.exit_max;
     pool_init(&app->ctx.pool, connections * BLOCKS_PER_CONNECTION);
     resolver_init(&app->ctx.resolver, loop);
+    gate_init(&app->ctx.gate, loop, log);
     clients_init(&app->clients, &app->ctx);
     benches_init(&app->benches, &app->ctx);
     LIST_INIT(&app->pings);

@@ -3,6 +3,7 @@
 #ifndef APP_CONTEXT_H
 #define APP_CONTEXT_H
 
+#include "app/gate.h"
 #include "app/own.h"
 #include "app/pool.h"
 #include "app/resolver.h"
@@ -25,6 +26,7 @@ enum {
 #define FRONT_COUNTER_TABLE(X)                                                                     \
     X(clients)         /* accepted */                                                              \
     X(clients_refused) /* closed at the ceiling clients_max, or without memory */                  \
+    X(accept_paused)   /* listeners that waited for descriptors */                                 \
     X(strangers)       /* unix sockets: closed, the user may not */                                \
     X(requests)        /* complete requests of all protocols */                                    \
     X(connected)       /* answered with success, or by the target itself */                        \
@@ -38,8 +40,8 @@ enum {
     X(http_reused)     /* of these: over a connection that was there already */
 
 #define EXIT_COUNTER_TABLE(X)                                                                      \
-    X(requests)       /* streams opened by peers */                                                \
-    X(connected)      /* targets reached */                                                        \
+    X(requests)        /* streams opened by peers */                                               \
+    X(connected)       /* targets reached */                                                       \
     X(over_peer_limit) /* refused at streams_max or streams_rate of their peer */
 
 /* Datagrams, at the front and at the exit; those of the tunnel are counted there. */
@@ -96,6 +98,7 @@ struct context {
     struct context_counters counters;
     struct pool pool;
     struct resolver resolver;
+    struct gate gate;
     size_t associations;                                   /* now */
     uint8_t datagram[CONTEXT_HEADROOM + CONTEXT_DATAGRAM]; /* the one being dealt with */
 };

@@ -15,10 +15,10 @@
 struct exit_conn {
     LIST_ENTRY(exit_conn) entry;
     struct exits *all;
-    struct endpoint *end;  /* NULL once the pump has it */
-    struct dialer *dialer; /* while it dials, */
+    struct endpoint *end;      /* NULL once the pump has it */
+    struct dialer *dialer;     /* while it dials, */
     struct upstream *upstream; /* or lets somebody else dial, */
-    struct binder *binder; /* or waits to be dialled */
+    struct binder *binder;     /* or waits to be dialled */
     struct pump pump;
     size_t peer;
     struct target target;
@@ -240,7 +240,8 @@ static bool start(struct exit_conn *x, const struct wanted *w)
 
 static bool has_room(struct exits *e, size_t peer)
 {
-    if (e->count >= e->ctx->limits.exit_max || e->dialling >= e->ctx->limits.dials_max) {
+    if (e->count >= e->ctx->limits.exit_max || e->dialling >= e->ctx->limits.dials_max ||
+        gate_is_shut(&e->ctx->gate)) {
         return false;
     }
     bool taken = quota_take(&e->quotas[peer], uv_now(e->ctx->loop) * NS_PER_MS);

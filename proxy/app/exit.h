@@ -1,11 +1,11 @@
 /* The exit: streams that peers opened, dialled from here as far as `allow` of that peer says so.
  *
- * A stream's target is text, "HOST:PORT" or "unix:/PATH" (proto/target.h); "udp" is a flow (exit_flow.h), "bind
- * HOST:PORT" waits for a connection from there (binder.h), if the peer has `bind = yes`.
- * "localhost:PORT" means this machine:
- * so NAME.peer arrives. `allow` sees the addresses it stands for, 127.0.0.1 and ::1. A name in
- * .peer is a service of ours (policy/serve.h), and its own line says who may. With an upstream
- * (upstream.h) what is not on this machine goes there.
+ * A stream's target is text, "HOST:PORT" or "unix:/PATH" (proto/target.h); "udp" is a flow
+ * (exit_flow.h), "bind HOST:PORT" waits for a connection from there (binder.h), if the peer has
+ * `bind = yes`. "localhost:PORT" means this machine: so NAME.peer arrives. `allow` sees the
+ * addresses it stands for, 127.0.0.1 and ::1. A name in .peer is a service of ours
+ * (policy/serve.h), and its own line says who may. With an upstream (upstream.h) what is not on
+ * this machine goes there.
  */
 #ifndef APP_EXIT_H
 #define APP_EXIT_H

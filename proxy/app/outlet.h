@@ -25,8 +25,8 @@ struct outlet {
     uint64_t used_ns;
 };
 
-/* `owner` as in resolver.h; `acl` lives as long as the outlet. `received` gets what comes back, in a
- * buffer with CONTEXT_HEADROOM. */
+/* `owner` as in resolver.h; `acl` lives as long as the outlet. `received` gets what comes back, in
+ * a buffer with CONTEXT_HEADROOM. */
 void outlet_init(struct outlet *o, struct context *ctx, size_t owner, const struct acl *acl,
                  udpsock_received *received, void *user);
 void outlet_deinit(struct outlet *o);

@@ -16,7 +16,8 @@ static int error_of(const struct tcp *t)
     uv_os_fd_t fd;
     int err = 0;
     socklen_t len = sizeof(err);
-    if (uv_fileno(&t->uv.handle, &fd) != 0 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0) {
+    if (uv_fileno(&t->uv.handle, &fd) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0) {
         return 0;
     }
     return -err;

@@ -1,8 +1,9 @@
 /* Looks after connections whose other end has finished: nothing is read there any more, so a reset
- * that follows would go unseen until something is written. Four times a second, and only while there
- * are such connections, the system is asked.
+ * that follows would go unseen until something is written. Four times a second, and only while
+ * there are such connections, the system is asked.
  *
- * Connections that are merely paused are not looked at: what they still have to be read comes first.
+ * Connections that are merely paused are not looked at: what they still have to be read comes
+ * first.
  */
 #ifndef APP_TCP_WATCH_H
 #define APP_TCP_WATCH_H

@@ -35,9 +35,8 @@ bool upstream_is_for(const struct context *ctx, const struct target *t)
 static bool is_allowed(const struct dialer_wish *wish)
 {
     const struct target *t = &wish->target;
-    return !wish->acl ||
-           (t->kind == TARGET_NAME ? acl_allows_name(wish->acl, t->name, t->port)
-                                   : acl_allows(wish->acl, &t->addr, t->port, NULL));
+    return !wish->acl || (t->kind == TARGET_NAME ? acl_allows_name(wish->acl, t->name, t->port)
+                                                 : acl_allows(wish->acl, &t->addr, t->port, NULL));
 }
 
 static void on_timer_closed(uv_handle_t *handle)

@@ -1,6 +1,6 @@
-/* Reaches a target through another proxy: [exit] upstream. Names are not resolved here, so policy has
- * nothing but the name to look at: `any`, or a HOST that is spelled the same. What is on this machine
- * is none of that proxy's business.
+/* Reaches a target through another proxy: [exit] upstream. Names are not resolved here, so policy
+ * has nothing but the name to look at: `any`, or a HOST that is spelled the same. What is on this
+ * machine is none of that proxy's business.
  */
 #ifndef APP_UPSTREAM_H
 #define APP_UPSTREAM_H

@@ -112,7 +112,8 @@ bool acl_could_allow(const struct acl *acl, const char *name, uint16_t port)
 {
     for (size_t i = 0; i < acl->count; i++) {
         const struct acl_rule *rule = &acl->rules[i];
-        bool could = rule->kind == ACL_NAME ? strcmp(rule->name, name) == 0 : rule->kind != ACL_UNIX;
+        bool could =
+            rule->kind == ACL_NAME ? strcmp(rule->name, name) == 0 : rule->kind != ACL_UNIX;
         if (could && has_port(rule, port)) {
             return true;
         }

@@ -1,6 +1,7 @@
 /* What a peer may reach through this node: a list of `allow` entries, empty = nothing.
  *
- * Entries: "unix:/PATH", one unix socket; "any", an IP, a prefix or a host name, each with an optional ":PORT" or ":PORT-PORT"
+ * Entries: "unix:/PATH", one unix socket; "any", an IP, a prefix or a host name, each with an
+ * optional ":PORT" or ":PORT-PORT"
  * ("127.0.0.1:8080", "10.0.0.0/8:22", "any:443", "localhost:8080-8090", "[::1]:80"). Without a
  * port the entry holds for all ports.
  *
@@ -68,8 +69,8 @@ bool acl_allows(const struct acl *acl, const struct addr *dialled, uint16_t port
  * nobody means by a wider entry: this node's own listeners. */
 bool acl_names(const struct acl *acl, const struct addr *dialled, uint16_t port);
 
-/* The same where somebody else resolves the name: `any`, or this very name; none that means loopback
- * here. */
+/* The same where somebody else resolves the name: `any`, or this very name; none that means
+ * loopback here. */
 bool acl_allows_name(const struct acl *acl, const char *name, uint16_t port);
 /* Is this unix socket listed? */
 bool acl_allows_unix(const struct acl *acl, const char *path);

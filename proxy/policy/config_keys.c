@@ -59,7 +59,8 @@ const struct config_key config_keys_table[] = {
      .help = "Whether peers may measure how fast data gets here and back, with `adit bench`.",
      NODE(bench)},
     {S("node"), .name = "portmap", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
-     .help = "Whether to ask the router for a port of its outside (PCP, NAT-PMP, UPnP).", NODE(portmap)},
+     .help = "Whether to ask the router for a port of its outside (PCP, NAT-PMP, UPnP).",
+     NODE(portmap)},
     {S("node"), .name = "offload", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
      .help = "Whether the system may split and join UDP packets, where it can.", NODE(offload)},
     {S("node"), .name = "state", .type = CONFIG_PATH,
@@ -100,7 +101,8 @@ const struct config_key config_keys_table[] = {
      .computed = true, .accepted = "the NAME of a [relay NAME], or its URL as there",
      .help = "Where the peer listens.", PEER(relays)},
     {S("peer"), .name = "allow", .type = CONFIG_ALLOW, .list = true, .initial = "",
-     .accepted = "any, IP, PREFIX or HOST, each with an optional :PORT or :PORT-PORT, or unix:/PATH",
+     .accepted =
+         "any, IP, PREFIX or HOST, each with an optional :PORT or :PORT-PORT, or unix:/PATH",
      .help = "What the peer may reach through this machine; nothing if not given.", PEER(allow)},
     {S("peer"), .name = "bind", .type = CONFIG_YES_NO, .initial = "no", .accepted = "yes, no",
      .help = "Whether the peer may wait here for connections from what it may reach (BIND).",
@@ -142,7 +144,8 @@ const struct config_key config_keys_table[] = {
      .offset = 0},
 
     {S("forward"), .name = "LISTEN", .type = CONFIG_FORWARD, .initial = "",
-     .accepted = "LISTEN = PEER:PORT, HOST:PORT or PEER:/PATH; LISTEN is a loopback IP:PORT or a path, or udp "
+     .accepted = "LISTEN = PEER:PORT, HOST:PORT or PEER:/PATH; LISTEN is a loopback IP:PORT or a "
+                 "path, or udp "
                  "and a loopback IP:PORT",
      .help = "Whoever connects to LISTEN gets there.", .offset = 0},
 
@@ -206,10 +209,10 @@ const struct config_key config_keys_table[] = {
      .help = "How long nodes have to go elsewhere when the relay is told to end.",
      SERVER(drain_ns)},
 
-    {S("limits"), .name = "clients_max", .type = CONFIG_NUMBER, .initial = "1024", .least = 1,
+    {S("limits"), .name = "clients_max", .type = CONFIG_NUMBER, .initial = "16k", .least = 1,
      .most = 64 << 10, .accepted = "a number from 1 to 64k",
      .help = "Connections of applications at once.", LIMITS(clients_max)},
-    {S("limits"), .name = "streams_max", .type = CONFIG_NUMBER, .initial = "1024", .least = 1,
+    {S("limits"), .name = "streams_max", .type = CONFIG_NUMBER, .initial = "16k", .least = 1,
      .most = 64 << 10, .accepted = "a number from 1 to 64k",
      .help = "Streams open at once in the session with one peer.", LIMITS(streams_max)},
     {S("limits"), .name = "peers_max", .type = CONFIG_NUMBER, .initial = "256", .least = 1,

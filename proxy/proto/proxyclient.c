@@ -139,8 +139,8 @@ static void connect_request(struct proxyclient *c)
 {
     char text[TARGET_TEXT_MAX], base64[2 * PROXYCLIENT_LOGIN_MAX];
     (void)target_format(&c->target, text);
-    int len = snprintf((char *)c->out, sizeof(c->out), "CONNECT %s HTTP/1.1\r\nHost: %s\r\n", text,
-                       text);
+    int len =
+        snprintf((char *)c->out, sizeof(c->out), "CONNECT %s HTTP/1.1\r\nHost: %s\r\n", text, text);
     c->out_len = (size_t)len;
     if (c->login[0]) {
         static const char field[] = "Proxy-Authorization: Basic ";

@@ -25,7 +25,7 @@ enum {
     TARGET_NAME_MAX = 255,
     TARGET_PATH_MAX = 103, /* what every system's sockaddr_un holds */
     TARGET_TEXT_MAX = TARGET_NAME_MAX + 1 + TARGET_PATH_MAX + 1, /* with colon and end */
-    TARGET_PEER_MAX = 63,                          /* longest NAME of "NAME.peer" */
+    TARGET_PEER_MAX = 63,                                        /* longest NAME of "NAME.peer" */
 };
 
 #define TARGET_UNIX "unix:"

@@ -60,7 +60,7 @@ struct dial {
     struct addr addrs[DIAL_ADDRS_MAX];
     enum dial_slot slots[DIAL_ADDRS_MAX];
     size_t count;
-    size_t running;        /* attempts that are due or under way */
+    size_t running;          /* attempts that are due or under way */
     bool waits_v4, waits_v6; /* addresses of that family may still come */
     bool racing, finished;
     uint8_t turn;           /* the family that is next; ADDR_NONE: of the first address */

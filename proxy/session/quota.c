@@ -2,8 +2,8 @@
 
 #include <base/check.h>
 
-/* The bucket as a point in time: each one taken moves it on by 1/rate, and it is never further behind
- * `now` than a second, which is the bucket's size. */
+/* The bucket as a point in time: each one taken moves it on by 1/rate, and it is never further
+ * behind `now` than a second, which is the bucket's size. */
 void quota_init(struct quota *q, uint64_t max, uint64_t rate, uint64_t now)
 {
     *q = (struct quota){.max = max, .rate = rate};

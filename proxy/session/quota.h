@@ -1,5 +1,5 @@
-/* How many one peer has at once, and how fast it gets new ones: a count, and a bucket that fills with
- * `rate` a second and holds a second's worth.
+/* How many one peer has at once, and how fast it gets new ones: a count, and a bucket that fills
+ * with `rate` a second and holds a second's worth.
  */
 #ifndef SESSION_QUOTA_H
 #define SESSION_QUOTA_H

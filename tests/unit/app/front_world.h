@@ -50,6 +50,7 @@ static inline struct front_world *setup(const char *users, const struct config_l
     }
     pool_init(&f->ctx.pool, 16);
     resolver_init(&f->ctx.resolver, &f->w.loop);
+    gate_init(&f->ctx.gate, &f->w.loop, NULL);
     backoff_init(&f->ctx.backoff);
     own_init(&f->ctx.own);
     clients_init(&f->clients, &f->ctx);

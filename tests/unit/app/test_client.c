@@ -36,6 +36,7 @@ static struct front_world *setup(const struct front_times *times)
     f->ctx.limits.clients_max = 3;
     pool_init(&f->ctx.pool, 16);
     resolver_init(&f->ctx.resolver, &f->w.loop);
+    gate_init(&f->ctx.gate, &f->w.loop, NULL);
     clients_init(&f->clients, &f->ctx);
     own_init(&f->ctx.own);
     const struct client_door door = {.front = f->config->fronts};

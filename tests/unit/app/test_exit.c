@@ -144,12 +144,17 @@ static void names_go_to_the_upstream_as_they_are(void **state)
     int proxy = world_accept(&t->w, listener);
     HEARS(t, proxy, "\x05\x02\x00\x02");
     SAYS(t, proxy, "\x05\x02");
-    HEARS(t, proxy, "\x01\x03"
-                    "ann\x02"
-                    "pw");
+    HEARS(t, proxy,
+          "\x01\x03"
+          "ann\x02"
+          "pw");
     SAYS(t, proxy, "\x01\x00");
-    HEARS(t, proxy, "\x05\x01\x00\x03\x0b" "far.example\x00\x50");
-    SAYS(t, proxy, "\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00" "banner");
+    HEARS(t, proxy,
+          "\x05\x01\x00\x03\x0b"
+          "far.example\x00\x50");
+    SAYS(t, proxy,
+         "\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"
+         "banner");
     assert_int_equal(world_rep(&t->w, client), 0);
     HEARS(t, client, "banner");
     SAYS(t, client, "hello");

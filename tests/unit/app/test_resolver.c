@@ -1,5 +1,5 @@
-/* Names through a resolver that hangs when it is told to: this file's own getaddrinfo takes the place
- * of the system's. */
+/* Names through a resolver that hangs when it is told to: this file's own getaddrinfo takes the
+ * place of the system's. */
 #include "app/resolver.h"
 
 #include "unit/app/world.h"

@@ -262,8 +262,8 @@ static void only_one_address_and_port_names_a_place(void **state)
 static void unix_sockets_are_listed_one_by_one(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"unix:", "unix:/", "unix:run/x", "unix:/a/../b", "unix:/a/..",
-                                      "unix:/a/", "unix:/a:80 "};
+    static const char *const bad[] = {"unix:",      "unix:/",   "unix:run/x", "unix:/a/../b",
+                                      "unix:/a/..", "unix:/a/", "unix:/a:80 "};
     struct acl acl = {0};
     struct acl_rule rule;
     const char *why;

@@ -127,7 +127,8 @@ static void proxies_of_either_kind_are_read(void **state)
     assert_true(p.socks5 && p.port == 9050);
     assert_null(httpproxy_parse_any(&p, "http://p:3128/"));
     assert_true(!p.socks5 && p.port == 3128);
-    static const char *const bad[] = {"p:1080", "socks4://p", "https://p:1", "socks5://", "socks5://p:0"};
+    static const char *const bad[] = {"p:1080", "socks4://p", "https://p:1", "socks5://",
+                                      "socks5://p:0"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_non_null(httpproxy_parse_any(&p, bad[i]));
     }

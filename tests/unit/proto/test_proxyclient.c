@@ -50,7 +50,8 @@ static void socks5_without_login(void **state)
         assert_int_equal(hears(&c, "\x05\x00", 2, step), 2);
         SAYS(&c, "\x05\x01\x00\x03\x0bweb.example\x00\x50");
         /* The banner behind the reply is the target's. */
-        assert_int_equal(hears(&c, "\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50SSH-2.0", 17, step), 10);
+        assert_int_equal(hears(&c, "\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50SSH-2.0", 17, step),
+                         10);
         assert_int_equal(c.state, PROXYCLIENT_CONNECTED);
         proxyclient_deinit(&c);
     }
@@ -70,7 +71,11 @@ static void socks5_with_login_and_addresses(void **state)
     (void)hears(&c, "\x01\x00", 2, 2);
     SAYS(&c, "\x05\x01\x00\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x01\xbb");
     /* A reply with a name, and with an IPv6 address. */
-    assert_int_equal(hears(&c, "\x05\x00\x00\x03\x03" "abc\x00\x50X", 11, 3), 10);
+    assert_int_equal(hears(&c,
+                           "\x05\x00\x00\x03\x03"
+                           "abc\x00\x50X",
+                           11, 3),
+                     10);
     assert_int_equal(c.state, PROXYCLIENT_CONNECTED);
     t = target_of("192.0.2.1:1");
     proxyclient_init(&c, true, "", &t);
