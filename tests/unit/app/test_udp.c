@@ -2,6 +2,7 @@
  * and BIND. */
 #include "unit/app/two.h"
 
+#include "app/association.h"
 #include "app/udp_forward.h"
 #include "proto/udphead.h"
 
@@ -294,6 +295,46 @@ static void policy_looks_at_each_target(void **state)
     teardown(t);
 }
 
+/* What comes in at a port of ours is taken for this machine's application: not for a peer. */
+static void nobody_gets_in_by_our_own_ports(void **state)
+{
+    (void)state;
+    struct addr local_at, bound;
+    struct two *t = with_peer("allow = any\n");
+    struct listener *forward = NULL;
+    assert_null(app_forward(t->home.app, "udp 127.0.0.1:0", "laptop:9", &forward));
+    struct addr at = listener_address(forward);
+    struct user u = associate(t);
+    struct target to = target_of("127.0.0.1", at.port);
+    struct context *home = &t->home.app->ctx;
+    user_send(&u, &to, "x", 1);
+    WORLD_UNTIL(&t->w, home->counters.udp.not_allowed == 1 || home->counters.udp.from_clients > 0);
+    assert_int_equal(home->counters.udp.from_clients, 0);
+
+    /* An association of another application here, which has sent nothing yet. */
+    const struct target said = no_target();
+    const struct association_options options = {
+        .at = addr_ipv4(127, 0, 0, 1, 0), .client = addr_ipv4(127, 0, 0, 1, 9), .said = &said};
+    struct association *a = NULL;
+    assert_int_equal(association_start(home, &options, &a), CAUSE_NONE);
+    bound = association_address(a);
+    to = target_of("127.0.0.1", bound.port);
+    user_send(&u, &to, "x", 1);
+    WORLD_UNTIL(&t->w, home->counters.udp.not_allowed == 2 || home->counters.udp.sent > 0);
+    assert_int_equal(home->counters.udp.sent, 0);
+    association_stop(a);
+
+    /* The port is free again, for anybody. */
+    listener_stop(forward);
+    int other = udp_socket(1, &local_at);
+    to = target_of("127.0.0.1", local_at.port);
+    user_send(&u, &to, "good", 4);
+    answer(t, other, "good", 4, "yes", 3);
+    end_user(&u);
+    (void)close(other);
+    teardown(t);
+}
+
 /* Whatever is allowed: one datagram that reaches many is an amplifier. */
 static void nobody_reaches_many_at_once(void **state)
 {
@@ -556,6 +597,7 @@ int main(void)
         cmocka_unit_test(only_the_client_is_heard),
         cmocka_unit_test(only_who_was_asked_may_answer),
         cmocka_unit_test(policy_looks_at_each_target),
+        cmocka_unit_test(nobody_gets_in_by_our_own_ports),
         cmocka_unit_test(nobody_reaches_many_at_once),
         cmocka_unit_test(refused_datagrams_are_counted),
         cmocka_unit_test(it_ends_with_its_connection_and_has_a_ceiling),
