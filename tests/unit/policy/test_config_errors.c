@@ -153,6 +153,7 @@ static void bad_values_are_refused(void **state)
         {"[serve]\na = localhost:1 home\n", "names a peer that there is not"},
         {PEER_A "[serve]\na = localhost:1 home home\n", "names a peer twice"},
         {"[serve]\na = localhost:1\na:80 = localhost:2\n", "is there twice"},
+        {"[serve]\na = home.peer:1\n", "is a name in .peer"},
         {"[route]\ndefault = peer\n", "is no way to go"},
         {"[route]\ndefault = peerhome\n", "is no way to go"},
         {"[route]\ndefault = peer home\n", "there is no [peer home]"},
