@@ -369,6 +369,34 @@ static void refused_datagrams_are_counted(void **state)
     teardown(t);
 }
 
+/* What a peer may have here at once, it may not have once more in flows. */
+static void flows_count_as_connections_of_their_peer(void **state)
+{
+    (void)state;
+    struct addr at;
+    int server = udp_socket(1, &at);
+    struct two *t = with_peer("allow = any\nstreams_max = 1\n");
+    const struct app *home = t->home.app;
+    struct target to = target_of("127.0.0.1", at.port);
+    struct user first = associate(t), second = associate(t);
+    user_send(&first, &to, "one", 3);
+    answer(t, server, "one", 3, "yes", 3);
+    user_get(&first, &at, "yes", 3);
+    user_send(&second, &to, "two", 3);
+    WORLD_UNTIL(&t->w, home->ctx.counters.exit.over_peer_limit == 1 || home->exits.flows.count > 1);
+    assert_int_equal(home->exits.flows.count, 1);
+    end_user(&first);
+    end_user(&second);
+    WORLD_UNTIL(&t->w, home->exits.flows.count == 0);
+    struct user third = associate(t);
+    user_send(&third, &to, "one", 3);
+    answer(t, server, "one", 3, "yes", 3);
+    user_get(&third, &at, "yes", 3);
+    end_user(&third);
+    (void)close(server);
+    teardown(t);
+}
+
 static void it_ends_with_its_connection_and_has_a_ceiling(void **state)
 {
     (void)state;
@@ -428,6 +456,17 @@ static void a_forwarded_port_keeps_sources_apart(void **state)
     (void)close(first);
     (void)close(second);
     (void)close(server);
+    teardown(t);
+}
+
+static void a_unix_socket_takes_no_datagrams(void **state)
+{
+    (void)state;
+    struct listener *l = NULL;
+    struct two *t = with_peer("");
+    assert_non_null(app_forward(t->laptop.app, "udp 127.0.0.1:0", "home:/run/x.sock", &l));
+    assert_non_null(app_forward(t->laptop.app, "udp /run/x.sock", "home:53", &l));
+    assert_null(l);
     teardown(t);
 }
 
@@ -600,8 +639,10 @@ int main(void)
         cmocka_unit_test(nobody_gets_in_by_our_own_ports),
         cmocka_unit_test(nobody_reaches_many_at_once),
         cmocka_unit_test(refused_datagrams_are_counted),
+        cmocka_unit_test(flows_count_as_connections_of_their_peer),
         cmocka_unit_test(it_ends_with_its_connection_and_has_a_ceiling),
         cmocka_unit_test(a_forwarded_port_keeps_sources_apart),
+        cmocka_unit_test(a_unix_socket_takes_no_datagrams),
         cmocka_unit_test(a_forwarded_port_has_a_ceiling),
         cmocka_unit_test(bind_takes_one_connection),
         cmocka_unit_test(bind_takes_nobody_else),
