@@ -1,12 +1,8 @@
 #include "app/control_server.h"
 
-#include "app/app.h"
-#include "app/exit.h"
-#include "app/listener.h"
-#include "app/tcp.h"
+#include "app/control_internal.h"
 #include "app/unixsocket.h"
 #include "control/control.h"
-#include "control/http.h"
 
 #include <base/mem.h>
 
@@ -16,45 +12,7 @@
 
 enum {
     ASKERS_MAX = 64, /* some of them hold a forwarded port */
-    ASK_TIMEOUT_MS = 5000,
     BACKLOG = 16,
-    PING_TIMEOUT_MS = 4500, /* less than the asker waits */
-    LATER = 0,              /* no status yet */
-    ANSWER_TEXT_MAX = 160,
-};
-
-struct asker;
-
-struct control_server {
-    struct app *app;
-    struct context *ctx;
-    struct clients *clients;
-    uv_pipe_t pipe;
-    size_t count;
-    LIST_HEAD(, asker) askers;
-};
-
-struct asker {
-    LIST_ENTRY(asker) entry;
-    struct control_server *server;
-    struct tcp *tcp;
-    uv_timer_t timer;
-    size_t in_len;
-    char in[CONTROL_HEAD_MAX];
-    char head[CONTROL_ANSWER_HEAD_MAX];
-    char *body; /* of control_status; NULL if there is none */
-    char text[ANSWER_TEXT_MAX];
-    struct app_ping *ping; /* NULL, or what is waited for */
-    struct app_bench *bench;
-    char peer[CONFIG_NAME_MAX + 1];
-    /* NULL, or what there is as long as the asker is. */
-    struct listener *forward;
-    struct exit_service *service;
-    struct {
-        const char *at;
-        size_t len;
-    } rest[2]; /* head and body, as far as they are not sent */
-    bool answering, finished;
 };
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -112,185 +70,22 @@ static void send_rest(struct asker *a)
     }
 }
 
-/* "LISTEN=TARGET"; a target has no '=', the path of a unix socket may. */
-static unsigned handle_forward(struct asker *a, const char *kind, const char *both)
-{
-    char listen[sizeof(a->in)];
-    char address[CONFIG_SOCKET_PATH_MAX + 1];
-    const char *split = strrchr(both, '=');
-    if (!split) {
-        return 400;
-    }
-    (void)snprintf(listen, sizeof(listen), "%s%.*s", kind, (int)(split - both), both);
-    const char *why = app_forward(a->server->app, listen, split + 1, &a->forward);
-    if (why) {
-        (void)snprintf(a->text, sizeof(a->text), "%s", why);
-        return 400;
-    }
-    (void)uv_timer_stop(&a->timer);
-    (void)snprintf(a->text, sizeof(a->text), "%s", listener_text(a->forward, address));
-    return 200;
-}
-
-/* "NAME=TARGET" and peers behind it, parted by commas. */
-static unsigned handle_serve(struct asker *a, char *both)
-{
-    char *split = strchr(both, '=');
-    if (!split) {
-        return 400;
-    }
-    *split = '\0';
-    const char *why = app_serve(a->server->app, both, split + 1, &a->service);
-    if (why) {
-        (void)snprintf(a->text, sizeof(a->text), "%s", why);
-        return 400;
-    }
-    (void)uv_timer_stop(&a->timer);
-    const struct config_serve *s = &a->service->serve;
-    (void)snprintf(a->text, sizeof(a->text), "%.63s.%.63s.peer:%u", s->name,
-                   a->server->ctx->config->node.name, (unsigned)s->port);
-    return 200;
-}
-
-static unsigned handle_forward_tcp(struct asker *a, char *both)
-{
-    return handle_forward(a, "", both);
-}
-
-static unsigned handle_forward_udp(struct asker *a, char *both)
-{
-    return handle_forward(a, "udp ", both);
-}
-
-/* --- questions about peers --- */
-
-static void answer(struct asker *a, unsigned status);
-
-static void on_pong(void *user, const struct adit_pong *pong)
-{
-    struct asker *a = user;
-    a->ping = NULL;
-    a->body = app_ping_json(a->peer, pong);
-    answer(a, a->body ? 200 : 500);
-}
-
 static void on_timer(uv_timer_t *timer)
 {
     struct asker *a = timer->data;
-    if (!a->ping) {
+    if (a->ping) {
+        control_ping_late(a);
+    } else {
         drop(a);
-        return;
     }
-    app_ping_cancel(a->ping);
-    a->ping = NULL;
-    (void)snprintf(a->text, sizeof(a->text), "no answer from %s", a->peer);
-    (void)uv_timer_start(&a->timer, on_timer, ASK_TIMEOUT_MS, 0);
-    answer(a, 504);
 }
 
-static unsigned no_such_peer(struct asker *a, const char *name)
+void control_set_timer(struct asker *a, uint64_t ms)
 {
-    (void)snprintf(a->text, sizeof(a->text), "no peer is called \"%.63s\"", name);
-    return 404;
+    (void)uv_timer_start(&a->timer, on_timer, ms, 0);
 }
 
-static unsigned handle_ping(struct asker *a, char *name)
-{
-    const struct config_peer *peer = config_find_peer(a->server->ctx->config, name);
-    if (!peer) {
-        return no_such_peer(a, name);
-    }
-    (void)snprintf(a->peer, sizeof(a->peer), "%s", peer->name);
-    a->ping = app_ping_start(a->server->app, a->peer, on_pong, a);
-    (void)uv_timer_start(&a->timer, on_timer, PING_TIMEOUT_MS, 0);
-    return a->ping ? LATER : 500;
-}
-
-static void on_benched(void *user, char *json, const char *why)
-{
-    struct asker *a = user;
-    a->bench = NULL;
-    a->body = json;
-    (void)snprintf(a->text, sizeof(a->text), "%s", why ? why : "");
-    (void)uv_timer_start(&a->timer, on_timer, ASK_TIMEOUT_MS, 0);
-    answer(a, json ? 200 : 502);
-}
-
-static unsigned handle_bench(struct asker *a, char *what)
-{
-    const char *why = NULL;
-    char peer[CONFIG_NAME_MAX + 1];
-    (void)snprintf(peer, sizeof(peer), "%.*s", (int)strcspn(what, "/"), what);
-    if (!config_find_peer(a->server->ctx->config, peer)) {
-        return no_such_peer(a, peer);
-    }
-    a->bench = app_bench_start(a->server->app, what, on_benched, a, &why);
-    if (!a->bench) {
-        (void)snprintf(a->text, sizeof(a->text), "%s", why);
-        return 400;
-    }
-    (void)uv_timer_stop(&a->timer);
-    return LATER;
-}
-
-static unsigned handle_why(struct asker *a, char *name)
-{
-    if (!config_find_peer(a->server->ctx->config, name)) {
-        return no_such_peer(a, name);
-    }
-    a->body = app_why(a->server->app, name);
-    return a->body ? 200 : 500;
-}
-
-static unsigned handle_route(struct asker *a, char *text)
-{
-    struct target t;
-    if (target_parse(&t, text, strlen(text)) != 0) {
-        (void)snprintf(a->text, sizeof(a->text), "this is no HOST:PORT");
-        return 400;
-    }
-    a->body = app_route(a->server->app, &t);
-    return a->body ? 200 : 500;
-}
-
-static unsigned handle_status(struct asker *a, char *rest)
-{
-    (void)rest;
-    a->body = app_status(a->server->app);
-    return a->body ? 200 : 500;
-}
-
-/* --- all of them --- */
-
-static const struct question {
-    const char *path; /* one that ends with '/' has something behind it */
-    bool get;         /* else POST */
-    unsigned (*handle)(struct asker *a, char *rest);
-} questions[] = {
-    {"/status", true, handle_status},
-    {"/ping/", true, handle_ping},
-    {"/why/", true, handle_why},
-    {"/bench/", true, handle_bench},
-    {"/route/", true, handle_route},
-    {"/forward/", false, handle_forward_tcp},
-    {"/forward-udp/", false, handle_forward_udp},
-    {"/serve/", false, handle_serve},
-};
-
-static unsigned handle(struct asker *a, struct control_request *r)
-{
-    for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
-        const struct question *q = &questions[i];
-        size_t len = strlen(q->path);
-        bool open = q->path[len - 1] == '/';
-        if (strncmp(r->path, q->path, len) == 0 && (open || r->path[len] == '\0')) {
-            return r->get == q->get ? q->handle(a, r->path + len) : 405;
-        }
-    }
-    return 404;
-}
-
-static void answer(struct asker *a, unsigned status)
+void control_answer(struct asker *a, unsigned status)
 {
     const char *body = a->body ? a->body : a->text;
     const char *type = a->body ? "application/json" : "text/plain; charset=utf-8";
@@ -320,9 +115,9 @@ static void become_client(struct asker *a)
 
 static void take_request(struct asker *a, struct control_request *r)
 {
-    unsigned status = handle(a, r);
-    if (status != LATER) {
-        answer(a, status);
+    unsigned status = control_handle(a, r);
+    if (status != CONTROL_LATER) {
+        control_answer(a, status);
     }
 }
 
@@ -359,7 +154,7 @@ static void on_read(void *user, ssize_t n)
         take_request(a, &r);
         break;
     case CONTROL_BAD:
-        answer(a, 400);
+        control_answer(a, 400);
         break;
     }
 }
@@ -390,7 +185,7 @@ static struct asker *asker_new(struct control_server *s, struct tcp *tcp)
     a->tcp = tcp;
     (void)uv_timer_init(s->ctx->loop, &a->timer); /* cannot fail */
     a->timer.data = a;
-    (void)uv_timer_start(&a->timer, on_timer, ASK_TIMEOUT_MS, 0);
+    control_set_timer(a, CONTROL_ASK_MS);
     LIST_INSERT_HEAD(&s->askers, a, entry);
     s->count++;
     return a;
