@@ -204,6 +204,7 @@ void client_feed(struct client *c)
     size_t taken = front_input(&c->front, c->in, c->in_len, client_now(c));
     c->in_len -= taken;
     memmove(c->in, c->in + taken, c->in_len);
+    sodium_memzero(c->in + c->in_len, taken); /* it may hold a password */
     client_step(c);
 }
 

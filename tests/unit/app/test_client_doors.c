@@ -24,6 +24,15 @@ static void the_pac_file_is_given_to_who_asks_by_address(void **state)
 #define LOGIN "Proxy-Authorization: Basic YW5uOm9uZQ==\r\n\r\n" /* ann:one */
 #define WRONG "Proxy-Authorization: Basic YW5uOnR3bw==\r\n\r\n" /* ann:two */
 
+/* Of the newest client's login there is nothing left in its buffer. */
+static void check_forgotten(const struct front_world *f, const char *login)
+{
+    const struct client *c = LIST_FIRST(&f->clients.list);
+    for (size_t i = 0; i + strlen(login) <= sizeof(c->in); i++) {
+        assert_memory_not_equal(c->in + i, login, strlen(login));
+    }
+}
+
 static void passwords_are_asked_for(void **state)
 {
     (void)state;
@@ -37,6 +46,7 @@ static void passwords_are_asked_for(void **state)
     client = world_connect(&f->front);
     ask(f, client, "CONNECT 127.0.0.1:$ HTTP/1.1\r\n" LOGIN, &at);
     get(f, client, "HTTP/1.1 200 ");
+    check_forgotten(f, "YW5uOm9uZQ==");
     (void)close(client);
     client = world_connect(&f->front);
     put(f, client, "\x05\x02");
@@ -48,6 +58,7 @@ static void passwords_are_asked_for(void **state)
     char in[8];
     assert_int_equal(world_get(&f->w, client, in, 6), 6);
     assert_memory_equal(in, "\x05\x02\x01\x00\x05\x00", 6);
+    check_forgotten(f, "one");
     (void)close(client);
     client = world_connect(&f->front); /* SOCKS5 without */
     world_put(&f->w, client, "\x05\x01\x00", 3);
