@@ -15,7 +15,7 @@
 #include "os/sysclock.h"
 
 /* Batches sent before the loop looks at its sockets again. */
-enum { OUTPUT_ROUNDS = 64 };
+enum { OUTPUT_ROUNDS = 8 };
 
 /* --- events --- */
 
