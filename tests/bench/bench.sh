@@ -329,7 +329,7 @@ memory() {
     held=$(pss_kib adit)
     echo >&"${HOLD[1]}"
     wait "$opener"
-    sleep 1
+    sleep 4 # buffers go back after two seconds of silence
     after=$(pss_kib adit)
     {
         echo "0 adit memory.rest_kib $rest"

@@ -112,6 +112,8 @@ struct adit {
     uv_timer_t look; /* at the interfaces, while somebody is being looked for */
     bool looking;
     uint64_t unsent_ns; /* when the node was last told that the system refused to send */
+    uv_timer_t trim;    /* memory that many streams have left behind */
+    unsigned dropped;   /* streams since then */
     uv_timer_t rebind;  /* the shared socket was lost: the next try to have another */
     unsigned rebinds;   /* tries that failed */
     bool portmap;

@@ -311,9 +311,10 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
     (void)uv_timer_init(loop, &a->timer);
     (void)uv_timer_init(loop, &a->look);
     (void)uv_timer_init(loop, &a->rebind);
-    a->prepare.data = a->timer.data = a->look.data = a->rebind.data = a;
+    (void)uv_timer_init(loop, &a->trim);
+    a->prepare.data = a->timer.data = a->look.data = a->rebind.data = a->trim.data = a;
     (void)uv_prepare_start(&a->prepare, on_prepare);
-    a->open_handles = 4;
+    a->open_handles = 5;
     tunnel_tell_literals(a, config);
     tunnel_look(a);
     node_start(a->node, sys_now_ns());
@@ -365,6 +366,7 @@ void tunnel_finish_stop(struct adit *a)
     uv_close((uv_handle_t *)&a->timer, on_handle_closed);
     uv_close((uv_handle_t *)&a->look, on_handle_closed);
     uv_close((uv_handle_t *)&a->rebind, on_handle_closed);
+    uv_close((uv_handle_t *)&a->trim, on_handle_closed);
 }
 
 void adit_local(const struct adit *a, struct addr *out)
