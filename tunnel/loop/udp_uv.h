@@ -47,6 +47,9 @@ int udp_uv_set_hops(struct udp_uv *u, int hops);
 /* The buffers of a socket that was opened with smaller ones become those of the default. */
 void udp_uv_grow(struct udp_uv *u);
 
+/* udp_batch_sends. */
+void udp_uv_batch_sends(struct udp_uv *u, bool on);
+
 /* Reads what has arrived by now, as when the loop finds it readable: on_batch may be called. For
  * who is about to believe a timeout: timers run before sockets are looked at, and after a pause of
  * the whole process the answer may be there. */
