@@ -33,6 +33,7 @@ enum config_type {
     CONFIG_URL,
     CONFIG_PINS,
     CONFIG_PROXY,
+    CONFIG_UPSTREAM,
     CONFIG_ENDPOINTS,
     CONFIG_RELAYS,
     CONFIG_ALLOW,
@@ -44,6 +45,7 @@ enum config_type {
     CONFIG_COMMANDS,
     CONFIG_UIDS,
     CONFIG_SERVE,
+    CONFIG_CLUSTER,
     CONFIG_TYPES,
 };
 
