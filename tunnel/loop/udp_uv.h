@@ -12,8 +12,8 @@
 
 #include <uv.h>
 
-/* Batches of one round: 16 reads of up to 64 datagrams each, some milliseconds of work when they are
- * full. */
+/* Batches of one round: 16 reads of up to 64 datagrams each, some milliseconds of work when they
+ * are full. */
 enum { UDP_UV_ROUND_BATCHES = 1 };
 
 struct udp_uv;
