@@ -120,7 +120,7 @@ static void a_home_that_is_back_has_to_stay(void **state)
     assert_int_equal(home_of(f, 0), 1);
     assert_true(waited >= RELAY_HOME_HOLD_NS && waited < RELAY_HOME_HOLD_NS + S(30));
     assert_way(f, 1);
-    fleet_finish(f, S(60));
+    fleet_finish(f, S(120));
     assert_done(f);
     fleet_free(f);
 }
