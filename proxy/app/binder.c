@@ -1,6 +1,5 @@
 #include "app/binder.h"
 
-#include "app/lookup.h"
 #include "app/udpsock.h"
 #include "session/dial.h"
 
@@ -17,8 +16,8 @@ enum {
 struct binder {
     struct binder_options options;
     struct target expected;
-    struct lookup *lookup;
-    struct addr hosts[LOOKUP_ADDRS_MAX]; /* who may connect */
+    struct resolver_asker *asker;
+    struct addr hosts[RESOLVER_ADDRS]; /* who may connect */
     size_t host_count;
     uv_timer_t timer;
     uv_tcp_t server;
@@ -37,9 +36,9 @@ static void on_closed(uv_handle_t *handle)
 
 void binder_stop(struct binder *b)
 {
-    if (b->lookup) {
-        lookup_cancel(b->lookup);
-        b->lookup = NULL;
+    if (b->asker) {
+        resolver_forget(b->asker);
+        b->asker = NULL;
     }
     uv_close((uv_handle_t *)&b->timer, on_closed);
     if (b->listening) {
@@ -123,7 +122,7 @@ static void keep_allowed(struct binder *b, const struct addr *addrs, size_t coun
     const char *name = b->expected.kind == TARGET_NAME ? b->expected.name : NULL;
     const struct acl *acl = b->options.acl;
     uint16_t port = b->expected.port;
-    for (size_t i = 0; i < count && b->host_count < LOOKUP_ADDRS_MAX; i++) {
+    for (size_t i = 0; i < count && b->host_count < RESOLVER_ADDRS; i++) {
         bool allowed = acl_allows(acl, &addrs[i], port, name);
         bool family = b->host_count == 0 || addrs[i].family == b->hosts[0].family;
         if (allowed && family && !addr_is_unspecified(&addrs[i])) {
@@ -133,11 +132,12 @@ static void keep_allowed(struct binder *b, const struct addr *addrs, size_t coun
     }
 }
 
-static void on_found(void *user, const struct addr *addrs, size_t count)
+static void on_found(void *user, uint8_t family, const struct addr *addrs, size_t count)
 {
     struct binder *b = user;
     struct addr at;
-    b->lookup = NULL;
+    (void)family;
+    b->asker = NULL;
     keep_allowed(b, addrs, count);
     if (b->host_count == 0) {
         finish(b, NULL, count == 0 ? CAUSE_NAME_NOT_FOUND : CAUSE_NOT_ALLOWED);
@@ -156,20 +156,22 @@ static void on_found(void *user, const struct addr *addrs, size_t count)
 static void on_begin(uv_timer_t *timer)
 {
     struct binder *b = timer->data;
-    struct addr addrs[LOOKUP_ADDRS_MAX] = {b->expected.addr};
+    struct addr addrs[RESOLVER_ADDRS] = {b->expected.addr};
     bool name = b->expected.kind == TARGET_NAME;
-    size_t count = name ? lookup_localhost(b->expected.name, addrs) : 1;
+    size_t count = name ? resolver_localhost(b->expected.name, addrs) : 1;
     const struct acl *acl = b->options.acl;
     if (name && !acl_could_allow(acl, b->expected.name, b->expected.port)) {
         finish(b, NULL, CAUSE_NOT_ALLOWED);
         return;
     }
     if (count > 0) {
-        on_found(b, addrs, count);
+        on_found(b, ADDR_NONE, addrs, count);
         return;
     }
-    b->lookup = lookup_start(b->options.ctx->loop, b->expected.name, on_found, b);
-    if (!b->lookup) {
+    const struct resolver_question q = {
+        .name = b->expected.name, .owner = b->options.owner, .family = ADDR_NONE};
+    b->asker = resolver_ask(&b->options.ctx->resolver, &q, on_found, b);
+    if (!b->asker) {
         finish(b, NULL, CAUSE_LIMIT);
     }
 }

@@ -24,6 +24,7 @@ struct binder_options {
     struct context *ctx;
     const struct target *expected; /* copied */
     const struct acl *acl;         /* who may be expected; it lives as long as the binder */
+    size_t owner;                  /* of the question to the resolver: a peer, or RESOLVER_FRONT */
     /* It is listened at `at`; then, once and last, `done`: with a connection that is the user's
      * from then on, or with NULL and the cause. Both from the loop. */
     void (*listening)(void *user, const struct addr *at);

@@ -162,7 +162,7 @@ static void send_direct(struct carrier *c, const struct target *t, const uint8_t
             c->ctx->counters.udp.dropped++;
             return;
         }
-        outlet_init(c->outlet, c->ctx, &c->ctx->config->direct, on_received, c);
+        outlet_init(c->outlet, c->ctx, RESOLVER_FRONT, &c->ctx->config->direct, on_received, c);
     }
     outlet_send(c->outlet, t, data, len);
 }

@@ -141,7 +141,9 @@ static const struct endpoint_events opening = {
 
 static void go_direct(struct client *c, const struct target *t)
 {
-    c->dialer = dialer_start(c->ctx, t, &c->ctx->config->direct, on_dialled, c);
+    const struct dialer_wish wish = {
+        .target = *t, .acl = &c->ctx->config->direct, .owner = RESOLVER_FRONT};
+    c->dialer = dialer_start(c->ctx, &wish, on_dialled, c);
     if (!c->dialer) {
         client_refuse(c, CAUSE_LIMIT);
     }

@@ -3,8 +3,10 @@
 #ifndef APP_CONTEXT_H
 #define APP_CONTEXT_H
 
+#include "app/gate.h"
 #include "app/own.h"
 #include "app/pool.h"
+#include "app/resolver.h"
 #include "policy/backoff.h"
 #include "policy/config.h"
 #include "session/front.h"
@@ -24,6 +26,7 @@ enum {
 #define FRONT_COUNTER_TABLE(X)                                                                     \
     X(clients)         /* accepted */                                                              \
     X(clients_refused) /* closed at the ceiling clients_max, or without memory */                  \
+    X(accept_paused)   /* listeners that waited for descriptors */                                 \
     X(strangers)       /* unix sockets: closed, the user may not */                                \
     X(requests)        /* complete requests of all protocols */                                    \
     X(connected)       /* answered with success, or by the target itself */                        \
@@ -37,8 +40,9 @@ enum {
     X(http_reused)     /* of these: over a connection that was there already */
 
 #define EXIT_COUNTER_TABLE(X)                                                                      \
-    X(requests)  /* streams opened by peers */                                                     \
-    X(connected) /* targets reached */
+    X(requests)        /* streams opened by peers */                                               \
+    X(connected)       /* targets reached */                                                       \
+    X(over_peer_limit) /* refused at streams_max or streams_rate of their peer */
 
 /* Datagrams, at the front and at the exit; those of the tunnel are counted there. */
 #define UDP_COUNTER_TABLE(X)                                                                       \
@@ -93,6 +97,8 @@ struct context {
     struct context_limits limits;
     struct context_counters counters;
     struct pool pool;
+    struct resolver resolver;
+    struct gate gate;
     size_t associations;                                   /* now */
     uint8_t datagram[CONTEXT_HEADROOM + CONTEXT_DATAGRAM]; /* the one being dealt with */
 };

@@ -5,7 +5,6 @@
 #include <base/check.h>
 #include <base/mem.h>
 
-#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,33 +15,32 @@ struct attempt {
 
 struct dialer {
     struct context *ctx;
-    const struct acl *acl;
-    struct target target;
+    struct dialer_wish wish;
     char path[CONFIG_SOCKET_PATH_MAX + 1]; /* of a unix socket; then there is no target */
     struct dial core;
     struct attempt attempts[DIAL_ADDRS_MAX];
     uv_timer_t timer;
-    uv_getaddrinfo_t resolve;
-    bool resolving, ended, timer_closed;
+    struct resolver_asker *askers[2]; /* IPv4, IPv6; while they are being asked */
+    bool ended;
     void (*done)(void *user, struct tcp *tcp, enum cause cause);
     void *user;
 };
 
 static void step(struct dialer *d);
 
-/* libuv may still hold the timer and the lookup; the last to come back frees. */
-static void free_if_unused(struct dialer *d)
-{
-    if (d->ended && d->timer_closed && !d->resolving) {
-        mem_free(d);
-    }
-}
-
 static void on_timer_closed(uv_handle_t *handle)
 {
-    struct dialer *d = handle->data;
-    d->timer_closed = true;
-    free_if_unused(d);
+    mem_free(handle->data);
+}
+
+static void forget_questions(struct dialer *d)
+{
+    for (size_t i = 0; i < 2; i++) {
+        if (d->askers[i]) {
+            resolver_forget(d->askers[i]);
+            d->askers[i] = NULL;
+        }
+    }
 }
 
 static void end(struct dialer *d)
@@ -55,9 +53,7 @@ static void end(struct dialer *d)
             d->attempts[i].tcp = NULL;
         }
     }
-    if (d->resolving) {
-        (void)uv_cancel((uv_req_t *)&d->resolve); /* if it has not begun */
-    }
+    forget_questions(d);
     uv_close((uv_handle_t *)&d->timer, on_timer_closed);
 }
 
@@ -149,49 +145,42 @@ static void step(struct dialer *d)
 
 static void add(struct dialer *d, struct addr a)
 {
-    a.port = d->target.port;
-    const char *name = d->target.kind == TARGET_NAME ? d->target.name : NULL;
-    if (d->acl && own_has(&d->ctx->own, &a) && !acl_names(d->acl, &a, a.port)) {
+    const struct target *t = &d->wish.target;
+    const struct acl *acl = d->wish.acl;
+    a.port = t->port;
+    const char *name = t->kind == TARGET_NAME ? t->name : NULL;
+    if (acl && own_has(&d->ctx->own, &a) && !acl_names(acl, &a, a.port)) {
         dial_forbid(&d->core);
         return;
     }
-    dial_add(&d->core, d->acl, name, &a);
+    dial_add(&d->core, acl, name, &a);
 }
 
-static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
+static void on_resolved(void *user, uint8_t family, const struct addr *addrs, size_t count)
 {
-    struct dialer *d = req->data;
-    d->resolving = false;
-    if (d->ended) {
-        uv_freeaddrinfo(list);
-        free_if_unused(d);
-        return;
+    struct dialer *d = user;
+    d->askers[family == ADDR_IPV6] = NULL;
+    for (size_t i = 0; i < count; i++) {
+        add(d, addrs[i]);
     }
-    for (struct addrinfo *i = status == 0 ? list : NULL; i; i = i->ai_next) {
-        add(d, tcp_addr(i->ai_addr));
-    }
-    uv_freeaddrinfo(list);
-    dial_start(&d->core, now_of(d));
+    dial_answered(&d->core, family, now_of(d));
     step(d);
 }
 
-static bool is_localhost(const char *name)
+/* Both at once: a server that keeps silent about one family does not hold up the other. */
+static bool resolve(struct dialer *d)
 {
-    static const char localhost[] = "localhost";
-    size_t len = strlen(name);
-    size_t tail = sizeof(localhost) - 1;
-    return len >= tail && strcmp(name + len - tail, localhost) == 0 &&
-           (len == tail || name[len - tail - 1] == '.');
-}
-
-static int resolve(struct dialer *d)
-{
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
-    d->resolve.data = d;
-    int status =
-        uv_getaddrinfo(d->ctx->loop, &d->resolve, on_resolved, d->target.name, NULL, &hints);
-    d->resolving = status == 0;
-    return status;
+    for (size_t i = 0; i < 2; i++) {
+        const struct resolver_question q = {.name = d->wish.target.name,
+                                            .owner = d->wish.owner,
+                                            .family = i ? ADDR_IPV6 : ADDR_IPV4};
+        d->askers[i] = resolver_ask(&d->ctx->resolver, &q, on_resolved, d);
+        if (!d->askers[i]) {
+            forget_questions(d);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* With what is known at once the answer still comes from the loop: by the timer. */
@@ -204,22 +193,28 @@ static void on_begin(uv_timer_t *timer)
 
 static void begin(struct dialer *d)
 {
-    if (d->target.kind == TARGET_ADDRESS) {
-        add(d, d->target.addr);
-    } else if (is_localhost(d->target.name)) {
-        add(d, addr_ipv4(127, 0, 0, 1, 0));
-        add(d, (struct addr){.family = ADDR_IPV6, .ip = {[15] = 1}});
-    } else if (!d->acl || acl_could_allow(d->acl, d->target.name, d->target.port)) {
-        if (resolve(d) == 0) {
-            return;
-        }
-    } else {
+    const struct target *t = &d->wish.target;
+    const struct acl *acl = d->wish.acl;
+    struct addr local[RESOLVER_ADDRS];
+    size_t count = t->kind == TARGET_NAME ? resolver_localhost(t->name, local) : 0;
+    for (size_t i = 0; i < count; i++) {
+        add(d, local[i]);
+    }
+    if (t->kind == TARGET_ADDRESS) {
+        add(d, t->addr);
+    } else if (count == 0 && acl && !acl_could_allow(acl, t->name, t->port)) {
         dial_forbid(&d->core);
+    } else if (count == 0 && resolve(d)) {
+        dial_wait(&d->core, now_of(d));
+        (void)uv_timer_start(&d->timer, on_timer, d->core.timeout_ns / NS_PER_MS, 0);
+        return;
+    } else if (count == 0) {
+        dial_blame(&d->core, CAUSE_LIMIT);
     }
     (void)uv_timer_start(&d->timer, on_begin, 0, 0);
 }
 
-static struct dialer *dialer_new(struct context *ctx,
+static struct dialer *dialer_new(struct context *ctx, uint64_t timeout_ns,
                                  void (*done)(void *user, struct tcp *tcp, enum cause cause),
                                  void *user)
 {
@@ -232,19 +227,18 @@ static struct dialer *dialer_new(struct context *ctx,
     d->user = user;
     (void)uv_timer_init(ctx->loop, &d->timer); /* cannot fail */
     d->timer.data = d;
-    dial_init(&d->core);
+    dial_init(&d->core, timeout_ns ? timeout_ns : ctx->config->exit.dial_timeout_ns);
     return d;
 }
 
-struct dialer *dialer_start(struct context *ctx, const struct target *target, const struct acl *acl,
+struct dialer *dialer_start(struct context *ctx, const struct dialer_wish *wish,
                             void (*done)(void *user, struct tcp *tcp, enum cause cause), void *user)
 {
-    struct dialer *d = dialer_new(ctx, done, user);
+    struct dialer *d = dialer_new(ctx, wish->timeout_ns, done, user);
     if (!d) {
         return NULL;
     }
-    d->acl = acl;
-    d->target = *target;
+    d->wish = *wish;
     begin(d);
     return d;
 }
@@ -253,7 +247,7 @@ struct dialer *dialer_start_unix(struct context *ctx, const char *path,
                                  void (*done)(void *user, struct tcp *tcp, enum cause cause),
                                  void *user)
 {
-    struct dialer *d = dialer_new(ctx, done, user);
+    struct dialer *d = dialer_new(ctx, 0, done, user);
     size_t len = strlen(path);
     if (!d) {
         return NULL;

@@ -1,6 +1,7 @@
 /* Reaches a target from this machine: resolves, asks policy, races addresses (session/dial.h).
  *
- * Names are resolved on libuv's thread pool, so the loop never waits. "localhost" and names below
+ * The two families of a name are asked for apart (app/resolver.h), and the race begins with what is
+ * there. "localhost" and names below
  * it mean the loopback addresses without asking anybody (RFC 6761 section 6.3). This node's own
  * listeners (app/own.h) are dialled only if the list has just that address and port.
  */
@@ -16,10 +17,17 @@
 
 struct dialer;
 
+/* Who wants to go where. */
+struct dialer_wish {
+    struct target target;
+    const struct acl *acl; /* NULL = everything is allowed; lives as long as the dialler */
+    size_t owner;          /* of the questions to the resolver: a peer, or RESOLVER_FRONT */
+    uint64_t timeout_ns;   /* 0: [exit] dial_timeout */
+};
+
 /* `done` is called once, from the loop: with a connection that is the user's from then on, or with
- * NULL and the cause. `acl` NULL = everything is allowed; it lives as long as the dialler. NULL
- * without memory. */
-struct dialer *dialer_start(struct context *ctx, const struct target *target, const struct acl *acl,
+ * NULL and the cause. NULL without memory. */
+struct dialer *dialer_start(struct context *ctx, const struct dialer_wish *wish,
                             void (*done)(void *user, struct tcp *tcp, enum cause cause),
                             void *user);
 /* The same for a unix socket of this machine; nobody is asked whether it may be. */

@@ -4,8 +4,10 @@
 #include "app/dialer.h"
 #include "app/endpoint.h"
 #include "app/pump.h"
+#include "app/upstream.h"
 #include "policy/serve.h"
 
+#include <base/err.h>
 #include <base/mem.h>
 
 #include <string.h>
@@ -13,9 +15,10 @@
 struct exit_conn {
     LIST_ENTRY(exit_conn) entry;
     struct exits *all;
-    struct endpoint *end;  /* NULL once the pump has it */
-    struct dialer *dialer; /* while it dials */
-    struct binder *binder; /* or waits to be dialled */
+    struct endpoint *end;      /* NULL once the pump has it */
+    struct dialer *dialer;     /* while it dials, */
+    struct upstream *upstream; /* or lets somebody else dial, */
+    struct binder *binder;     /* or waits to be dialled */
     struct pump pump;
     size_t peer;
     struct target target;
@@ -25,6 +28,7 @@ static void forget(struct exit_conn *x)
 {
     LIST_REMOVE(x, entry);
     x->all->count--;
+    quota_give(&x->all->quotas[x->peer]);
     mem_free(x);
 }
 
@@ -76,6 +80,7 @@ static void on_dialled(void *user, struct tcp *tcp, enum cause cause)
 {
     struct exit_conn *x = user;
     x->dialer = NULL;
+    x->upstream = NULL;
     x->all->dialling--;
     if (tcp) {
         join(x, tcp);
@@ -89,6 +94,11 @@ static void give_up_dialling(struct exit_conn *x)
     if (x->dialer) {
         dialer_cancel(x->dialer);
         x->dialer = NULL;
+        x->all->dialling--;
+    }
+    if (x->upstream) {
+        upstream_cancel(x->upstream);
+        x->upstream = NULL;
         x->all->dialling--;
     }
     if (x->binder) {
@@ -137,7 +147,8 @@ static struct dialer *dial_service(struct exit_conn *x, const struct config_serv
     if (serve->path[0] != '\0') {
         return dialer_start_unix(ctx, serve->path, on_dialled, x);
     }
-    return dialer_start(ctx, &serve->target, NULL, on_dialled, x);
+    const struct dialer_wish wish = {.target = serve->target, .owner = x->peer};
+    return dialer_start(ctx, &wish, on_dialled, x);
 }
 
 /* --- BIND ------------------------------------------------------------------------------------ */
@@ -191,6 +202,17 @@ struct wanted {
     const struct config_serve *serve; /* NULL: as far as `allow` of the peer says so */
 };
 
+static void dial_target(struct exit_conn *x, const struct target *t, const struct acl *allow)
+{
+    struct context *ctx = x->all->ctx;
+    const struct dialer_wish wish = {.target = *t, .acl = allow, .owner = x->peer};
+    if (upstream_is_for(ctx, t)) {
+        x->upstream = upstream_start(ctx, &wish, on_dialled, x);
+    } else {
+        x->dialer = dialer_start(ctx, &wish, on_dialled, x);
+    }
+}
+
 static bool start(struct exit_conn *x, const struct wanted *w)
 {
     struct context *ctx = x->all->ctx;
@@ -199,6 +221,7 @@ static bool start(struct exit_conn *x, const struct wanted *w)
         .ctx = ctx,
         .expected = &w->target,
         .acl = allow,
+        .owner = x->peer,
         .listening = on_listening,
         .done = on_bound,
         .user = x,
@@ -207,19 +230,33 @@ static bool start(struct exit_conn *x, const struct wanted *w)
         x->binder = binder_start(&options);
     } else if (w->serve) {
         x->dialer = dial_service(x, w->serve);
+    } else if (w->target.path[0]) {
+        x->dialer = dialer_start_unix(ctx, w->target.path, on_dialled, x);
     } else {
-        x->dialer = dialer_start(ctx, &w->target, allow, on_dialled, x);
+        dial_target(x, &w->target, allow);
     }
-    return x->binder || x->dialer;
+    return x->binder || x->dialer || x->upstream;
+}
+
+static bool has_room(struct exits *e, size_t peer)
+{
+    if (e->count >= e->ctx->limits.exit_max || e->dialling >= e->ctx->limits.dials_max ||
+        gate_is_shut(&e->ctx->gate)) {
+        return false;
+    }
+    bool taken = quota_take(&e->quotas[peer], uv_now(e->ctx->loop) * NS_PER_MS);
+    e->ctx->counters.exit.over_peer_limit += !taken;
+    return taken;
 }
 
 static enum cause begin(struct exits *e, const struct adit_event *ev, const struct wanted *w)
 {
-    if (e->count >= e->ctx->limits.exit_max || e->dialling >= e->ctx->limits.dials_max) {
+    if (!has_room(e, ev->peer)) {
         return CAUSE_LIMIT;
     }
     struct exit_conn *x = mem_new(1, sizeof(*x));
     if (!x) {
+        quota_give(&e->quotas[ev->peer]);
         return CAUSE_LIMIT;
     }
     x->all = e;
@@ -230,6 +267,7 @@ static enum cause begin(struct exits *e, const struct adit_event *ev, const stru
         if (x->end) {
             endpoint_abort(x->end, CAUSE_LIMIT);
         }
+        quota_give(&e->quotas[ev->peer]);
         mem_free(x);
         return CAUSE_LIMIT;
     }
@@ -246,14 +284,17 @@ static bool is_flow(const struct adit_event *ev)
     return ev->len == sizeof(udp) - 1 && memcmp(ev->data, udp, ev->len) == 0;
 }
 
-/* "HOST:PORT", or "bind HOST:PORT". */
+/* "HOST:PORT", "unix:/PATH" or "bind HOST:PORT". */
 static bool read_wanted(const struct adit_event *ev, struct wanted *w)
 {
     static const char prefix[] = BINDER_TARGET_PREFIX;
     size_t skip = sizeof(prefix) - 1;
     w->bind = ev->len > skip && memcmp(ev->data, prefix, skip) == 0;
     skip = w->bind ? skip : 0;
-    return target_parse(&w->target, (const char *)ev->data + skip, ev->len - skip) == 0;
+    const char *text = (const char *)ev->data + skip;
+    size_t len = ev->len - skip;
+    return target_parse(&w->target, text, len) == 0 ||
+           (!w->bind && target_parse_unix(&w->target, text, len) == 0);
 }
 
 /* CAUSE_NONE if it may be had. */
@@ -262,6 +303,10 @@ static enum cause look_at(struct exits *e, const struct adit_event *ev, struct w
     if (w->bind) {
         bool may = e->ctx->config->peers[ev->peer].bind && !serve_is_meant(&w->target);
         return may ? CAUSE_NONE : CAUSE_NOT_ALLOWED;
+    }
+    if (w->target.path[0]) {
+        const struct acl *allow = &e->ctx->config->peers[ev->peer].allow;
+        return acl_allows_unix(allow, w->target.path) ? CAUSE_NONE : CAUSE_NOT_ALLOWED;
     }
     if (!serve_is_meant(&w->target)) {
         return CAUSE_NONE;
@@ -309,12 +354,19 @@ void exits_unserve(struct exit_service *s)
     mem_free(s);
 }
 
-void exits_init(struct exits *e, struct context *ctx)
+int exits_init(struct exits *e, struct context *ctx)
 {
+    const struct config *config = ctx->config;
     *e = (struct exits){.ctx = ctx};
+    e->quotas = mem_new(config->peers_count + 1, sizeof(*e->quotas));
+    for (size_t i = 0; e->quotas && i < config->peers_count; i++) {
+        const struct config_peer *p = &config->peers[i];
+        quota_init(&e->quotas[i], p->streams_max, p->streams_rate, uv_now(ctx->loop) * NS_PER_MS);
+    }
     LIST_INIT(&e->list);
     LIST_INIT(&e->services);
     exit_flows_init(&e->flows, ctx);
+    return e->quotas ? 0 : ERR_NO_MEMORY;
 }
 
 void exits_open(struct exits *e, const struct adit_event *ev)
@@ -344,4 +396,6 @@ void exits_stop(struct exits *e)
         }
         forget(x);
     }
+    mem_free(e->quotas);
+    e->quotas = NULL;
 }

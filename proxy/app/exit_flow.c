@@ -125,7 +125,7 @@ enum cause exit_flows_open(struct exit_flows *all, const struct adit_event *ev)
     }
     f->all = all;
     f->end = end;
-    outlet_init(&f->outlet, ctx, &ctx->config->peers[ev->peer].allow, on_received, f);
+    outlet_init(&f->outlet, ctx, ev->peer, &ctx->config->peers[ev->peer].allow, on_received, f);
     endpoint_attach(end, &flow_events, f);
     LIST_INSERT_HEAD(&all->list, f, link);
     all->count++;

@@ -23,6 +23,7 @@ struct listener {
     struct client_door door;
     struct target target;
     struct own_place place; /* TCP, once it listens */
+    struct gate_entry paused;
     bool placed;
 };
 
@@ -31,11 +32,22 @@ static bool is_unix(const struct listener *l)
     return l->at.addr.family == ADDR_NONE;
 }
 
+/* While nobody takes the connection libuv asks for no other. */
+static void take(void *user)
+{
+    struct listener *l = user;
+    client_accept(l->clients, &l->uv.stream, &l->door);
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
     struct listener *l = server->data;
-    if (status == 0) {
-        client_accept(l->clients, server, &l->door);
+    struct context *ctx = l->clients->ctx;
+    if (status == 0 && gate_is_shut(&ctx->gate)) {
+        ctx->counters.front.accept_paused++;
+        gate_wait(&ctx->gate, &l->paused);
+    } else if (status == 0) {
+        take(l);
     } else {
         LOG_AT(l->clients->ctx->log, LOG_WARN, "front", "accept_failed", "error=\"%s\"",
                uv_strerror(status));
@@ -83,6 +95,7 @@ static struct listener *listener_new(struct clients *clients, const struct confi
     }
     l->clients = clients;
     l->at = *at;
+    l->paused = (struct gate_entry){.open = take, .user = l};
     l->door = *door;
     l->door.is_unix = is_unix(l);
     if (door->target) {
@@ -162,6 +175,7 @@ bool listener_forwards(const struct listener *l)
 
 void listener_stop(struct listener *l)
 {
+    gate_leave(&l->clients->ctx->gate, &l->paused);
     if (l->placed) {
         own_remove(&l->place);
     }

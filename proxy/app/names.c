@@ -18,17 +18,18 @@ struct waiting {
 struct names_entry {
     LIST_ENTRY(names_entry) link;
     struct names *all;
-    struct lookup *lookup; /* while it is being resolved */
+    struct resolver_asker *asker; /* while it is being resolved */
     uint64_t until_ns;
-    struct addr addrs[LOOKUP_ADDRS_MAX];
+    struct addr addrs[RESOLVER_ADDRS];
     size_t count;
     STAILQ_HEAD(, waiting) waiting;
     char name[TARGET_NAME_MAX + 1];
 };
 
-void names_init(struct names *n, uv_loop_t *loop, names_found *found, void *user)
+void names_init(struct names *n, struct resolver *resolver, size_t owner, names_found *found,
+                void *user)
 {
-    *n = (struct names){.loop = loop, .found = found, .user = user};
+    *n = (struct names){.resolver = resolver, .owner = owner, .found = found, .user = user};
     LIST_INIT(&n->list);
 }
 
@@ -49,8 +50,8 @@ static void drop(struct names_entry *e)
     while ((w = take_waiting(e)) != NULL) {
         mem_free(w);
     }
-    if (e->lookup) {
-        lookup_cancel(e->lookup);
+    if (e->asker) {
+        resolver_forget(e->asker);
     }
     LIST_REMOVE(e, link);
     e->all->count--;
@@ -67,7 +68,7 @@ void names_deinit(struct names *n)
 
 static uint64_t now_of(const struct names *n)
 {
-    return uv_now(n->loop) * NS_PER_MS;
+    return uv_now(n->resolver->loop) * NS_PER_MS;
 }
 
 static void forget_old(struct names *n)
@@ -75,19 +76,20 @@ static void forget_old(struct names *n)
     struct names_entry *e = LIST_FIRST(&n->list);
     while (e) {
         struct names_entry *next = LIST_NEXT(e, link);
-        if (!e->lookup && e->until_ns <= now_of(n)) {
+        if (!e->asker && e->until_ns <= now_of(n)) {
             drop(e);
         }
         e = next;
     }
 }
 
-static void on_found(void *user, const struct addr *addrs, size_t count)
+static void on_found(void *user, uint8_t family, const struct addr *addrs, size_t count)
 {
     struct names_entry *e = user;
     struct names *n = e->all;
     struct waiting *w;
-    e->lookup = NULL;
+    (void)family;
+    e->asker = NULL;
     e->count = count;
     e->until_ns = now_of(n) + (count > 0 ? KEEP_NS : KEEP_NONE_NS);
     if (count > 0) {
@@ -112,8 +114,9 @@ static struct names_entry *add(struct names *n, const char *name)
     memcpy(e->name, name, strlen(name) + 1);
     LIST_INSERT_HEAD(&n->list, e, link);
     n->count++;
-    e->lookup = lookup_start(n->loop, name, on_found, e);
-    if (!e->lookup) {
+    const struct resolver_question q = {.name = e->name, .owner = n->owner, .family = ADDR_NONE};
+    e->asker = resolver_ask(n->resolver, &q, on_found, e);
+    if (!e->asker) {
         drop(e);
         return NULL;
     }
@@ -152,15 +155,15 @@ static bool let_wait(struct names_entry *e, uint16_t port, const uint8_t *data, 
 
 bool names_send(struct names *n, const struct target *t, const uint8_t *data, size_t len)
 {
-    struct addr local[LOOKUP_ADDRS_MAX];
-    size_t count = lookup_localhost(t->name, local);
+    struct addr local[RESOLVER_ADDRS];
+    size_t count = resolver_localhost(t->name, local);
     if (count > 0) {
         n->found(n->user, t, local, count, data, len);
         return true;
     }
     forget_old(n);
     struct names_entry *e = find(n, t->name);
-    if (e && e->lookup) {
+    if (e && e->asker) {
         return let_wait(e, t->port, data, len);
     }
     if (e) {

@@ -4,7 +4,7 @@
 #ifndef APP_NAMES_H
 #define APP_NAMES_H
 
-#include "app/lookup.h"
+#include "app/resolver.h"
 #include "proto/target.h"
 
 #include <stdint.h>
@@ -23,14 +23,17 @@ typedef void names_found(void *user, const struct target *t, const struct addr *
                          const uint8_t *data, size_t len);
 
 struct names {
-    uv_loop_t *loop;
+    struct resolver *resolver;
+    size_t owner;
     names_found *found;
     void *user;
     LIST_HEAD(, names_entry) list;
     size_t count, waiting, waiting_bytes;
 };
 
-void names_init(struct names *n, uv_loop_t *loop, names_found *found, void *user);
+/* `owner` as in resolver.h. */
+void names_init(struct names *n, struct resolver *resolver, size_t owner, names_found *found,
+                void *user);
 void names_deinit(struct names *n);
 /* Calls `found` with this datagram: at once or later. False: at a ceiling, it was dropped. */
 bool names_send(struct names *n, const struct target *t, const uint8_t *data, size_t len);

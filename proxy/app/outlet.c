@@ -100,13 +100,13 @@ static void on_found(void *user, const struct target *t, const struct addr *addr
     try_addresses(user, t, addrs, count, data, len);
 }
 
-void outlet_init(struct outlet *o, struct context *ctx, const struct acl *acl,
+void outlet_init(struct outlet *o, struct context *ctx, size_t owner, const struct acl *acl,
                  udpsock_received *received, void *user)
 {
     *o = (struct outlet){.ctx = ctx, .acl = acl, .received = received, .user = user};
     o->used_ns = now_of(o);
     asked_init(&o->asked, now_of(o));
-    names_init(&o->names, ctx->loop, on_found, o);
+    names_init(&o->names, &ctx->resolver, owner, on_found, o);
 }
 
 static void close_sockets(struct outlet *o)

@@ -25,9 +25,9 @@ struct outlet {
     uint64_t used_ns;
 };
 
-/* `acl` lives as long as the outlet. `received` gets what comes
- * back, in a buffer with CONTEXT_HEADROOM. */
-void outlet_init(struct outlet *o, struct context *ctx, const struct acl *acl,
+/* `owner` as in resolver.h; `acl` lives as long as the outlet. `received` gets what comes back, in
+ * a buffer with CONTEXT_HEADROOM. */
+void outlet_init(struct outlet *o, struct context *ctx, size_t owner, const struct acl *acl,
                  udpsock_received *received, void *user);
 void outlet_deinit(struct outlet *o);
 void outlet_send(struct outlet *o, const struct target *t, const uint8_t *data, size_t len);

@@ -16,6 +16,7 @@ enum {
 };
 
 struct tcp;
+struct tcp_watch;
 
 struct pool {
     uint8_t *kept[POOL_KEEP];
@@ -23,6 +24,8 @@ struct pool {
     size_t used, used_max;
     uint64_t refused;
     LIST_HEAD(, tcp) tcps;      /* all connections that use it, also those that are closing */
+    LIST_HEAD(, tcp) ended;     /* of these, the ones that tcp_watch.h looks after */
+    struct tcp_watch *watch;    /* NULL while there are none */
     void (*unused)(void *user); /* the last of them is gone; see tcp_break_all */
     void *user;
     /* For bytes that are passed on before control returns to the loop. */

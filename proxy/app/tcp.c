@@ -1,5 +1,7 @@
 #include "app/tcp.h"
 
+#include "app/tcp_watch.h"
+
 #include <adit/peercred.h>
 #include <base/check.h>
 #include <base/mem.h>
@@ -150,6 +152,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         tcp_pause(t);
     } else if (n == UV_EOF) {
         tcp_pause(t);
+        tcp_watch_add(t);
         t->ops->read(t->user, 0);
     } else if (n < 0) {
         tcp_pause(t);
@@ -285,6 +288,7 @@ static void detach(struct tcp *t)
 {
     CHECK(!uv_is_closing(&t->uv.handle));
     tcp_pause(t);
+    tcp_watch_remove(t);
     t->ops = NULL;
     t->connected = NULL;
     t->user = NULL;

@@ -1,6 +1,7 @@
 #include "policy/acl.h"
 
 #include "policy/host.h"
+#include "proto/target.h"
 
 #include <base/err.h>
 #include <base/mem.h>
@@ -70,6 +71,8 @@ static bool rule_allows(const struct acl_rule *rule, const struct addr *a,
     case ACL_NAME:
         return name && strcmp(rule->name, name) == 0 && !guard &&
                (!addr_is_loopback(a) || is_localhost(name));
+    case ACL_UNIX:
+        break;
     }
     return false;
 }
@@ -109,7 +112,31 @@ bool acl_could_allow(const struct acl *acl, const char *name, uint16_t port)
 {
     for (size_t i = 0; i < acl->count; i++) {
         const struct acl_rule *rule = &acl->rules[i];
-        if (has_port(rule, port) && (rule->kind != ACL_NAME || strcmp(rule->name, name) == 0)) {
+        bool could =
+            rule->kind == ACL_NAME ? strcmp(rule->name, name) == 0 : rule->kind != ACL_UNIX;
+        if (could && has_port(rule, port)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool acl_allows_name(const struct acl *acl, const char *name, uint16_t port)
+{
+    for (size_t i = 0; i < acl->count && !is_localhost(name); i++) {
+        const struct acl_rule *rule = &acl->rules[i];
+        bool named = rule->kind == ACL_NAME && strcmp(rule->name, name) == 0;
+        if ((named || rule->kind == ACL_ANY) && has_port(rule, port)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool acl_allows_unix(const struct acl *acl, const char *path)
+{
+    for (size_t i = 0; i < acl->count; i++) {
+        if (acl->rules[i].kind == ACL_UNIX && strcmp(acl->rules[i].name, path) == 0) {
             return true;
         }
     }
@@ -149,12 +176,30 @@ static int parse_host(struct acl_rule *rule, const char *host, size_t len, const
     return host_set_name(rule->name, copy, len) ? 0 : ERR_MALFORMED;
 }
 
+static int parse_unix(struct acl_rule *rule, const char *text, const char **why)
+{
+    struct target t;
+    *why = "is no path of a unix socket: from the root, at most 103 bytes";
+    if (target_parse_unix(&t, text, strlen(text)) != 0) {
+        return ERR_MALFORMED;
+    }
+    rule->kind = ACL_UNIX;
+    memcpy(rule->name, t.path, sizeof(t.path));
+    *why = NULL;
+    return 0;
+}
+
 int acl_parse_rule(struct acl_rule *rule, const char *text, const char **why)
 {
     struct acl_rule r = {.port_min = 0, .port_max = UINT16_MAX};
     const char *host;
     const char *ports;
     size_t len;
+    if (strncmp(text, TARGET_UNIX, sizeof(TARGET_UNIX) - 1) == 0) {
+        int err = parse_unix(&r, text, why);
+        *rule = err == 0 ? r : *rule;
+        return err;
+    }
     *why = "has a [ without its ]";
     if (!host_split_ports(text, &host, &len, &ports)) {
         return ERR_MALFORMED;

@@ -1,6 +1,7 @@
 /* What a peer may reach through this node: a list of `allow` entries, empty = nothing.
  *
- * Entries: "any", an IP, a prefix or a host name, each with an optional ":PORT" or ":PORT-PORT"
+ * Entries: "unix:/PATH", one unix socket; "any", an IP, a prefix or a host name, each with an
+ * optional ":PORT" or ":PORT-PORT"
  * ("127.0.0.1:8080", "10.0.0.0/8:22", "any:443", "localhost:8080-8090", "[::1]:80"). Without a
  * port the entry holds for all ports.
  *
@@ -9,7 +10,7 @@
  * v4-mapped, v4-compatible and NAT64 (64:ff9b::/96, RFC 6052) addresses are the IPv4 address
  * inside; 0.0.0.0/8 and :: are loopback, since that is where the system connects them to.
  *
- *   any      everything but the guarded blocks
+ *   any      everything but the guarded blocks and unix sockets
  *   prefix   the addresses in it; of a guarded block only if the entry lies inside that block,
  *            so 169.254.0.0/16 opens link-local and 0.0.0.0/0 does not
  *   name     every address the requested name resolved to, if it is spelled the same, but the
@@ -38,14 +39,14 @@ enum {
     ACL_RULES_MAX = 256,
 };
 
-enum acl_kind { ACL_ANY, ACL_PREFIX, ACL_NAME };
+enum acl_kind { ACL_ANY, ACL_PREFIX, ACL_NAME, ACL_UNIX };
 
 struct acl_rule {
     enum acl_kind kind;
     uint16_t port_min; /* 0..65535 without a port in the text */
     uint16_t port_max;
     struct prefix prefix;
-    char name[ACL_NAME_MAX + 1]; /* lower case */
+    char name[ACL_NAME_MAX + 1]; /* lower case; of a unix socket the path */
 };
 
 struct acl {
@@ -67,6 +68,12 @@ bool acl_allows(const struct acl *acl, const struct addr *dialled, uint16_t port
 /* Is just this address with just this port listed ("127.0.0.1:1080")? That much is asked for what
  * nobody means by a wider entry: this node's own listeners. */
 bool acl_names(const struct acl *acl, const struct addr *dialled, uint16_t port);
+
+/* The same where somebody else resolves the name: `any`, or this very name; none that means
+ * loopback here. */
+bool acl_allows_name(const struct acl *acl, const char *name, uint16_t port);
+/* Is this unix socket listed? */
+bool acl_allows_unix(const struct acl *acl, const char *path);
 
 /* Can acl_allows still say yes for this name, whatever it resolves to? False saves the lookup,
  * and keeps a peer that may reach nothing from using us as its resolver. */

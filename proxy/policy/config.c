@@ -39,6 +39,7 @@ void config_free(struct config *config)
     mem_free(config->serves);
     acl_deinit(&config->direct);
     config_free_relays(&config->relays);
+    config_free_proxy(&config->exit.upstream);
     mem_free(config->server.listen.items);
     mem_free(config->server.listen_tls.items);
     mem_free(config->server.cert);

@@ -156,7 +156,9 @@ struct config_peer {
     struct config_endpoints endpoints;
     struct config_relays relays; /* names replaced by their URL; all [relay]s if none was given */
     struct acl allow;
-    bool bind; /* it may wait here for connections */
+    bool bind;             /* it may wait here for connections */
+    uint64_t streams_max;  /* its connections at once at this exit, 0 = no ceiling of its own */
+    uint64_t streams_rate; /* new ones a second, 0 = no limit */
     unsigned line;
 };
 
@@ -196,6 +198,12 @@ struct config_uids {
     uint32_t *items;
     size_t count;
     bool any;
+};
+
+/* How this node reaches targets for peers, and the front those that are `direct`. */
+struct config_exit {
+    uint64_t dial_timeout_ns;
+    struct config_proxy upstream; /* for peers; NONE or GIVEN */
 };
 
 /* [front], and each [front NAME]: where applications connect to, and what goes for them. */
@@ -271,6 +279,7 @@ struct config {
     struct config_node node;
     struct config_front *fronts; /* [front] first, whether it is there or not */
     size_t fronts_count;
+    struct config_exit exit;
     struct config_server server;
     struct config_limits limits;
     struct config_relays relays;
@@ -316,7 +325,8 @@ const char *config_error_format(const struct config_errors *errors, size_t index
 /* LISTEN of [forward]: a loopback IP:PORT, or a path with a '/' in it, as it is; before either a
  * "udp " for datagrams, which take no path. NULL, or what is wrong with it (static). */
 const char *config_parse_listen(struct config_listen *listen, const char *text);
-/* TARGET of [forward]: HOST:PORT; a peer's bare name becomes NAME.peer. The same. */
+/* TARGET of [forward]: HOST:PORT; a peer's bare name becomes NAME.peer; PEER:/PATH is a unix socket
+ * there. The same. */
 const char *config_parse_forward(struct target *target, const struct config *config,
                                  const char *text);
 

@@ -72,6 +72,8 @@ void config_take_proxy(struct config_parser *p, struct config_proxy *field, cons
 void config_take_cluster(struct config_parser *p, struct config_cluster *list, const char *item);
 /* The URLs may have passwords: they are wiped. */
 void config_free_cluster(struct config_cluster *list);
+void config_take_upstream(struct config_parser *p, struct config_proxy *field, const char *value);
+void config_free_proxy(struct config_proxy *proxy);
 void config_free_relays(struct config_relays *relays);
 bool config_take_public_key(struct config_parser *p, struct config_public_key *key,
                             const char *text);

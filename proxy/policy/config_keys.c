@@ -13,6 +13,7 @@
 #define RELAY(field) .offset = offsetof(struct config_relay, field)
 #define PEER(field) .offset = offsetof(struct config_peer, field)
 #define FRONT(field) .offset = offsetof(struct config_front, field)
+#define EXIT(field) .offset = offsetof(struct config_exit, field)
 #define SERVER(field) .offset = offsetof(struct config_server, field)
 #define LIMITS(field) .offset = offsetof(struct config_limits, field)
 #define DAY (86400 * NS_PER_S)
@@ -25,6 +26,8 @@ const struct config_section config_sections[] = {
     {"route", false, true, "Which way connections of applications go.", 0},
     {"forward", false, true, "Ports of this machine that lead to one target each.", 0},
     {"serve", false, true, "Names that peers see for ports of this machine.", 0},
+    {"exit", false, true, "How targets are reached from this machine.",
+     offsetof(struct config, exit)},
     {"server", false, true, "The relay server, for `adit relay`.", offsetof(struct config, server)},
     {"limits", false, true, "Ceilings.", offsetof(struct config, limits)},
     {NULL, false, false, NULL, 0},
@@ -106,11 +109,18 @@ const struct config_key config_keys_table[] = {
      .computed = true, .accepted = "the NAME of a [relay NAME], or its URL as there",
      .help = "Where the peer listens.", PEER(relays)},
     {S("peer"), .name = "allow", .type = CONFIG_ALLOW, .list = true, .initial = "",
-     .accepted = "any, IP, PREFIX or HOST, each with an optional :PORT or :PORT-PORT",
+     .accepted =
+         "any, IP, PREFIX or HOST, each with an optional :PORT or :PORT-PORT, or unix:/PATH",
      .help = "What the peer may reach through this machine; nothing if not given.", PEER(allow)},
     {S("peer"), .name = "bind", .type = CONFIG_YES_NO, .initial = "no", .accepted = "yes, no",
      .help = "Whether the peer may wait here for connections from what it may reach (BIND).",
      PEER(bind)},
+    {S("peer"), .name = "streams_max", .type = CONFIG_NUMBER, .initial = "0", .least = 0,
+     .most = 64 << 10, .accepted = "a number up to 64k; 0 = what streams_max of [limits] says",
+     .help = "Connections that the peer may have here at once.", PEER(streams_max)},
+    {S("peer"), .name = "streams_rate", .type = CONFIG_NUMBER, .initial = "0", .least = 0,
+     .most = 1 << 20, .accepted = "a number up to 1M; 0 = no limit",
+     .help = "New connections a second that the peer may ask for here.", PEER(streams_rate)},
 
     {S("front"), .name = "listen", .type = CONFIG_LISTENS, .list = true,
      .initial = "127.0.0.1:1080",
@@ -142,7 +152,8 @@ const struct config_key config_keys_table[] = {
      .offset = 0},
 
     {S("forward"), .name = "LISTEN", .type = CONFIG_FORWARD, .initial = "",
-     .accepted = "LISTEN = PEER:PORT or HOST:PORT; LISTEN is a loopback IP:PORT or a path, or udp "
+     .accepted = "LISTEN = PEER:PORT, HOST:PORT or PEER:/PATH; LISTEN is a loopback IP:PORT or a "
+                 "path, or udp "
                  "and a loopback IP:PORT",
      .help = "Whoever connects to LISTEN gets there.", .offset = 0},
 
@@ -150,6 +161,16 @@ const struct config_key config_keys_table[] = {
      .accepted = "SERVICE[:PORT] = HOST:PORT or a path with a / in it, then the PEERs that may; "
                  "SERVICE is letters, digits and -",
      .help = "Peers reach it as SERVICE.NAME.peer, port 80 if none is given.", .offset = 0},
+
+    {S("exit"), .name = "dial_timeout", .type = CONFIG_DURATION, .initial = "20s",
+     .least = 100 * NS_PER_MS, .most = 600 * NS_PER_S,
+     .accepted = "a duration from 100ms to 10m, such as 5s",
+     .help = "How long a target may take, its name and all its addresses together.",
+     EXIT(dial_timeout_ns)},
+    {S("exit"), .name = "upstream", .type = CONFIG_UPSTREAM, .initial = "none",
+     .accepted = "socks5://[NAME:PASSWORD@]HOST:PORT, http://[NAME:PASSWORD@]HOST:PORT, or none",
+     .help = "The proxy through which targets of peers are reached, but those on this machine.",
+     EXIT(upstream)},
 
     {S("server"), .name = "listen", .type = CONFIG_ADDRS, .list = true, .initial = "127.0.0.1:3340",
      .accepted = "IP:PORT", .help = "Where nodes connect to.", SERVER(listen)},
@@ -207,10 +228,10 @@ const struct config_key config_keys_table[] = {
      .help = "How long nodes have to go elsewhere when the relay is told to end.",
      SERVER(drain_ns)},
 
-    {S("limits"), .name = "clients_max", .type = CONFIG_NUMBER, .initial = "1024", .least = 1,
+    {S("limits"), .name = "clients_max", .type = CONFIG_NUMBER, .initial = "16k", .least = 1,
      .most = 64 << 10, .accepted = "a number from 1 to 64k",
      .help = "Connections of applications at once.", LIMITS(clients_max)},
-    {S("limits"), .name = "streams_max", .type = CONFIG_NUMBER, .initial = "1024", .least = 1,
+    {S("limits"), .name = "streams_max", .type = CONFIG_NUMBER, .initial = "16k", .least = 1,
      .most = 64 << 10, .accepted = "a number from 1 to 64k",
      .help = "Streams open at once in the session with one peer.", LIMITS(streams_max)},
     {S("limits"), .name = "peers_max", .type = CONFIG_NUMBER, .initial = "256", .least = 1,

@@ -62,12 +62,33 @@ const char *config_parse_listen(struct config_listen *l, const char *text)
     return addr_is_loopback(&l->addr) ? NULL : "is not loopback: others could use it";
 }
 
+/* PEER:/PATH, also NAME.peer:/PATH; false: it is none. */
+static bool parse_path(struct target *t, const char *text)
+{
+    const char *path = strstr(text, ":/");
+    return path && target_set_name(t, text, (size_t)(path - text), 0) == 0 &&
+           t->kind == TARGET_NAME && target_set_path(t, path + 1) == 0;
+}
+
+static int parse_target(struct target *t, const char *text)
+{
+    if (parse_path(t, text)) {
+        return 0;
+    }
+    return target_parse(t, text, strlen(text));
+}
+
 const char *config_parse_forward(struct target *t, const struct config *config, const char *text)
 {
-    if (target_parse(t, text, strlen(text)) != 0) {
+    char name[TARGET_PEER_MAX + 1];
+    if (parse_path(t, text) && (strchr(t->name, '.') || strcmp(t->name, "localhost") == 0)) {
+        bool known = target_is_peer_name(t, name) && config_find_peer(config, name);
+        return known ? NULL : "names a unix socket of a machine that is no peer";
+    }
+    if (parse_target(t, text) != 0) {
         return "is no PEER:PORT or HOST:PORT";
     }
-    if (t->port == 0) {
+    if (t->port == 0 && !t->path[0]) {
         return "has port 0";
     }
     if (t->kind == TARGET_ADDRESS || strchr(t->name, '.') || strcmp(t->name, "localhost") == 0) {
@@ -98,8 +119,12 @@ void config_take_forward(struct config_parser *p, const char *listen, const char
         config_fail_value(p, "\"%s\" is not loopback: others could use it", listen);
         return;
     }
-    if (target_parse(&f.target, target, strlen(target)) != 0) {
+    if (parse_target(&f.target, target) != 0) {
         config_fail_value(p, "\"%s\" is no PEER:PORT or HOST:PORT", target);
+        return;
+    }
+    if (f.listen.udp && f.target.path[0]) {
+        config_fail_value(p, "\"%s\" takes no datagrams", target);
         return;
     }
     struct config_forward *forwards = config_grow(p, config->forwards, config->forwards_count,

@@ -89,7 +89,8 @@ void config_take_pin(struct config_parser *p, struct config_pins *list, const ch
     }
 }
 
-void config_take_proxy(struct config_parser *p, struct config_proxy *field, const char *value)
+static void take_proxy(struct config_parser *p, struct config_proxy *field, const char *value,
+                       const char *(*parse)(struct httpproxy *out, const char *text))
 {
     *field = (struct config_proxy){.kind = CONFIG_PROXY_NONE};
     if (strcmp(value, "none") == 0) {
@@ -100,7 +101,7 @@ void config_take_proxy(struct config_parser *p, struct config_proxy *field, cons
         p->no_memory = true;
         return;
     }
-    const char *why = httpproxy_parse(proxy, value);
+    const char *why = parse(proxy, value);
     if (why) {
         config_fail_value(p, "%s", why);
         mem_free(proxy);
@@ -109,15 +110,35 @@ void config_take_proxy(struct config_parser *p, struct config_proxy *field, cons
     *field = (struct config_proxy){.kind = CONFIG_PROXY_GIVEN, .at = proxy};
 }
 
+void config_take_proxy(struct config_parser *p, struct config_proxy *field, const char *value)
+{
+    take_proxy(p, field, value, httpproxy_parse);
+}
+
+void config_take_upstream(struct config_parser *p, struct config_proxy *field, const char *value)
+{
+    struct target t;
+    take_proxy(p, field, value, httpproxy_parse_any);
+    const struct httpproxy *at = field->at;
+    if (at && target_set_name(&t, at->host, strlen(at->host), at->port) != 0) {
+        config_fail_value(p, "has a bad host");
+    }
+}
+
+void config_free_proxy(struct config_proxy *proxy)
+{
+    if (proxy->at) {
+        sodium_memzero(proxy->at, sizeof(*proxy->at));
+    }
+    mem_free(proxy->at);
+}
+
 void config_free_relays(struct config_relays *relays)
 {
     for (size_t i = 0; i < relays->count; i++) {
         struct config_relay *r = &relays->items[i];
         mem_free(r->pins.items);
-        if (r->proxy.at) {
-            sodium_memzero(r->proxy.at, sizeof(*r->proxy.at));
-        }
-        mem_free(r->proxy.at);
+        config_free_proxy(&r->proxy);
     }
     mem_free(relays->items);
 }

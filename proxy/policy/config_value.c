@@ -268,6 +268,9 @@ void config_take(struct config_parser *p, const char *value)
     case CONFIG_PROXY:
         config_take_proxy(p, field, value);
         break;
+    case CONFIG_UPSTREAM:
+        config_take_upstream(p, field, value);
+        break;
     case CONFIG_ROUTE:
         config_take_route(p, p->key_text, value);
         break;

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { HTTP_PORT = 80, ITEM_MAX = 300 };
+enum { HTTP_PORT = 80, SOCKS_PORT = 1080, ITEM_MAX = 300 };
 
 static int hex_digit(char c)
 {
@@ -37,15 +37,9 @@ static bool unescape(char out[HTTPPROXY_LOGIN_MAX + 1], const char *text, size_t
     return true;
 }
 
-const char *httpproxy_parse(struct httpproxy *out, const char *text)
+/* [NAME:PASSWORD@]HOST[:PORT][/] */
+static const char *parse_rest(struct httpproxy *out, struct httpproxy p, const char *from)
 {
-    static const char http[] = "http://";
-    struct httpproxy p = {.port = HTTP_PORT};
-    const char *scheme = strstr(text, "://");
-    if (scheme && strncasecmp(text, http, sizeof(http) - 1) != 0) {
-        return "is no HTTP proxy (http://)";
-    }
-    const char *from = scheme ? scheme + 3 : text;
     size_t len = strcspn(from, "/?#");
     if (from[len] && strcmp(from + len, "/") != 0) {
         return "has a path";
@@ -65,6 +59,36 @@ const char *httpproxy_parse(struct httpproxy *out, const char *text)
     }
     *out = p;
     return NULL;
+}
+
+/* What follows the scheme, or NULL. */
+static const char *after(const char *text, const char *scheme)
+{
+    size_t len = strlen(scheme);
+    return strncasecmp(text, scheme, len) == 0 ? text + len : NULL;
+}
+
+const char *httpproxy_parse(struct httpproxy *out, const char *text)
+{
+    const char *from = strstr(text, "://") ? after(text, "http://") : text;
+    if (!from) {
+        return "is no HTTP proxy (http://)";
+    }
+    return parse_rest(out, (struct httpproxy){.port = HTTP_PORT}, from);
+}
+
+const char *httpproxy_parse_any(struct httpproxy *out, const char *text)
+{
+    const char *from = after(text, "http://");
+    if (from) {
+        return parse_rest(out, (struct httpproxy){.port = HTTP_PORT}, from);
+    }
+    from = after(text, "socks5://");
+    from = from ? from : after(text, "socks5h://");
+    if (!from) {
+        return "is neither socks5:// nor http://";
+    }
+    return parse_rest(out, (struct httpproxy){.port = SOCKS_PORT, .socks5 = true}, from);
 }
 
 /* --- no_proxy --- */

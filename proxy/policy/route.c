@@ -110,7 +110,9 @@ const char *route_name_there(const struct target *target, char out[TARGET_TEXT_M
     size_t label = strcspn(target->name, ".");
     const char *rest = target->name + label;
     bool service = rest[0] == '.' && strchr(rest + 1, '.');
-    if (service) {
+    if (target->path[0]) {
+        (void)snprintf(out, TARGET_TEXT_MAX, TARGET_UNIX "%s", target->path);
+    } else if (service) {
         (void)snprintf(out, TARGET_TEXT_MAX, "%.*s.%s:%u", (int)label, target->name, peer_domain,
                        (unsigned)target->port);
     } else {

@@ -42,8 +42,8 @@ struct route_choice {
 struct route route_decide(const struct config *config, const struct target *target,
                           const struct route_choice *choice);
 
-/* What a target in .peer is called at the peer's machine: "localhost:PORT", or "SERVICE.peer:PORT".
- * Writes it and returns `out`. */
+/* What a target in .peer is called at the peer's machine: "localhost:PORT", "SERVICE.peer:PORT" or
+ * "unix:/PATH". Writes it and returns `out`. */
 const char *route_name_there(const struct target *target, char out[TARGET_TEXT_MAX]);
 
 #endif

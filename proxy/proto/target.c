@@ -106,10 +106,54 @@ int target_parse(struct target *t, const char *text, size_t len)
     return target_set_name(t, text, host, (uint16_t)port);
 }
 
+static bool is_path(const char *path)
+{
+    size_t len = strlen(path);
+    if (len < 2 || len > TARGET_PATH_MAX || path[0] != '/' || path[len - 1] == '/') {
+        return false;
+    }
+    for (const char *at = path; *at; at++) {
+        if (*at <= ' ' || *at >= 0x7f) {
+            return false;
+        }
+    }
+    const char *last = path + len - 3;
+    return !strstr(path, "/../") && (len < 3 || strcmp(last, "/..") != 0);
+}
+
+int target_set_path(struct target *t, const char *path)
+{
+    if (!is_path(path)) {
+        return ERR_MALFORMED;
+    }
+    memcpy(t->path, path, strlen(path) + 1);
+    return 0;
+}
+
+int target_parse_unix(struct target *t, const char *text, size_t len)
+{
+    char path[TARGET_PATH_MAX + 1];
+    struct target socket = {.kind = TARGET_NAME};
+    size_t skip = sizeof(TARGET_UNIX) - 1;
+    bool fits = len > skip && len - skip < sizeof(path) && !memchr(text, '\0', len);
+    if (!fits || memcmp(text, TARGET_UNIX, skip) != 0) {
+        return ERR_MALFORMED;
+    }
+    memcpy(path, text + skip, len - skip);
+    path[len - skip] = '\0';
+    int err = target_set_path(&socket, path);
+    if (err == 0) {
+        *t = socket;
+    }
+    return err;
+}
+
 const char *target_format(const struct target *t, char out[TARGET_TEXT_MAX])
 {
     char ip[ADDR_TEXT_MAX];
-    if (t->kind == TARGET_ADDRESS) {
+    if (t->path[0]) {
+        (void)snprintf(out, TARGET_TEXT_MAX, "%s:%s", t->name[0] ? t->name : "unix", t->path);
+    } else if (t->kind == TARGET_ADDRESS) {
         (void)snprintf(out, TARGET_TEXT_MAX, "%s", addr_format(&t->addr, ip));
     } else {
         (void)snprintf(out, TARGET_TEXT_MAX, "%s:%u", t->name, (unsigned)t->port);
@@ -119,7 +163,7 @@ const char *target_format(const struct target *t, char out[TARGET_TEXT_MAX])
 
 bool target_equal(const struct target *a, const struct target *b)
 {
-    if (a->kind != b->kind || a->port != b->port) {
+    if (a->kind != b->kind || a->port != b->port || strcmp(a->path, b->path) != 0) {
         return false;
     }
     return a->kind == TARGET_NAME ? strcmp(a->name, b->name) == 0 : addr_equal(&a->addr, &b->addr);

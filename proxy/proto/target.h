@@ -8,6 +8,9 @@
  * of policy. What reads as an IP address becomes one, because some clients (Chromium) send every
  * host as a name, and so does what a resolver would take for one ("127.1", see proto/ipnumber.h);
  * v4-mapped IPv6 becomes IPv4.
+ *
+ * A unix socket has no port: "unix:/PATH", and before it is known whose, "NAME.peer:/PATH". Only
+ * target_parse_unix reads one, so that no client of the front can name one.
  */
 #ifndef PROTO_TARGET_H
 #define PROTO_TARGET_H
@@ -20,9 +23,12 @@
 
 enum {
     TARGET_NAME_MAX = 255,
-    TARGET_TEXT_MAX = TARGET_NAME_MAX + 1 + 5 + 1, /* with colon, port and end */
-    TARGET_PEER_MAX = 63,                          /* longest NAME of "NAME.peer" */
+    TARGET_PATH_MAX = 103, /* what every system's sockaddr_un holds */
+    TARGET_TEXT_MAX = TARGET_NAME_MAX + 1 + TARGET_PATH_MAX + 1, /* with colon and end */
+    TARGET_PEER_MAX = 63,                                        /* longest NAME of "NAME.peer" */
 };
+
+#define TARGET_UNIX "unix:"
 
 enum target_kind { TARGET_NAME, TARGET_ADDRESS };
 
@@ -31,6 +37,7 @@ struct target {
     uint16_t port;
     char name[TARGET_NAME_MAX + 1]; /* "" when it is an address */
     struct addr addr;               /* with the port; ADDR_NONE when it is a name */
+    char path[TARGET_PATH_MAX + 1]; /* of a unix socket, or ""; then the name may be "" */
 };
 
 /* Bytes of a name as they came, not ended by NUL. 0 or ERR_MALFORMED; *t untouched on failure. */
@@ -39,6 +46,10 @@ void target_set_addr(struct target *t, const struct addr *addr);
 
 /* 0 or ERR_MALFORMED; *t untouched on failure. */
 int target_parse(struct target *t, const char *text, size_t len);
+/* "unix:/PATH": visible ASCII, from the root, without ".." in it; the same. */
+int target_parse_unix(struct target *t, const char *text, size_t len);
+/* The path alone. */
+int target_set_path(struct target *t, const char *path);
 /* Writes the text form and returns `out`. */
 const char *target_format(const struct target *t, char out[TARGET_TEXT_MAX]);
 

@@ -59,15 +59,16 @@ static void note(struct dial *d, enum cause cause)
     }
 }
 
-void dial_init(struct dial *d)
+void dial_init(struct dial *d, uint64_t timeout_ns)
 {
-    *d = (struct dial){
-        .cause = CAUSE_NAME_NOT_FOUND, .next_try = TIME_NEVER, .deadline = TIME_NEVER};
+    *d = (struct dial){.cause = CAUSE_NAME_NOT_FOUND,
+                       .timeout_ns = timeout_ns,
+                       .next_try = TIME_NEVER,
+                       .deadline = TIME_NEVER};
 }
 
 void dial_add(struct dial *d, const struct acl *acl, const char *name, const struct addr *addr)
 {
-    CHECK(!d->started);
     struct addr a = addr_normalize(addr);
     if (acl && !acl_allows(acl, &a, a.port, name)) {
         note(d, CAUSE_NOT_ALLOWED);
@@ -88,26 +89,24 @@ void dial_forbid(struct dial *d)
     note(d, CAUSE_NOT_ALLOWED);
 }
 
-/* RFC 8305 section 4 with a "First Address Family Count" of 1. */
-static void interleave(struct dial *d)
+void dial_blame(struct dial *d, enum cause cause)
 {
-    struct addr sorted[DIAL_ADDRS_MAX];
-    bool used[DIAL_ADDRS_MAX] = {false};
-    uint8_t want = d->count ? d->addrs[0].family : ADDR_NONE;
-    for (size_t n = 0; n < d->count; n++) {
-        size_t pick = d->count;
-        for (size_t i = d->count; i-- > 0;) {
-            bool better =
-                pick == d->count || d->addrs[i].family == want || d->addrs[pick].family != want;
-            pick = !used[i] && better ? i : pick;
+    note(d, cause);
+}
+
+/* The next address to try: of the family whose turn it is, else of the other; d->count: none. */
+static size_t pick(const struct dial *d)
+{
+    size_t any = d->count;
+    for (size_t i = d->count; i-- > 0;) {
+        any = d->slots[i] == DIAL_SLOT_WAITING ? i : any;
+    }
+    for (size_t i = any; i < d->count && d->turn != ADDR_NONE; i++) {
+        if (d->slots[i] == DIAL_SLOT_WAITING && d->addrs[i].family == d->turn) {
+            return i;
         }
-        used[pick] = true;
-        sorted[n] = d->addrs[pick];
-        want = sorted[n].family == ADDR_IPV4 ? ADDR_IPV6 : ADDR_IPV4;
     }
-    for (size_t n = 0; n < d->count; n++) {
-        d->addrs[n] = sorted[n];
-    }
+    return any;
 }
 
 static void finish(struct dial *d, const struct dial_event *last)
@@ -126,22 +125,64 @@ static void fail(struct dial *d)
 /* One more address may be tried now. */
 static void advance(struct dial *d, uint64_t now)
 {
-    if (d->next < d->count) {
-        d->next++;
+    size_t slot = pick(d);
+    d->racing = true;
+    if (slot < d->count) {
+        d->slots[slot] = DIAL_SLOT_DUE;
         d->running++;
-        d->next_try = d->next < d->count ? time_add(now, DIAL_DELAY) : TIME_NEVER;
-    } else if (d->running == 0) {
+        d->turn = d->addrs[slot].family == ADDR_IPV4 ? ADDR_IPV6 : ADDR_IPV4;
+        d->last_try = now;
+        d->next_try = pick(d) < d->count ? time_add(now, DIAL_DELAY) : TIME_NEVER;
+        return;
+    }
+    d->next_try = TIME_NEVER;
+    if (d->running == 0 && !d->waits_v4 && !d->waits_v6) {
         fail(d);
     }
 }
 
 void dial_start(struct dial *d, uint64_t now)
 {
-    CHECK(!d->started);
-    d->started = true;
-    d->deadline = time_add(now, DIAL_TIMEOUT);
-    interleave(d);
+    CHECK(!d->racing);
+    d->deadline = time_add(now, d->timeout_ns);
     advance(d, now);
+}
+
+void dial_wait(struct dial *d, uint64_t now)
+{
+    CHECK(!d->racing);
+    d->deadline = time_add(now, d->timeout_ns);
+    d->waits_v4 = true;
+    d->waits_v6 = true;
+    d->turn = ADDR_IPV6;
+}
+
+/* Addresses that came while others are being tried wait for their turn like those. */
+static void join_race(struct dial *d, uint64_t now)
+{
+    if (d->running == 0) {
+        advance(d, now);
+    } else if (d->next_try == TIME_NEVER && pick(d) < d->count) {
+        uint64_t due = time_add(d->last_try, DIAL_DELAY);
+        d->next_try = due > now ? due : now;
+    }
+}
+
+void dial_answered(struct dial *d, uint8_t family, uint64_t now)
+{
+    bool *waits = family == ADDR_IPV4 ? &d->waits_v4 : &d->waits_v6;
+    *waits = false;
+    if (d->finished) {
+        return;
+    }
+    bool some = pick(d) < d->count;
+    if (d->racing) {
+        join_race(d, now);
+    } else if (!d->waits_v6 && (some || !d->waits_v4)) {
+        advance(d, now);
+    } else if (some) {
+        d->next_try = time_add(now, DIAL_RESOLUTION_DELAY);
+    }
 }
 
 static bool is_trying(const struct dial *d, size_t slot)
@@ -191,11 +232,12 @@ bool dial_event(struct dial *d, struct dial_event *ev)
         d->last.type = DIAL_EVENT_NONE;
         return ev->type != DIAL_EVENT_NONE;
     }
-    if (d->tried == d->next) {
-        return false;
+    for (size_t slot = 0; slot < d->count; slot++) {
+        if (d->slots[slot] == DIAL_SLOT_DUE) {
+            d->slots[slot] = DIAL_SLOT_TRYING;
+            *ev = (struct dial_event){.type = DIAL_EVENT_TRY, .slot = slot, .addr = d->addrs[slot]};
+            return true;
+        }
     }
-    size_t slot = d->tried++;
-    d->slots[slot] = DIAL_SLOT_TRYING;
-    *ev = (struct dial_event){.type = DIAL_EVENT_TRY, .slot = slot, .addr = d->addrs[slot]};
-    return true;
+    return false;
 }

@@ -1,11 +1,17 @@
-/* Which address of a target to try, and when: "Happy Eyeballs" (RFC 8305) over resolved addresses.
+/* Which address of a target to try, and when: "Happy Eyeballs Version 2" (RFC 8305).
  *
- * Families take turns, beginning with that of the first address (the resolver's order is
- * RFC 6724's). The next attempt starts when one failed, or DIAL_DELAY after the last one; the
- * first to connect wins. Policy looks at each address here, after resolving and right before it
- * is dialled: what the list does not allow is never tried.
+ * The addresses of both families come from questions of their own, in whatever order. With the
+ * first IPv6 address the race begins at once, with IPv4 alone DIAL_RESOLUTION_DELAY later (section
+ * 3); so a name server that keeps quiet about one family delays the other hardly. Families take
+ * turns (section 4), beginning with IPv6, or, where nothing is resolved, with the first address;
+ * within one the resolver's order stays, which is RFC 6724's. The next attempt starts when one
+ * failed, or DIAL_DELAY after the last one (section 5); the first to connect wins. Policy looks at
+ * each address here, after resolving and right before it is dialled: what the list does not allow
+ * is never tried.
  *
- *     dial_init, dial_add..., dial_start -> TRY{slot, addr}... -> DONE{slot} | FAILED{cause}
+ *     dial_init, dial_add..., dial_start                             all is known, or
+ *     dial_init, dial_wait, (dial_add..., dial_answered) twice       names
+ *         -> TRY{slot, addr}... -> DONE{slot} | FAILED{cause}
  *
  * On DONE and on FAILED the caller closes all other attempts; so it does when it gives up.
  */
@@ -26,8 +32,8 @@ enum {
     DIAL_ADDRS_MAX = 16, /* more are not tried */
 };
 
-#define DIAL_DELAY (250 * NS_PER_MS) /* RFC 8305 section 5, "Connection Attempt Delay" */
-#define DIAL_TIMEOUT (20 * NS_PER_S) /* for all attempts together */
+#define DIAL_DELAY (250 * NS_PER_MS)           /* section 8, "Connection Attempt Delay" */
+#define DIAL_RESOLUTION_DELAY (50 * NS_PER_MS) /* section 8, "Resolution Delay" */
 
 enum dial_event_type {
     DIAL_EVENT_NONE,
@@ -45,6 +51,7 @@ struct dial_event {
 
 enum dial_slot {
     DIAL_SLOT_WAITING,
+    DIAL_SLOT_DUE,
     DIAL_SLOT_TRYING,
     DIAL_SLOT_OVER,
 };
@@ -53,23 +60,30 @@ struct dial {
     struct addr addrs[DIAL_ADDRS_MAX];
     enum dial_slot slots[DIAL_ADDRS_MAX];
     size_t count;
-    size_t next;  /* first slot not tried yet */
-    size_t tried; /* TRY events given out of the `next` that are due */
-    size_t running;
-    bool started, finished;
+    size_t running;          /* attempts that are due or under way */
+    bool waits_v4, waits_v6; /* addresses of that family may still come */
+    bool racing, finished;
+    uint8_t turn;           /* the family that is next; ADDR_NONE: of the first address */
     struct dial_event last; /* DONE or FAILED, until it is taken */
     enum cause cause;       /* the most telling one so far */
-    uint64_t next_try, deadline;
+    uint64_t timeout_ns, last_try, next_try, deadline;
 };
 
-void dial_init(struct dial *d);
+/* `timeout_ns`: for the answers and all attempts together. */
+void dial_init(struct dial *d, uint64_t timeout_ns);
 /* Takes one address (with the port) unless `acl` forbids it; `name` is what was asked for, NULL if
  * an address was. `acl` NULL = everything is allowed. Doubles are dropped. */
 void dial_add(struct dial *d, const struct acl *acl, const char *name, const struct addr *addr);
 /* Policy forbids the target whatever it resolves to, or an address that is not added. */
 void dial_forbid(struct dial *d);
-/* No more addresses: order them and begin. */
+/* The cause if nothing comes of it, unless an attempt has a better one to tell. */
+void dial_blame(struct dial *d, enum cause cause);
+/* All addresses are there: begin. */
 void dial_start(struct dial *d, uint64_t now);
+/* Those of both families are asked for: the time runs. */
+void dial_wait(struct dial *d, uint64_t now);
+/* All of this family (ADDR_IPV4, ADDR_IPV6) have been added; no more of it come. */
+void dial_answered(struct dial *d, uint8_t family, uint64_t now);
 
 void dial_connected(struct dial *d, size_t slot);
 /* `err` is a negative system error. */

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { PAC_PROXY_MAX = CONFIG_HOST_MAX + 16 };
+enum { PAC_PROXY_MAX = TARGET_TEXT_MAX };
 
 /* "HOST:PORT" of the front as the browser wrote it in its Host header: only an IP, "localhost" or
  * this node's name, so that another site's name cannot be pointed at us to read the routes (DNS

@@ -8,6 +8,8 @@
 #
 #   tests/lab/events.sh            all of them, some at a time
 #   tests/lab/events.sh EVENT      one
+#
+# Alone: it runs several events at a time itself.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # The longest first; the first three mostly wait.

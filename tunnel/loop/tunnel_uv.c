@@ -184,6 +184,20 @@ void tunnel_unblock(struct adit *a)
     }
 }
 
+/* True if there was any event. */
+static bool hand_out(struct adit *a, uint64_t now)
+{
+    struct node_event ev;
+    bool any = false;
+    while (node_event(a->node, &ev, now)) {
+        any = true;
+        if (!a->stopping) {
+            dispatch(a, &ev);
+        }
+    }
+    return any;
+}
+
 void tunnel_pump(struct adit *a)
 {
     if (a->pumping) {
@@ -191,16 +205,14 @@ void tunnel_pump(struct adit *a)
     }
     a->pumping = true;
     uint64_t now = sys_now_ns();
-    a->work = false;
-    struct node_event ev;
-    while (node_event(a->node, &ev, now)) {
-        if (!a->stopping) {
-            dispatch(a, &ev);
-        }
-    }
+    (void)hand_out(a, now);
+    a->work = false; /* what the program asked for meanwhile is done below, not in one more round */
     tunnel_store_timestamp(a);
     tunnel_store_recipes(a);
     send_output(a, now);
+    if (hand_out(a, now)) { /* rare: sending brought something about */
+        a->work = true;
+    }
     if (!a->stopped_links) {
         for (size_t i = 0; i < a->relay_count; i++) {
             relay_link_flush(a->relays[i].link);

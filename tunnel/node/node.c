@@ -87,6 +87,7 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     portmap_init(&n->portmap, n->rng, n->log);
     birthday_init(&n->birthday, c->punch ? c->birthday_sockets : 0, n->rng);
     recipes_init(&n->recipes);
+    lifetime_init(&n->lifetime, n->rng);
     if (c->recipes && recipes_import(&n->recipes, c->recipes, c->recipes_len) != 0) {
         LOG_AT(n->log, LOG_WARN, "node", "recipes_unreadable", "bytes=%zu", c->recipes_len);
     }
@@ -210,6 +211,7 @@ void node_tick(struct node *n, uint64_t now)
     node_relay_tick(n, now);
     node_nat_tick(n, now);
     node_birthday_tick(n, now);
+    node_lifetime_tick(n, now);
     struct heap_node *first;
     while ((first = heap_first(&n->timers)) != NULL && first->at <= now) {
         struct peer *p = container_of(first, struct peer, timer);
@@ -223,5 +225,6 @@ uint64_t node_next_ns(const struct node *n)
 {
     uint64_t next = time_min(heap_next(&n->timers), node_nat_next_ns(n));
     next = time_min(next, node_birthday_next_release_ns(n));
+    next = time_min(next, lifetime_next_ns(&n->lifetime));
     return time_min(next, node_relay_next_ns(n));
 }

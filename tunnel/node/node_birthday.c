@@ -224,7 +224,8 @@ static void release_old(struct node *n, uint64_t now)
 {
     struct birthday *b = &n->birthday;
     for (unsigned i = 1; i <= BIRTHDAY_NUMBERS_MAX && b->kept > 0; i++) {
-        if (birthday_use(b, i) == BIRTHDAY_KEPT && !is_of_use(n, i, now)) {
+        bool kept = birthday_use(b, i) == BIRTHDAY_KEPT && b->sockets[i].who != BIRTHDAY_NOBODY;
+        if (kept && !is_of_use(n, i, now)) {
             peer_drop_socket(&n->peers[b->sockets[i].who], (uint16_t)i, now);
             birthday_release(b, i);
         }

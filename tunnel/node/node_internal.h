@@ -2,6 +2,7 @@
  *
  * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
  * node_relay.c relays, node_nat.c how the world sees us, node_birthday.c birthday probing,
+ * node_lifetime.c how long NATs remember,
  * node_stream.c streams, node_ping.c round trips, node_stats.c
  * and node_why.c looking; peer.c the session of one
  * peer, peer_handshake.c how it gets keys, peer_path.c which way its packets go, peer_candidate.c
@@ -25,6 +26,7 @@
 #include "crypto/replay.h"
 #include "path/birthday.h"
 #include "path/cand.h"
+#include "path/lifetime.h"
 #include "path/netcheck.h"
 #include "path/pathset.h"
 #include "path/portmap.h"
@@ -230,6 +232,9 @@ struct node {
     struct cand_own own;
     struct portmap portmap;
     struct recipes recipes;
+    struct lifetime lifetime;
+    uint16_t lifetime_socket; /* a temporary one, while it runs */
+    uint64_t lifetime_keep_ns;
     struct birthday birthday;     /* `who` is a peer's index */
     uint64_t release_ns;          /* when kept sockets are looked at next */
     struct addr gateway, client;  /* family ADDR_NONE: no router known */
@@ -372,6 +377,17 @@ bool peer_on_pong(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint
 bool peer_ping_event(struct peer *p, struct node_event *ev);
 /* One was asked for a short while ago. */
 bool peer_is_pinged(const struct peer *p, uint64_t now);
+
+/* --- node_lifetime.c --- */
+
+/* Measures if it is time to. */
+void node_lifetime_settle(struct peer *p, uint64_t now);
+/* Nothing is known any more; `measure`: it may be measured again. */
+void node_lifetime_reset(struct node *n, bool measure);
+bool node_lifetime_input(struct node *n, unsigned socket, const struct addr *from,
+                         const uint8_t *data, size_t len, uint64_t now);
+bool node_lifetime_output(struct node *n, struct node_batch *out, uint64_t now);
+void node_lifetime_tick(struct node *n, uint64_t now);
 
 /* --- node_nat.c --- */
 

@@ -20,6 +20,7 @@ void node_moved(struct node *n, uint64_t now)
 {
     LOG_AT(n->log, LOG_INFO, "node", "moved", "addresses=%zu", n->own.count);
     stunclient_forget(&n->stun, now);
+    node_lifetime_reset(n, true);
     portmap_check(&n->portmap, now); /* is it the router that we know? */
     (void)cand_own_replace(&n->own, CAND_REFLEXIVE, NULL, 0, now);
     (void)cand_own_replace(&n->own, CAND_PREDICTED, NULL, 0, now);

@@ -259,6 +259,7 @@ void peer_settle(struct peer *p, uint64_t now)
     peer_paths_settle(p, now);
     peer_send_challenges(p, now);
     peer_candidates_settle(p, now);
+    node_lifetime_settle(p, now);
     peer_ping_settle(p, now);
     bool stranded = !keyring_sender(&p->keys, now) || p->paths.best == 0;
     if (conn_stream_wanted(p->conn) > 0 && stranded) {

@@ -53,6 +53,18 @@ void birthday_heard(struct birthday *b, unsigned socket, uint32_t who)
     }
 }
 
+uint16_t birthday_spare(struct birthday *b)
+{
+    for (unsigned i = BIRTHDAY_NUMBERS_MAX; i > 0; i--) {
+        if (b->sockets[i].use == BIRTHDAY_CLOSED) {
+            set_use(b, i, BIRTHDAY_KEPT);
+            b->sockets[i].who = BIRTHDAY_NOBODY;
+            return (uint16_t)i;
+        }
+    }
+    return 0;
+}
+
 void birthday_release(struct birthday *b, unsigned socket)
 {
     CHECK(socket <= BIRTHDAY_NUMBERS_MAX);

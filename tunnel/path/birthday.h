@@ -76,9 +76,11 @@ enum birthday_use {
     BIRTHDAY_KEPT,  /* something came in by it */
 };
 
+enum { BIRTHDAY_NOBODY = 0x7fffffff };
+
 struct birthday_socket {
     enum birthday_use use;
-    uint32_t who;
+    uint32_t who; /* NOBODY: a spare one */
 };
 
 struct birthday_stats {
@@ -121,6 +123,8 @@ void birthday_stop(struct birthday *b, bool won, uint64_t now);
 
 /* An authentic packet of `who` came in by this socket: it is kept. */
 void birthday_heard(struct birthday *b, unsigned socket, uint32_t who);
+/* A socket for something else than a run, kept until it is released: its number, 0 = none left. */
+uint16_t birthday_spare(struct birthday *b);
 /* A kept socket is of no use any more. */
 void birthday_release(struct birthday *b, unsigned socket);
 

@@ -102,7 +102,8 @@ void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now
 /* The peer has begun a new life: where it was reached before proves nothing. */
 void pathset_forget_proofs(struct pathset *s);
 void pathset_set_keep(struct pathset *s, uint64_t keep_ns);
-/* Challenges every path at once. */
+/* Challenges this path at once; every path. */
+void pathset_probe(struct pathset *s, struct path *p, uint64_t now);
 void pathset_probe_all(struct pathset *s, uint64_t now);
 
 /* An authentic packet came from there. */

@@ -223,7 +223,7 @@ static void update_cycle(struct bbr *b, const struct rate_sample *rs, uint64_t c
 /* --- startup and drain (5.3.1, 5.3.2) --- */
 
 /* Enough loss, in enough places, with a queue: the path is full, and deeper than it should be. */
-static void check_startup_loss(struct bbr *b, const struct rate_sample *rs)
+static void check_startup_loss(struct bbr *b)
 {
     if (!b->round_start || b->full_bw_reached || b->last_events < BBR_FULL_LOSS_EVENTS ||
         b->last_lost <= bbr_loss_limit(b)) {
@@ -231,13 +231,12 @@ static void check_startup_loss(struct bbr *b, const struct rate_sample *rs)
     }
     b->full_bw_reached = true;
     b->inflight_hi = most(bbr_bdp(b, b->bw, BBR_GAIN(100)), b->inflight_latest);
-    (void)rs;
 }
 
 static void check_startup(struct bbr *b, const struct rate_sample *rs, uint64_t now)
 {
     if (b->state == BBR_STARTUP) {
-        check_startup_loss(b, rs);
+        check_startup_loss(b);
         if (b->full_bw_reached) {
             set_state(b, BBR_DRAIN, now);
         }

@@ -69,6 +69,7 @@ void conn_free(struct conn *c)
         stream_free(s);
     }
     table_deinit(&c->streams);
+    ring_spares_free(&c->spares);
     conn_free_datagrams(c);
     ranges_deinit(&c->unseen);
     for (size_t i = 0; i < PACKET_PATHS_MAX; i++) {

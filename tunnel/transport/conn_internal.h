@@ -81,6 +81,9 @@ struct conn {
     uint64_t granted;     /* credit given in advance to streams that have not used it yet */
     uint64_t buffered;    /* bytes in all send buffers */
 
+    struct ring_spares spares; /* of the streams' buffers */
+    uint64_t spares_ns;        /* when to look at them next, if there are any */
+
     struct {
         size_t count;
         struct frame_candidate list[FRAME_CANDIDATES_MAX];
@@ -217,6 +220,8 @@ int conn_on_ack(struct conn *c, const struct frame_ack *ack, uint64_t now);
 void conn_detect_lost(struct conn *c, struct path *p, uint64_t now);
 /* Queues the frames of one packet again. */
 void conn_requeue(struct conn *c, const struct path *p, const struct sent_packet *packet);
+/* Queues what was in flight longest again, without calling it lost. */
+void conn_requeue_oldest(struct conn *c, uint8_t path);
 /* Queues what is in flight on the path again and takes it out of flight. */
 void conn_move_flight(struct conn *c, struct path *p);
 /* Our path on which acknowledgements of the peer's `from` leave; 0 = none now. */

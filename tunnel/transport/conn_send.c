@@ -399,6 +399,9 @@ static size_t build(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint
                     uint64_t now)
 {
     struct path *p = &c->paths[path];
+    if (p->probes > 0 && conn_carries(c, path) && !conn_has_data(c, path)) {
+        conn_requeue_oldest(c, path); /* a second probe says it all once more */
+    }
     size_t probe = probe_size(c, path, cap, now);
     bool copy = probe == 0 && c->state == CONN_OPEN && conn_copy_is_wanted(c, path, now);
     size_t room = (probe > 0 ? probe : largest_packet(p)) - PACKET_DATA_OVERHEAD;

@@ -12,6 +12,7 @@ struct stream *conn_add_stream(struct conn *c, uint64_t id, bool local)
                                          .send_limit = c->peer.stream_window,
                                          .window = c->limits.stream_window,
                                          .window_max = c->limits.stream_window_max,
+                                         .spares = &c->spares,
                                          .log = c->log};
     struct stream *s = stream_new(id, local, &config);
     if (!s) {

@@ -111,6 +111,7 @@ struct stream_config {
     uint64_t send_limit;
     uint64_t window;
     uint64_t window_max;
+    struct ring_spares *spares; /* of the session, or NULL */
     const struct log *log;
 };
 

@@ -49,6 +49,8 @@ static inline struct front_world *setup(const char *users, const struct config_l
         f->door.auth = &f->auth;
     }
     pool_init(&f->ctx.pool, 16);
+    resolver_init(&f->ctx.resolver, &f->w.loop);
+    gate_init(&f->ctx.gate, &f->w.loop, NULL);
     backoff_init(&f->ctx.backoff);
     own_init(&f->ctx.own);
     clients_init(&f->clients, &f->ctx);
@@ -69,6 +71,7 @@ static inline void teardown(struct front_world *f)
     bool unused = false;
     listener_stop(f->listener);
     clients_stop(&f->clients);
+    resolver_stop(&f->ctx.resolver);
     tcp_break_all(&f->ctx.pool, on_unused, &unused);
     WORLD_UNTIL(&f->w, unused);
     world_deinit(&f->w);

@@ -35,6 +35,8 @@ static struct front_world *setup(const struct front_times *times)
     f->ctx.times = times ? *times : front_times_default;
     f->ctx.limits.clients_max = 3;
     pool_init(&f->ctx.pool, 16);
+    resolver_init(&f->ctx.resolver, &f->w.loop);
+    gate_init(&f->ctx.gate, &f->w.loop, NULL);
     clients_init(&f->clients, &f->ctx);
     own_init(&f->ctx.own);
     const struct client_door door = {.front = f->config->fronts};
@@ -54,6 +56,7 @@ static void teardown(struct front_world *f)
     bool unused = false;
     listener_stop(f->listener);
     clients_stop(&f->clients);
+    resolver_stop(&f->ctx.resolver);
     tcp_break_all(&f->ctx.pool, on_unused, &unused);
     WORLD_UNTIL(&f->w, unused);
     world_deinit(&f->w);

@@ -259,6 +259,49 @@ static void only_one_address_and_port_names_a_place(void **state)
     }
 }
 
+static void unix_sockets_are_listed_one_by_one(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"unix:",      "unix:/",   "unix:run/x", "unix:/a/../b",
+                                      "unix:/a/..", "unix:/a/", "unix:/a:80 "};
+    struct acl acl = {0};
+    struct acl_rule rule;
+    const char *why;
+    add(&acl, "any");
+    assert_false(acl_allows_unix(&acl, "/run/x"));
+    add(&acl, "unix:/run/x");
+    assert_true(acl_allows_unix(&acl, "/run/x"));
+    assert_false(acl_allows_unix(&acl, "/run/x2"));
+    assert_false(acl_allows_unix(&acl, "/run/X"));
+    acl_deinit(&acl);
+    add(&acl, "unix:/run/x"); /* and it says nothing of names and addresses */
+    const struct addr a = addr_ipv4(192, 0, 2, 1, 0);
+    assert_false(acl_allows(&acl, &a, 80, "/run/x"));
+    assert_false(acl_could_allow(&acl, "x", 80));
+    assert_false(acl_allows_name(&acl, "/run/x", 80));
+    acl_deinit(&acl);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(acl_parse_rule(&rule, bad[i], &why), ERR_MALFORMED);
+        assert_non_null(why);
+    }
+}
+
+/* For a proxy that resolves elsewhere: prefixes say nothing, nor does what means this machine. */
+static void names_alone_are_judged_where_nobody_resolves(void **state)
+{
+    (void)state;
+    struct acl acl = {0};
+    add(&acl, "10.0.0.0/8");
+    add(&acl, "web.example:80");
+    assert_true(acl_allows_name(&acl, "web.example", 80));
+    assert_false(acl_allows_name(&acl, "web.example", 81));
+    assert_false(acl_allows_name(&acl, "other.example", 80));
+    add(&acl, "any:443");
+    assert_true(acl_allows_name(&acl, "other.example", 443));
+    assert_false(acl_allows_name(&acl, "localhost", 443));
+    acl_deinit(&acl);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +318,8 @@ int main(void)
         cmocka_unit_test(hopeless_lookups_are_known_beforehand),
         cmocka_unit_test(bad_entries_are_refused_with_a_reason),
         cmocka_unit_test(list_has_a_ceiling),
+        cmocka_unit_test(unix_sockets_are_listed_one_by_one),
+        cmocka_unit_test(names_alone_are_judged_where_nobody_resolves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,7 +35,7 @@ static void unknown_names_bring_the_nearest_one(void **state)
                        "f.ini:1: [nod]: unknown section, did you mean \"node\"?; accepted: [node], "
                        "[relay NAME], [peer NAME], [front NAME], [route], [forward], "
                        "[serve], "
-                       "[server], [limits]");
+                       "[exit], [server], [limits]");
     config_text_refuse(
         "[front]\nlisen = 127.0.0.1:1\n",
         "f.ini:2: [front] lisen: unknown key, did you mean \"listen\"?; accepted: listen, users, "

@@ -116,12 +116,31 @@ static void no_proxy_names_hosts(void **state)
     }
 }
 
+static void proxies_of_either_kind_are_read(void **state)
+{
+    (void)state;
+    struct httpproxy p;
+    assert_null(httpproxy_parse_any(&p, "socks5://me:secret@p.example"));
+    assert_true(p.socks5 && p.port == 1080);
+    assert_string_equal(p.login, "me:secret");
+    assert_null(httpproxy_parse_any(&p, "SOCKS5H://[::1]:9050"));
+    assert_true(p.socks5 && p.port == 9050);
+    assert_null(httpproxy_parse_any(&p, "http://p:3128/"));
+    assert_true(!p.socks5 && p.port == 3128);
+    static const char *const bad[] = {"p:1080", "socks4://p", "https://p:1", "socks5://",
+                                      "socks5://p:0"};
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        assert_non_null(httpproxy_parse_any(&p, bad[i]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(urls_are_read),
         cmocka_unit_test(what_is_none_is_refused_without_being_told),
         cmocka_unit_test(no_proxy_names_hosts),
+        cmocka_unit_test(proxies_of_either_kind_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,7 @@ static void families_take_turns_every_250_ms(void **state)
 {
     (void)state;
     struct dial d;
-    dial_init(&d);
+    dial_init(&d, 20 * NS_PER_S);
     add(&d, NULL, "x", "2001:db8::1");
     add(&d, NULL, "x", "2001:db8::2");
     add(&d, NULL, "x", "2001:db8::1"); /* a double */
@@ -83,7 +83,7 @@ static void a_failure_starts_the_next_at_once(void **state)
 {
     (void)state;
     struct dial d;
-    dial_init(&d);
+    dial_init(&d, 20 * NS_PER_S);
     add(&d, NULL, "x", "2001:db8::1");
     add(&d, NULL, "x", "192.0.2.1");
     dial_start(&d, NOW);
@@ -118,7 +118,7 @@ static void the_most_telling_failure_is_told(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct dial d;
-        dial_init(&d);
+        dial_init(&d, 20 * NS_PER_S);
         add(&d, NULL, "x", "192.0.2.1");
         add(&d, NULL, "x", "192.0.2.2");
         dial_start(&d, NOW);
@@ -128,11 +128,11 @@ static void the_most_telling_failure_is_told(void **state)
     }
 }
 
-static void silence_ends_after_20_s(void **state)
+static void silence_ends_when_the_time_is_over(void **state)
 {
     (void)state;
     struct dial d;
-    dial_init(&d);
+    dial_init(&d, 20 * NS_PER_S);
     add(&d, NULL, NULL, "192.0.2.1");
     dial_start(&d, NOW);
     expect_try(&d, "192.0.2.1");
@@ -147,7 +147,7 @@ static void nothing_resolved_is_name_not_found(void **state)
 {
     (void)state;
     struct dial d;
-    dial_init(&d);
+    dial_init(&d, 20 * NS_PER_S);
     dial_start(&d, NOW);
     expect_failed(&d, CAUSE_NAME_NOT_FOUND);
 }
@@ -168,7 +168,7 @@ static void policy_looks_at_each_address_dialled(void **state)
     (void)state;
     struct acl acl = allowing("192.0.2.0/24:80");
     struct dial d;
-    dial_init(&d);
+    dial_init(&d, 20 * NS_PER_S);
     add(&d, &acl, "x", "127.0.0.1");
     add(&d, &acl, "x", "192.0.2.9");
     add(&d, &acl, "x", "::ffff:10.0.0.1");
@@ -177,18 +177,18 @@ static void policy_looks_at_each_address_dialled(void **state)
     dial_attempt_failed(&d, slot, -ECONNREFUSED, NOW);
     expect_failed(&d, CAUSE_REFUSED);
 
-    dial_init(&d);
+    dial_init(&d, 20 * NS_PER_S);
     add(&d, &acl, "x", "127.0.0.1");
     dial_start(&d, NOW);
     expect_failed(&d, CAUSE_NOT_ALLOWED);
 
     struct acl nothing = {0};
-    dial_init(&d);
+    dial_init(&d, 20 * NS_PER_S);
     add(&d, &nothing, NULL, "192.0.2.9");
     dial_start(&d, NOW);
     expect_failed(&d, CAUSE_NOT_ALLOWED);
 
-    dial_init(&d);
+    dial_init(&d, 20 * NS_PER_S);
     dial_forbid(&d);
     dial_start(&d, NOW);
     expect_failed(&d, CAUSE_NOT_ALLOWED);
@@ -203,7 +203,7 @@ static void localhost_meets_the_address_and_the_name(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct acl acl = allowing(rules[i]);
         struct dial d;
-        dial_init(&d);
+        dial_init(&d, 20 * NS_PER_S);
         add(&d, &acl, "localhost", "127.0.0.1");
         dial_start(&d, NOW);
         expect_try(&d, "127.0.0.1");
@@ -215,7 +215,7 @@ static void more_addresses_than_the_ceiling_are_dropped(void **state)
 {
     (void)state;
     struct dial d;
-    dial_init(&d);
+    dial_init(&d, 20 * NS_PER_S);
     for (unsigned i = 0; i < 200; i++) {
         struct addr a = addr_ipv4(192, 0, 2, (uint8_t)i, 80);
         dial_add(&d, NULL, "x", &a);
@@ -231,17 +231,120 @@ static void more_addresses_than_the_ceiling_are_dropped(void **state)
     assert_int_equal(ev.type, DIAL_EVENT_FAILED);
 }
 
+/* RFC 8305 section 3: an AAAA that is late by less than 50 ms comes first all the same. */
+static void ipv6_has_50_ms_to_answer(void **state)
+{
+    (void)state;
+    struct dial d;
+    dial_init(&d, 20 * NS_PER_S);
+    dial_wait(&d, NOW);
+    assert_int_equal(dial_next_ns(&d), NOW + 20 * NS_PER_S);
+    add(&d, NULL, "x", "192.0.2.1");
+    dial_answered(&d, ADDR_IPV4, NOW);
+    expect_nothing(&d);
+    assert_int_equal(dial_next_ns(&d), NOW + 50 * NS_PER_MS);
+    add(&d, NULL, "x", "2001:db8::1");
+    dial_answered(&d, ADDR_IPV6, NOW + 49 * NS_PER_MS);
+    expect_try(&d, "2001:db8::1");
+    expect_nothing(&d);
+    dial_tick(&d, NOW + 299 * NS_PER_MS);
+    expect_try(&d, "192.0.2.1");
+}
+
+static void silence_about_ipv6_delays_ipv4_by_50_ms(void **state)
+{
+    (void)state;
+    struct dial d;
+    dial_init(&d, 20 * NS_PER_S);
+    dial_wait(&d, NOW);
+    add(&d, NULL, "x", "192.0.2.1");
+    add(&d, NULL, "x", "192.0.2.2");
+    dial_answered(&d, ADDR_IPV4, NOW);
+    uint64_t now = NOW + 50 * NS_PER_MS;
+    dial_tick(&d, now - 1);
+    expect_nothing(&d);
+    dial_tick(&d, now);
+    size_t slot = expect_try(&d, "192.0.2.1");
+    expect_nothing(&d);
+    /* The late ones take their turn behind the delay between attempts, and before the rest. */
+    add(&d, NULL, "x", "2001:db8::1");
+    dial_answered(&d, ADDR_IPV6, now + NS_PER_MS);
+    expect_nothing(&d);
+    dial_attempt_failed(&d, slot, -ECONNREFUSED, now + 2 * NS_PER_MS);
+    expect_try(&d, "2001:db8::1");
+    dial_tick(&d, now + 252 * NS_PER_MS);
+    expect_try(&d, "192.0.2.2");
+}
+
+static void ipv6_goes_at_once(void **state)
+{
+    (void)state;
+    struct dial d;
+    dial_init(&d, 20 * NS_PER_S);
+    dial_wait(&d, NOW);
+    add(&d, NULL, "x", "2001:db8::1");
+    dial_answered(&d, ADDR_IPV6, NOW);
+    size_t slot = expect_try(&d, "2001:db8::1");
+    dial_attempt_failed(&d, slot, -ENETUNREACH, NOW + 1);
+    expect_nothing(&d); /* IPv4 may still come */
+    assert_int_equal(dial_next_ns(&d), NOW + 20 * NS_PER_S);
+    add(&d, NULL, "x", "192.0.2.1");
+    dial_answered(&d, ADDR_IPV4, NOW + 2);
+    expect_try(&d, "192.0.2.1");
+}
+
+/* All tried, and the attempt still hangs: what comes late waits 250 ms from that one, no longer. */
+static void late_addresses_join_the_race(void **state)
+{
+    (void)state;
+    struct dial d;
+    dial_init(&d, 20 * NS_PER_S);
+    dial_wait(&d, NOW);
+    add(&d, NULL, "x", "2001:db8::1");
+    dial_answered(&d, ADDR_IPV6, NOW);
+    expect_try(&d, "2001:db8::1");
+    add(&d, NULL, "x", "192.0.2.1");
+    dial_answered(&d, ADDR_IPV4, NOW + 100 * NS_PER_MS);
+    expect_nothing(&d);
+    assert_int_equal(dial_next_ns(&d), NOW + 250 * NS_PER_MS);
+    dial_tick(&d, NOW + 250 * NS_PER_MS);
+    expect_try(&d, "192.0.2.1");
+}
+
+static void a_name_without_addresses_fails_when_both_have_answered(void **state)
+{
+    (void)state;
+    struct dial d;
+    dial_init(&d, 20 * NS_PER_S);
+    dial_wait(&d, NOW);
+    dial_answered(&d, ADDR_IPV6, NOW);
+    expect_nothing(&d);
+    dial_answered(&d, ADDR_IPV4, NOW);
+    expect_failed(&d, CAUSE_NAME_NOT_FOUND);
+    dial_init(&d, NS_PER_S);
+    dial_wait(&d, NOW);
+    dial_tick(&d, NOW + NS_PER_S);
+    expect_failed(&d, CAUSE_TIMED_OUT);
+    dial_answered(&d, ADDR_IPV4, NOW + NS_PER_S); /* too late */
+    expect_nothing(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(families_take_turns_every_250_ms),
         cmocka_unit_test(a_failure_starts_the_next_at_once),
         cmocka_unit_test(the_most_telling_failure_is_told),
-        cmocka_unit_test(silence_ends_after_20_s),
+        cmocka_unit_test(silence_ends_when_the_time_is_over),
         cmocka_unit_test(nothing_resolved_is_name_not_found),
         cmocka_unit_test(policy_looks_at_each_address_dialled),
         cmocka_unit_test(localhost_meets_the_address_and_the_name),
         cmocka_unit_test(more_addresses_than_the_ceiling_are_dropped),
+        cmocka_unit_test(ipv6_has_50_ms_to_answer),
+        cmocka_unit_test(silence_about_ipv6_delays_ipv4_by_50_ms),
+        cmocka_unit_test(ipv6_goes_at_once),
+        cmocka_unit_test(late_addresses_join_the_race),
+        cmocka_unit_test(a_name_without_addresses_fails_when_both_have_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

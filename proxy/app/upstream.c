@@ -1,0 +1,179 @@
+#include "app/upstream.h"
+
+#include "proto/proxyclient.h"
+
+#include <base/check.h>
+#include <base/mem.h>
+
+#include <string.h>
+
+struct upstream {
+    struct context *ctx;
+    struct dialer *dialer; /* toward the proxy */
+    struct tcp *tcp;       /* while the two talk */
+    uv_timer_t timer;      /* for the talk, or what is known at once */
+    enum cause cause;
+    struct proxyclient talk;
+    uint8_t in[64];
+    void (*done)(void *user, struct tcp *tcp, enum cause cause);
+    void *user;
+};
+
+bool upstream_is_for(const struct context *ctx, const struct target *t)
+{
+    struct addr local[RESOLVER_ADDRS];
+    bool here;
+    if (t->kind == TARGET_NAME) {
+        here = t->path[0] || resolver_localhost(t->name, local) > 0;
+    } else {
+        struct addr meant = acl_normalize(&t->addr);
+        here = addr_is_loopback(&meant) || own_has(&ctx->own, &t->addr);
+    }
+    return ctx->config->exit.upstream.kind == CONFIG_PROXY_GIVEN && !here;
+}
+
+static bool is_allowed(const struct dialer_wish *wish)
+{
+    const struct target *t = &wish->target;
+    return !wish->acl || (t->kind == TARGET_NAME ? acl_allows_name(wish->acl, t->name, t->port)
+                                                 : acl_allows(wish->acl, &t->addr, t->port, NULL));
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    mem_free(handle->data);
+}
+
+void upstream_cancel(struct upstream *u)
+{
+    if (u->dialer) {
+        dialer_cancel(u->dialer);
+    }
+    if (u->tcp) {
+        tcp_close(u->tcp);
+    }
+    proxyclient_deinit(&u->talk);
+    uv_close((uv_handle_t *)&u->timer, on_timer_closed);
+}
+
+static void finish(struct upstream *u, struct tcp *tcp, enum cause cause)
+{
+    void (*done)(void *user, struct tcp *tcp, enum cause cause) = u->done;
+    void *user = u->user;
+    upstream_cancel(u);
+    done(user, tcp, cause);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct upstream *u = timer->data;
+    finish(u, NULL, u->cause);
+}
+
+/* `u` may be gone afterwards. */
+static void go_on(struct upstream *u)
+{
+    uint8_t out[PROXYCLIENT_OUT_MAX];
+    size_t len = proxyclient_output(&u->talk, out);
+    struct tcp *tcp = u->tcp;
+    switch (u->talk.state) {
+    case PROXYCLIENT_TALKING:
+        if (len > 0 && tcp_send(tcp, out, len) != (ssize_t)len) {
+            finish(u, NULL, CAUSE_FAILED);
+        }
+        break;
+    case PROXYCLIENT_CONNECTED:
+        tcp_pause(tcp);
+        u->tcp = NULL;
+        finish(u, tcp, CAUSE_NONE);
+        break;
+    case PROXYCLIENT_FAILED:
+        finish(u, NULL, u->talk.cause);
+        break;
+    }
+}
+
+static size_t on_room(void *user, uint8_t **at)
+{
+    struct upstream *u = user;
+    size_t wants = proxyclient_wants(&u->talk);
+    *at = u->in;
+    return wants < sizeof(u->in) ? wants : sizeof(u->in);
+}
+
+static void on_read(void *user, ssize_t n)
+{
+    struct upstream *u = user;
+    if (n <= 0) {
+        finish(u, NULL, CAUSE_FAILED); /* the proxy's end says nothing of the target */
+        return;
+    }
+    proxyclient_input(&u->talk, u->in, (size_t)n);
+    go_on(u);
+}
+
+static void on_sent(void *user, int status)
+{
+    if (status < 0) {
+        finish(user, NULL, CAUSE_FAILED);
+    }
+}
+
+static const struct tcp_ops tcp_ops = {
+    .room = on_room,
+    .read = on_read,
+    .sent = on_sent,
+};
+
+static void on_dialled(void *user, struct tcp *tcp, enum cause cause)
+{
+    struct upstream *u = user;
+    u->dialer = NULL;
+    if (!tcp) {
+        finish(u, NULL, cause == CAUSE_LIMIT ? cause : CAUSE_FAILED);
+        return;
+    }
+    u->tcp = tcp;
+    tcp_attach(tcp, &tcp_ops, u);
+    tcp_resume(tcp);
+    go_on(u);
+}
+
+static void set_target(struct target *t, const struct httpproxy *at)
+{
+    int err = target_set_name(t, at->host, strlen(at->host), at->port);
+    CHECK(err == 0); /* looked at when the ini was read */
+}
+
+static void begin(struct upstream *u, const struct dialer_wish *wish)
+{
+    const struct httpproxy *at = u->ctx->config->exit.upstream.at;
+    struct dialer_wish proxy = {.owner = wish->owner};
+    u->cause = CAUSE_NOT_ALLOWED;
+    if (is_allowed(wish)) {
+        proxyclient_init(&u->talk, at->socks5, at->login, &wish->target);
+        set_target(&proxy.target, at);
+        u->cause = CAUSE_LIMIT;
+        u->dialer = dialer_start(u->ctx, &proxy, on_dialled, u);
+    }
+    uint64_t ms = u->ctx->config->exit.dial_timeout_ns / NS_PER_MS;
+    (void)uv_timer_start(&u->timer, on_timer, u->dialer ? ms : 0, 0);
+    u->cause = u->dialer ? CAUSE_TIMED_OUT : u->cause;
+}
+
+struct upstream *upstream_start(struct context *ctx, const struct dialer_wish *wish,
+                                void (*done)(void *user, struct tcp *tcp, enum cause cause),
+                                void *user)
+{
+    struct upstream *u = mem_new(1, sizeof(*u));
+    if (!u) {
+        return NULL;
+    }
+    u->ctx = ctx;
+    u->done = done;
+    u->user = user;
+    (void)uv_timer_init(ctx->loop, &u->timer); /* cannot fail */
+    u->timer.data = u;
+    begin(u, wish);
+    return u;
+}
