@@ -62,7 +62,7 @@ lab_wait_until 10 is_up laptop 3
 lab_first_page
 [[ " ${relays[*]} " == *" $(home_of laptop) "* ]] || lab_fail "laptop's home is $(home_of laptop)"
 for left in 2 1; do
-    start_transfer 4
+    start_transfer 3
     used=$(relay_of laptop)
     at_home=$(home_of laptop)
     lab_kill "$used"
