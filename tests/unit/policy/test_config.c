@@ -153,6 +153,20 @@ static void a_server_with_a_certificate(void **state)
     config_free(c);
 }
 
+static void a_server_of_a_cluster(void **state)
+{
+    (void)state;
+    struct config *c = config_text_parse(
+        "[server]\nopen = yes\ncluster = nats://u:p@ss@a.example:4223, tls://[::1]\n"
+        "cluster = nats://token@10.0.0.1\ncluster_credentials = r.creds\ncluster_ca = /x/ca\n");
+    assert_int_equal(c->server.cluster.count, 3);
+    assert_string_equal(c->server.cluster.items[0], "nats://u:p@ss@a.example:4223");
+    assert_string_equal(c->server.cluster.items[2], "nats://token@10.0.0.1");
+    assert_string_equal(c->server.cluster_credentials, "/etc/adit/r.creds");
+    assert_string_equal(c->server.cluster_ca, "/x/ca");
+    config_free(c);
+}
+
 static void routes(void **state)
 {
     (void)state;
@@ -459,6 +473,7 @@ int main(void)
         cmocka_unit_test(peer_without_relay_is_looked_for_on_all),
         cmocka_unit_test(ways_to_a_relay),
         cmocka_unit_test(a_server_with_a_certificate),
+        cmocka_unit_test(a_server_of_a_cluster),
         cmocka_unit_test(routes),
         cmocka_unit_test(server_and_limits),
         cmocka_unit_test(comments_spaces_and_line_ends),
