@@ -4,12 +4,12 @@
 # library (sanitizers, libFuzzer), which is why it is asked for by the version of clang.
 
 DEPS_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libsodium-dev libhttp-parser-dev
-    libinih-dev libcjson-dev uthash-dev libssl-dev libminiupnpc-dev)
+    libinih-dev libcjson-dev uthash-dev libssl-dev libminiupnpc-dev libnats-dev)
 DEPS_DEMO=(curl)
 DEPS_BENCH=(microsocks dante-server openssh-client openssh-server shadowsocks-libev)
 DEPS_TESTS=(libcmocka-dev clang clang-format valgrind nftables iproute2 curl jq procps
     openssh-server openssh-client openssl git chromium miniupnpd-nftables python3 python3-socks iperf3
-    bind9-dnsutils)
+    bind9-dnsutils nats-server)
 
 deps_is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

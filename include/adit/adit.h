@@ -62,6 +62,8 @@ struct adit_peer_config {
     size_t relay_count;
 };
 
+enum adit_congestion { ADIT_CONGESTION_BBR, ADIT_CONGESTION_CUBIC };
+
 struct adit_config {
     const char *name;
     uint8_t secret[ADIT_KEY_LEN];
@@ -70,8 +72,9 @@ struct adit_config {
     /* Temporary sockets of one run of birthday probing, at most 256, when our NAT maps each
      * destination to another port and the peer's does not, or the reverse. 0 = it is not done. */
     unsigned birthday_sockets;
-    bool punch;                  /* look for direct paths: tell peers our addresses, probe theirs */
-    bool offload;                /* use UDP_SEGMENT and UDP_GRO where the system has them */
+    bool punch;   /* look for direct paths: tell peers our addresses, probe theirs */
+    bool offload; /* use UDP_SEGMENT and UDP_GRO where the system has them */
+    enum adit_congestion congestion;
     const char *state_dir;       /* the handshake timestamp is kept here; NULL = not kept */
     uint64_t resume_timeout_ns;  /* how long streams wait for a silent peer */
     uint64_t session_window_max; /* bytes a session may hold one way; 0 = default */

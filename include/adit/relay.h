@@ -37,6 +37,10 @@ struct adit_relay_server_config {
     uint32_t clients_max, clients_per_address_max, queue_packets_max;
     uint64_t rate_bytes_per_s; /* per client; 0 = no limit */
     uint64_t burst_bytes;      /* what may come at once; 0 = a second's worth */
+    /* NATS servers by which this and other relays share their clients; none = alone. */
+    const char *const *cluster;
+    size_t cluster_count;
+    const char *cluster_credentials, *cluster_ca; /* files; may be NULL */
     const struct log *log;
 };
 

@@ -10,7 +10,6 @@
 
 enum {
     ENDPOINT_TEXT = CONFIG_HOST_MAX + 10, /* "[HOST]:PORT" and the end */
-    BIRTHDAY_SOCKETS = 256,
 };
 
 static size_t endpoints_total(const struct config *c)
@@ -178,8 +177,10 @@ int nodeconfig_init(struct nodeconfig *n, const struct config *c, const struct a
     memcpy(n->node.secret, secrets->node, ADIT_KEY_LEN);
     n->node.listen = c->node.listen;
     n->node.offload = c->node.offload;
+    n->node.congestion =
+        c->node.congestion == CONFIG_CONGESTION_CUBIC ? ADIT_CONGESTION_CUBIC : ADIT_CONGESTION_BBR;
     n->node.punch = c->node.punch;
-    n->node.birthday_sockets = c->node.birthday ? BIRTHDAY_SOCKETS : 0;
+    n->node.birthday_sockets = c->node.birthday ? (unsigned)c->node.birthday_sockets : 0;
     n->node.portmap = c->node.portmap;
     add_stun(n, &c->node.stun, false);
     add_stun(n, &c->node.stun_derper, true);

@@ -42,6 +42,10 @@ static struct adit_relay_server_config server_config(const struct relay_daemon *
         const struct config_public_key *in;
         const uint8_t (*out)[ADIT_KEY_LEN];
     } keys = {.in = s->allow.items};
+    union {
+        char *const *in;
+        const char *const *out;
+    } cluster = {.in = s->cluster.items};
     return (struct adit_relay_server_config){
         .listen = s->listen.items,
         .listen_count = s->listen.count,
@@ -61,6 +65,10 @@ static struct adit_relay_server_config server_config(const struct relay_daemon *
         .queue_packets_max = (uint32_t)s->queue_packets,
         .rate_bytes_per_s = s->rate,
         .burst_bytes = s->burst,
+        .cluster = cluster.out,
+        .cluster_count = s->cluster.count,
+        .cluster_credentials = s->cluster_credentials,
+        .cluster_ca = s->cluster_ca,
         .log = &r->sink.log,
     };
 }
@@ -107,6 +115,15 @@ static bool same_addrs(const struct config_addrs *a, const struct config_addrs *
     return same;
 }
 
+static bool same_texts(const struct config_cluster *a, const struct config_cluster *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; i < a->count && same; i++) {
+        same = strcmp(a->items[i], b->items[i]) == 0;
+    }
+    return same;
+}
+
 /* What only a restart changes is said, so that nobody waits for it. */
 static void warn_of_the_rest(const struct relay_daemon *r, const struct config_server *now)
 {
@@ -119,6 +136,7 @@ static void warn_of_the_rest(const struct relay_daemon *r, const struct config_s
         {"listen_tls", same_addrs(&was->listen_tls, &now->listen_tls)},
         {"stun", same_addrs(&was->stun, &now->stun)},
         {"key", strcmp(was->key.path, now->key.path) == 0},
+        {"cluster", same_texts(&was->cluster, &now->cluster)},
         {"clients_max", was->clients_max == now->clients_max},
     };
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {

@@ -48,6 +48,9 @@ void config_free(struct config *config)
     mem_free(config->server.stun.items);
     mem_free(config->server.metrics.items);
     mem_free(config->server.key.path);
+    config_free_cluster(&config->server.cluster);
+    mem_free(config->server.cluster_credentials);
+    mem_free(config->server.cluster_ca);
     mem_free(config->node.key.path);
     mem_free(config->node.stun.items);
     mem_free(config->node.stun_derper.items);

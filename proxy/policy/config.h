@@ -128,6 +128,8 @@ struct config_key_file {
     unsigned line; /* 0 = the default */
 };
 
+enum config_congestion { CONFIG_CONGESTION_BBR, CONFIG_CONGESTION_CUBIC };
+
 struct config_node {
     char name[CONFIG_NAME_MAX + 1];
     struct config_key_file key; /* the secret key */
@@ -136,9 +138,11 @@ struct config_node {
     struct config_endpoints stun_derper; /* in the form that a derper answers */
     bool punch;
     bool birthday;
+    uint64_t birthday_sockets;
     bool bench;
     bool portmap;
     bool offload;
+    enum config_congestion congestion;
     char *state;
     char *control;
     enum log_level log;
@@ -233,6 +237,12 @@ struct config_serve {
     unsigned line;
 };
 
+/* URLs of NATS servers, as they stand in the ini. */
+struct config_cluster {
+    char **items;
+    size_t count;
+};
+
 /* `adit relay`. */
 struct config_server {
     bool given; /* the section is there */
@@ -250,6 +260,9 @@ struct config_server {
     uint64_t rate;  /* bytes per second and client, 0 = no limit */
     uint64_t burst; /* bytes, 0 = a second's worth */
     struct config_prefixes metrics;
+    struct config_cluster cluster; /* empty: the relay is alone */
+    char *cluster_credentials;     /* NULL = none */
+    char *cluster_ca;              /* NULL = whom the system trusts */
     uint64_t drain_ns;
 };
 

@@ -276,6 +276,15 @@ static void check_tls(struct config_parser *p)
     }
 }
 
+static void check_cluster(struct config_parser *p)
+{
+    const struct config_server *server = &p->config->server;
+    if (server->cluster.count == 0 && (server->cluster_credentials || server->cluster_ca)) {
+        config_point_at(p, 0, "cluster", "server", "");
+        config_fail(p, "is missing: there is nobody to show them to");
+    }
+}
+
 static void check_server(struct config_parser *p)
 {
     const struct config_server *server = &p->config->server;
@@ -286,6 +295,7 @@ static void check_server(struct config_parser *p)
         config_point_at(p, 0, "allow", "server", "");
         config_fail(p, "nobody may use this relay: list public keys, or say open = yes");
     }
+    check_cluster(p);
 }
 
 /* Two of a family become four sockets, so each must be an address of its own (RFC 5780 6). */

@@ -69,6 +69,9 @@ void config_take_item(struct config_parser *p, void *field, const char *item);
 bool config_take_url(struct config_parser *p, struct config_url *url, const char *text);
 void config_take_pin(struct config_parser *p, struct config_pins *list, const char *item);
 void config_take_proxy(struct config_parser *p, struct config_proxy *field, const char *value);
+void config_take_cluster(struct config_parser *p, struct config_cluster *list, const char *item);
+/* The URLs may have passwords: they are wiped. */
+void config_free_cluster(struct config_cluster *list);
 void config_take_upstream(struct config_parser *p, struct config_proxy *field, const char *value);
 void config_free_proxy(struct config_proxy *proxy);
 void config_free_relays(struct config_relays *relays);

@@ -201,6 +201,9 @@ void config_take_item(struct config_parser *p, void *field, const char *item)
     case CONFIG_UIDS:
         config_take_uid(p, field, item);
         break;
+    case CONFIG_CLUSTER:
+        config_take_cluster(p, field, item);
+        break;
     default:
         NEVER();
     }

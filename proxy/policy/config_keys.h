@@ -27,6 +27,7 @@ enum config_type {
     CONFIG_DURATION,
     CONFIG_NUMBER,
     CONFIG_YES_NO,
+    CONFIG_CONGESTION,
     CONFIG_KEY,
     CONFIG_KEYS,
     CONFIG_URL,
@@ -44,6 +45,7 @@ enum config_type {
     CONFIG_COMMANDS,
     CONFIG_UIDS,
     CONFIG_SERVE,
+    CONFIG_CLUSTER,
     CONFIG_TYPES,
 };
 

@@ -180,6 +180,17 @@ static void take_level(struct config_parser *p, enum log_level *field, const cha
     *field = (enum log_level)level;
 }
 
+static void take_congestion(struct config_parser *p, enum config_congestion *field,
+                            const char *value)
+{
+    bool cubic = strcmp(value, "cubic") == 0;
+    if (!cubic && strcmp(value, "bbr") != 0) {
+        config_fail_value(p, "\"%s\" is no congestion control", value);
+        return;
+    }
+    *field = cubic ? CONFIG_CONGESTION_CUBIC : CONFIG_CONGESTION_BBR;
+}
+
 static void take_addr(struct config_parser *p, struct addr *field, const char *value)
 {
     if (addr_parse(field, value) != 0) {
@@ -245,6 +256,9 @@ void config_take(struct config_parser *p, const char *value)
     case CONFIG_YES_NO:
         take_yes_no(p, field, value);
         break;
+    case CONFIG_CONGESTION:
+        take_congestion(p, field, value);
+        break;
     case CONFIG_KEY:
         (void)config_take_public_key(p, field, value);
         break;
@@ -282,6 +296,7 @@ void config_take(struct config_parser *p, const char *value)
     case CONFIG_PINS:
     case CONFIG_ALLOW:
     case CONFIG_PREFIXES:
+    case CONFIG_CLUSTER:
     case CONFIG_TYPES:
         NEVER();
     }

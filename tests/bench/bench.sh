@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Adit and what one would take instead of it, measured in one run, in turns: see README.md here.
 #
-#   bench.sh [--quick] [--rounds N] [--only NAME,NAME...] [--lan | --wan] [--json FILE]
+#   bench.sh [--quick] [--rounds N] [--only NAME,NAME...] [--lan | --wan | --fair] [--json FILE]
+#            [--rates MBIT,MBIT...] [--losses PERCENT,PERCENT...]
 #
 #   home 10.77.0.2 ------+             +----- laptop 10.77.0.3      veth, MTU 1500
 #   the server, all      |             |      the application,
@@ -20,7 +21,7 @@ export BENCH_LOAD BENCH_LINK LAB_WEBSERVER=$BENCH_LOAD
 readonly TARGET_PORT=7000 SSH_USER=bench SSH_UID=1000
 hz=$(getconf CLK_TCK)
 rounds=3 bulk_s=1.5 short_s=1 wan_s=4 idle=1000 parts="lan wan" only="" json=""
-wan_rates="20 100 500" wan_losses="0 0.1 1 5" wan_names="plain_microsocks ssh_aes128gcm adit"
+wan_rates="20 100 500" wan_losses="0 0.1 1 5" wan_names="plain_microsocks ssh_aes128gcm ssh_bbr adit adit_cubic"
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) rounds=1 bulk_s=0.6 short_s=0.4 wan_s=1.6 wan_rates="100" wan_losses="0 1" ;;
@@ -28,6 +29,9 @@ while [ $# -gt 0 ]; do
     --only) only=${2//,/ } && shift ;;
     --lan) parts=lan ;;
     --wan) parts=wan ;;
+    --fair) parts=fair ;;
+    --rates) wan_rates=${2//,/ } && shift ;;
+    --losses) wan_losses=${2//,/ } && shift ;;
     --json) json=$2 && shift ;;
     *) echo "bench.sh: unknown option $1" >&2 && exit 64 ;;
     esac
@@ -127,6 +131,22 @@ start_ssh_aes128gcm() {
     start_ssh "$1" 1084 aes128-gcm@openssh.com
 }
 
+# The kernel's BBR, where it has one. Each end's choice is made when its socket is, so before sshd.
+start_ssh_bbr() {
+    local ok=0
+    ! lab_is_alive sshd 2>/dev/null || lab_kill sshd
+    choose_tcp bbr || { echo "the kernel has no tcp_bbr" >"$LAB/why_not" && return 1; }
+    start_ssh "$1" 1087 aes128-gcm@openssh.com || ok=1
+    choose_tcp "$usual_tcp"
+    return $ok
+}
+
+# The congestion control of the kernel's TCP at both ends, for sockets that are made from now on.
+choose_tcp() {
+    lab_exec home sysctl -qw "net.ipv4.tcp_congestion_control=$1" 2>/dev/null &&
+        lab_exec laptop sysctl -qw "net.ipv4.tcp_congestion_control=$1" 2>/dev/null
+}
+
 start_shadowsocks() {
     local name=$1 port=$2 method=$3
     need ss-server || return
@@ -161,6 +181,13 @@ start_adit() {
     await_state adit
 }
 
+start_adit_cubic() {
+    sed -i 's/^\[node\]/&\ncongestion = cubic/' "$LAB/home.ini" "$LAB/laptop.ini"
+    start_nodes "$1" home laptop
+    sed -i '/^congestion = cubic/d' "$LAB/home.ini" "$LAB/laptop.ini"
+    await_state "$1"
+}
+
 start_adit_relay() {
     start_nodes "$1" rhome rlaptop
     parts_of[$1]+=" relay"
@@ -181,7 +208,7 @@ stop() {
 run() {
     local name=$1 at=${place[$1]:-home laptop}
     shift
-    lab_exec "${at##* }" timeout 60 "$BENCH_LOAD" run "${front[$name]}" "${host[$name]}" $TARGET_PORT "$@"
+    lab_exec "${at##* }" timeout 120 "$BENCH_LOAD" run "${front[$name]}" "${host[$name]}" $TARGET_PORT "$@"
 }
 
 try_once() {
@@ -209,7 +236,7 @@ ticks() {
 # The path that a contender of ours must be on; nothing for the others.
 state_of() {
     case $1 in
-    adit) echo "$(lab_path laptop home) $(lab_peer laptop home .path_changes)" ;;
+    adit | adit_cubic) echo "$(lab_path laptop home) $(lab_peer laptop home .path_changes)" ;;
     adit_relay) echo "$(lab_path rlaptop rhome) $(lab_peer rlaptop rhome .path_changes)" ;;
     esac
 }
@@ -217,7 +244,7 @@ state_of() {
 # The path that a contender of ours has to be on for its numbers to count.
 wanted_path() {
     case $1 in
-    adit) echo direct ;;
+    adit | adit_cubic) echo direct ;;
     adit_relay) echo relay ;;
     esac
 }
@@ -332,11 +359,39 @@ wan_cell() {
     local rate=$1 loss=$2 name
     long_link "$rate" "$loss"
     for name in $wan_names; do
-        [[ " ${names[*]} " == *" $name "* ]] || continue
+        [[ " ${names[*]} ${wan_only[*]} " == *" $name "* ]] || continue
         stop "$name"
-        "start_$name" "$name" || lab_fail "$name does not start at $rate Mbit/s, $loss %"
+        "start_$name" "$name" || {
+            [ -s "$LAB/why_not" ] || lab_fail "$name does not start at $rate Mbit/s, $loss %"
+            why_not[$name]=$(cat "$LAB/why_not") && rm -f "$LAB/why_not"
+            continue
+        }
         measure 0 "$name" "wan_${rate}_${loss}" mixed $wan_s
         stop "$name"
+    done
+}
+
+# A minute beside one flow of the kernel's TCP, which has begun earlier: CUBIC, or Reno where an
+# ordinary user may not choose that.
+fair() {
+    local name=$1 queue tcp
+    for tcp in cubic reno; do
+        choose_tcp $tcp && break
+    done
+    lab_say "TCP is $tcp"
+    for queue in 20 40 120; do
+        ! lab_is_alive link 2>/dev/null || lab_kill link
+        lab_spawn link hub "$BENCH_LINK" join laptop far 100 20 0 "$queue"
+        start_plain_microsocks plain_microsocks || lab_fail "microsocks does not start"
+        "start_$name" "$name" || lab_fail "$name does not start"
+        run plain_microsocks down 65 >"$LAB/tcp.out" 2>"$LAB/tcp.log" &
+        sleep 2
+        measure 0 "$name" "fair_$queue.$tcp" down 60
+        wait $!
+        awk -v n="$name" -v m="fair_$queue.$tcp" '{ for (i = 1; i < NF; i += 2) if ($i == "mbps") print 0, n, m "_mbps", $(i + 1) }' \
+            "$LAB/tcp.out" >>"$results"
+        stop "$name"
+        stop plain_microsocks
     done
 }
 
@@ -358,7 +413,7 @@ to_json() {
 
 # table FILE: markdown, from the JSON.
 table() {
-    jq -r --arg names "${names[*]}" --arg wan "$wan_names" --arg rates "$wan_rates" --arg losses "$wan_losses" '
+    jq -r --arg names "${names[*]} ${wan_only[*]}" --arg wan "$wan_names" --arg rates "$wan_rates" --arg losses "$wan_losses" '
         def m($n; $k): .contenders[$n][$k].median // null;
         def show($digits): if . == null then "-" else . * pow(10; $digits) | round / pow(10; $digits) | tostring end;
         def gbit: if . == null then null else . / 1000 end;
@@ -434,6 +489,7 @@ make_pair() {
 }
 
 setup
+usual_tcp=$(lab_exec home sysctl -n net.ipv4.tcp_congestion_control)
 for name in plain_microsocks plain_dante ssh_chacha20 ssh_aes128gcm ss_chacha20 ss_aes256gcm adit \
     adit_relay; do
     [ -z "$only" ] || [[ " $only " == *" $name "* ]] || continue
@@ -446,7 +502,12 @@ for name in plain_microsocks plain_dante ssh_chacha20 ssh_aes128gcm ss_chacha20 
         lab_say "$name is left out: ${why_not[$name]}"
     fi
 done
-[ ${#names[@]} -gt 0 ] || lab_fail "nothing to measure"
+# These differ from others by their congestion control only, which the short path does not show.
+wan_only=()
+for name in ssh_bbr adit_cubic; do
+    [[ $parts == *wan* ]] && { [ -z "$only" ] || [[ " $only " == *" $name "* ]]; } && wan_only+=("$name")
+done
+[ $((${#names[@]} + ${#wan_only[@]})) -gt 0 ] || lab_fail "nothing to measure"
 
 if [[ $parts == *lan* ]]; then
     for ((round = 1; round <= rounds; round++)); do
@@ -454,6 +515,14 @@ if [[ $parts == *lan* ]]; then
         lab_say "round $round of $rounds done"
     done
     [[ " ${names[*]} " != *" adit "* ]] || memory
+fi
+if [[ $parts == *fair* ]]; then
+    for name in "${names[@]}"; do
+        stop "$name"
+    done
+    lengthen
+    fair adit
+    lab_say "a minute beside TCP, thrice, is done"
 fi
 if [[ $parts == *wan* ]]; then
     for name in "${names[@]}"; do

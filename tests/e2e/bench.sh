@@ -65,6 +65,7 @@ expect "$EX_USAGE" laptop home --path somewhere
 
 # Without a direct path what is bound to one waits, and is given up in time.
 lab_drop_udp home laptop
+lab_first_page
 lab_await_path laptop home relay
 expect "$EX_UNAVAILABLE" laptop home --seconds 1 --path direct
 complains 'no path to the peer'

@@ -3,6 +3,8 @@
 # tests/bench/relay.sh measures the same at length.
 #
 # Namespace with nothing but loopback:   bench_relay ==> adit relay :3340
+#
+# Alone: it measures.
 . "$(dirname "${BASH_SOURCE[0]}")/../lab/lab.sh"
 
 BENCH_RELAY=${BENCH_RELAY:-$lab_root/build/tests/bench/bench_relay}

@@ -7,6 +7,8 @@
 #   home 192.168.1.2 -- gw_home (eim_apdf) --+-- gw_laptop (eim_apdf) -- laptop 192.168.1.3
 #   DNS :5300, echo :5400, ftpd :2121        |    front :1080
 #   iperf3 :5201, all on 127.0.0.1           +-- relay
+#
+# Alone: it counts what is lost.
 . "$(dirname "${BASH_SOURCE[0]}")/../lab/lab.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/../lab/nat.sh"
 

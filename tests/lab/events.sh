@@ -8,14 +8,16 @@
 #
 #   tests/lab/events.sh            all of them, some at a time
 #   tests/lab/events.sh EVENT      one
+#
+# Alone: it runs several events at a time itself.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # The longest first; the first three mostly wait.
 events=(lifetime idle_stream idle_none swap block renumber flush relay_gone relay_restart same_lan hairpin)
 
-# What an idle pair may cost, as tunnel/README.md promises and the simulator holds it to over an hour:
-# kB in an hour. In a short look there may be, on top, one of the things that are rare, in bytes: new
-# keys, a sign of life of the relay.
+# What an idle pair may cost, in kB of IP an hour, with its relay connections: tunnel/README.md promises
+# it and the simulator holds it to that over an hour. A short look may find, on top, some bytes of what
+# is rare: new keys, a sign of life of the relay.
 IDLE_STREAM_KB=50 IDLE_STREAM_RARE=600
 IDLE_NONE_KB=15 IDLE_NONE_RARE=300
 
@@ -216,11 +218,11 @@ assert_cost() {
 }
 
 # An upload that says nothing for several of the NAT's lifetimes, and then goes on. What it costs is
-# looked at when the path is quiet, 45 s after data moved.
+# looked at when all is quiet: 45 s after data moved, and what then ends has ended.
 hesitating_upload() {
     {
         head -c 500000 "$LAB/www/big"
-        sleep 50
+        sleep 60
         cost 32
         head -c 1000000 "$LAB/www/big" | tail -c 500000
     } | lab_curl --max-time 120 -H 'Content-Length: 1000000' -H 'Transfer-Encoding:' -T - \

@@ -277,10 +277,11 @@ NFT
 # nat_eim ROUTER ALLOWED: ALLOWED says which arriving packets find the way back in. What comes from
 # inside for the outside address turns back if the two LANs are apart.
 nat_eim() {
-    local outside seed=${nat_seed[$1]:-1} turn="" apart=""
+    local outside seed=${nat_seed[$1]:-1} turn="" turned="" apart=""
     outside=$(nat_outside "$1")
     if [ -n "${nat_apart[$1]:-}" ]; then
         turn="iifname != eth0 ip daddr $outside meta l4proto udp dnat ip to udp dport map @inside"
+        turned="oifname lan* ip saddr 192.168.0.0/16 ct status dnat meta l4proto udp snat to $outside : jhash ip saddr . udp sport mod 65535 seed $seed offset 1"
         apart="iifname lan* oifname lan* ct status dnat accept; iifname lan* oifname lan* drop"
     fi
     nat_load "$1" <<NFT
@@ -302,7 +303,7 @@ table ip nat {
         type nat hook postrouting priority 100; policy accept;
         oifname eth0 meta l4proto udp snat to $outside : jhash ip saddr . udp sport mod 65535 seed $seed offset 1
         oifname eth0 snat to $outside
-        oifname lan* ct status dnat meta l4proto udp snat to $outside : jhash ip saddr . udp sport mod 65535 seed $seed offset 1
+        $turned
     }
     chain note {
         type filter hook postrouting priority 300; policy accept;

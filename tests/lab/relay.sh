@@ -4,6 +4,8 @@
 #   home 10.77.0.2 -X-+-X- laptop 10.77.0.3        X = nft drops arriving UDP
 #   web, exit         |    front, curl
 #                     +--- relay 10.77.0.4
+#
+# Alone: it moves as much as the cores can.
 . "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
 
 lab_three

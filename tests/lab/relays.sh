@@ -2,6 +2,8 @@
 # All ways to our relay: plain, TLS, WebSocket, through an HTTP proxy; and what is refused.
 #
 # The network is drawn in relays.bash. LAB_RELAY_BYTES=$((1 << 30)) carries a GiB each way.
+#
+# Alone: it moves as much as the cores can.
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/lab.sh"
 . "$here/relays.bash"

@@ -10,6 +10,8 @@
 #   tests/lab/square.sh ROW COLUMN     one cell, with what the nodes said
 #
 # Environment: SQUARE_JOBS (cells at a time). Cells that differ show the essence of their logs.
+#
+# Alone: it runs several cells at a time itself.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 

@@ -177,6 +177,8 @@ static void make_node(struct fleet_node *n)
                                  .resume_timeout_ns = f->config.resume_timeout_ns,
                                  .punch = f->config.nats,
                                  .birthday_sockets = f->config.birthday_sockets,
+                                 .recipes = n->recipes_len > 0 ? n->recipes : NULL,
+                                 .recipes_len = n->recipes_len,
                                  .unix_ns = n->no_clock ? 0 : UNIX_NS + f->world.now,
                                  .timestamp = n->forgetful ? 0 : n->stored_timestamp,
                                  .relays = relays,
@@ -329,6 +331,7 @@ static bool drive(struct fleet_node *n)
         moved = true;
     }
     n->stored_timestamp = node_timestamp(n->node);
+    n->recipes_len = node_recipes(n->node, n->recipes);
     for (unsigned rounds = 0; node_output(n->node, &batch, now); rounds++) {
         assert_true(rounds < 1000000);
         send_batch(n, &batch);

@@ -105,6 +105,8 @@ struct fleet_node {
     bool no_clock;               /* does not know the time of day */
     bool forgetful;              /* keeps no timestamp */
     uint64_t stored_timestamp;
+    uint8_t recipes[NODE_RECIPES_LEN_MAX]; /* kept over restarts */
+    size_t recipes_len;
     uint64_t peer_events;
     uint64_t datagrams_out, bytes_out, datagrams_in, bytes_in, resolves;
     struct natbox nat;

@@ -249,5 +249,8 @@ void fleet_nat_send(struct fleet_node *n, const struct node_batch *b, const uint
         return;
     }
     see(n, &from);
+    if (b->hops != 0) {
+        return; /* it has passed the NATs of its own side, and dies before the others' */
+    }
     fly(n->fleet, &from, &b->to, data, len);
 }

@@ -17,6 +17,7 @@ void link_init(struct link *l, struct world *world, const struct link_config *co
 {
     CHECK(config->rate_bps > 0);
     *l = (struct link){.world = world, .config = *config, .up = true};
+    l->wire = l;
 }
 
 static void unlist(struct link_packet *p)
@@ -79,7 +80,7 @@ static bool is_lost(struct link *l)
 
 size_t link_queued(const struct link *l)
 {
-    uint64_t wait_ns = time_since(l->world->now, l->free_ns);
+    uint64_t wait_ns = time_since(l->world->now, l->wire->free_ns);
     return (size_t)((double)wait_ns * (double)l->config.rate_bps / 8e9);
 }
 
@@ -97,16 +98,17 @@ void link_send(struct link *l, const uint8_t *data, size_t len)
     } else {
         l->stats.queue_peak =
             queued + len > l->stats.queue_peak ? queued + len : l->stats.queue_peak;
-        uint64_t start = l->free_ns > l->world->now ? l->free_ns : l->world->now;
-        l->free_ns = start + len * 8 * NS_PER_S / l->config.rate_bps;
+        struct link *w = l->wire;
+        uint64_t start = w->free_ns > l->world->now ? w->free_ns : l->world->now;
+        w->free_ns = start + len * 8 * NS_PER_S / l->config.rate_bps;
         if (is_lost(l)) {
             l->stats.lost++;
             return;
         }
-        fly(l, data, len, l->free_ns);
+        fly(l, data, len, w->free_ns);
         if (world_chance(l->world, l->config.duplicate_ppm)) {
             l->stats.duplicated++;
-            fly(l, data, len, l->free_ns);
+            fly(l, data, len, w->free_ns);
         }
     }
 }

@@ -34,7 +34,8 @@ struct link {
     struct link_config config;
     bool up;
     uint64_t burst_end_ns;
-    uint64_t free_ns; /* when the wire has sent all that waits */
+    struct link *wire; /* the link whose wire and queue are used: itself, unless it is shared */
+    uint64_t free_ns;  /* when the wire has sent all that waits */
     struct link_packet *flying;
     void (*deliver)(void *user, const uint8_t *data, size_t len);
     void *user;

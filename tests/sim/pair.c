@@ -39,6 +39,11 @@ void pair_config_path(struct pair_config *config, size_t path, const struct link
     config->link[path][0] = config->link[path][1] = *link;
 }
 
+static struct world *world_of(struct pair *p)
+{
+    return p->config.with ? &p->config.with->world : &p->world;
+}
+
 /* --- packets --- */
 
 static uint64_t checksum(const uint8_t *data, size_t len)
@@ -89,7 +94,7 @@ static void switch_path(struct side *s, uint8_t suspect)
     for (size_t i = 1; i < paths; i++) {
         const struct side_path *next = &s->path[(now + i) % paths];
         if (next->open) {
-            conn_path_use(s->conn, next->id, true, s->pair->world.now);
+            conn_path_use(s->conn, next->id, true, world_of(s->pair)->now);
             return;
         }
     }
@@ -124,7 +129,7 @@ static struct side_path *path_by_id(struct side *s, uint8_t id)
 static bool send_packet(struct side *s)
 {
     static uint8_t packet[PACKET_LEN_MAX];
-    uint64_t now = s->pair->world.now;
+    uint64_t now = world_of(s->pair)->now;
     uint8_t id = conn_next_path(s->conn, now);
     if (id == 0) {
         return false;
@@ -147,7 +152,7 @@ static bool send_packet(struct side *s)
 static uint64_t next_tick(const struct side *s)
 {
     uint64_t next = conn_next_ns(s->conn);
-    uint64_t now = s->pair->world.now;
+    uint64_t now = world_of(s->pair)->now;
     if (next == TIME_NEVER) {
         return TIME_NEVER;
     }
@@ -168,14 +173,14 @@ static void drive(struct side *s)
             }
         }
     }
-    world_at(&s->pair->world, &s->tick, next_tick(s));
+    world_at(world_of(s->pair), &s->tick, next_tick(s));
 }
 
 static void on_tick(struct world_event *event)
 {
     struct side *s = container_of(event, struct side, tick);
     uint64_t before = s->packets_out;
-    conn_tick(s->conn, s->pair->world.now);
+    conn_tick(s->conn, world_of(s->pair)->now);
     drive(s);
     s->ticks++;
     s->idle_ticks += s->packets_out == before;
@@ -193,7 +198,7 @@ static void deliver(void *user, const uint8_t *data, size_t len)
     s->packets_in++;
     uint8_t reply = path->open ? path->id : 0;
     assert_int_equal(conn_input(s->conn, h.path, h.number, reply, data + PACKET_DATA_HEADER_LEN,
-                                len - PACKET_DATA_OVERHEAD, s->pair->world.now),
+                                len - PACKET_DATA_OVERHEAD, world_of(s->pair)->now),
                      0);
     drive(s);
 }
@@ -208,19 +213,21 @@ static void init_side(struct pair *p, size_t index)
     s->tick.fire = on_tick;
     struct conn_config config = {
         .limits = p->config.limits[index],
+        .congestion = p->config.congestion,
         .even = index == 0,
-        .rng = p->world.rng,
+        .rng = world_of(p)->rng,
     };
     s->conn = conn_new(&config);
     assert_non_null(s->conn);
-    app_init(&s->app, s->conn, &p->world);
+    app_init(&s->app, s->conn, world_of(p));
     for (size_t i = 0; i < p->config.paths; i++) {
         struct side_path *path = &s->path[i];
         path->side = s;
         path->index = i;
         path->id = (uint8_t)(index == 0 ? i + 1 : PAIR_PATHS_MAX - i);
         path->open = true;
-        link_init(&path->out, &p->world, &p->config.link[i][index]);
+        link_init(&path->out, world_of(p), &p->config.link[i][index]);
+        path->out.wire = p->config.with ? &p->config.with->side[index].path[i].out : &path->out;
         path->out.deliver = deliver;
         path->out.user = &p->side[1 - index].path[i];
     }
@@ -228,7 +235,7 @@ static void init_side(struct pair *p, size_t index)
 
 static void open_path(struct side *s, size_t path)
 {
-    uint64_t now = s->pair->world.now;
+    uint64_t now = world_of(s->pair)->now;
     conn_path_open(s->conn, s->path[path].id, PATH_MTU, now);
     conn_path_search_mtu(s->conn, s->path[path].id, PACKET_MTU_MAX, now);
 }
@@ -243,11 +250,11 @@ static void start_side(struct pair *p, size_t index)
         .max_ack_delay_ns = peer->max_ack_delay_ns,
     };
     struct side *s = &p->side[index];
-    conn_start(s->conn, &limits, p->world.now);
+    conn_start(s->conn, &limits, world_of(p)->now);
     for (size_t i = 0; i < p->config.paths; i++) {
         open_path(s, i);
     }
-    conn_path_use(s->conn, s->path[0].id, false, p->world.now);
+    conn_path_use(s->conn, s->path[0].id, false, world_of(p)->now);
     drive(s);
 }
 
@@ -261,8 +268,10 @@ struct pair *pair_new(const struct pair_config *config)
     p->next = alive;
     alive = p;
     p->config = *config;
-    world_init(&p->world, config->name, config->seed);
-    p->start_ns = p->world.now;
+    if (!config->with) {
+        world_init(&p->world, config->name, config->seed);
+    }
+    p->start_ns = world_of(p)->now;
     for (size_t i = 0; i < 2; i++) {
         init_side(p, i);
     }
@@ -284,14 +293,16 @@ void pair_free(struct pair *p)
         /* A timer that finds nothing to do is set for something that packets did: none, one or
          * a few for each packet, never one after the other. */
         assert_true(s->idle_ticks <= 2 * (s->packets_in + s->packets_out) + 20);
-        heap_remove(&p->world.heap, &s->tick.node);
+        heap_remove(&world_of(p)->heap, &s->tick.node);
         for (size_t k = 0; k < p->config.paths; k++) {
             link_deinit(&s->path[k].out);
         }
         conn_free(s->conn);
         app_deinit(&s->app);
     }
-    world_deinit(&p->world);
+    if (!p->config.with) {
+        world_deinit(&p->world);
+    }
     free(p);
 }
 
@@ -310,7 +321,7 @@ void pair_drive(struct pair *p, size_t side)
 void pair_use(struct pair *p, size_t side, size_t path, bool resend)
 {
     struct side *s = &p->side[side];
-    conn_path_use(s->conn, s->path[path].id, resend, p->world.now);
+    conn_path_use(s->conn, s->path[path].id, resend, world_of(p)->now);
     drive(s);
 }
 
@@ -319,7 +330,7 @@ void pair_close_path(struct pair *p, size_t path)
     for (size_t i = 0; i < 2; i++) {
         struct side *s = &p->side[i];
         s->path[path].open = false;
-        conn_path_close(s->conn, s->path[path].id, p->world.now);
+        conn_path_close(s->conn, s->path[path].id, world_of(p)->now);
         drive(s);
     }
 }
@@ -348,17 +359,17 @@ static bool is_finished(const struct pair *p)
 
 void pair_rest(struct pair *p, uint64_t ns)
 {
-    uint64_t until = p->world.now + ns;
-    while (world_step(&p->world, until)) {
+    uint64_t until = world_of(p)->now + ns;
+    while (world_step(world_of(p), until)) {
     }
 }
 
 bool pair_run(struct pair *p, uint64_t ns)
 {
-    uint64_t until = p->world.now + ns;
+    uint64_t until = world_of(p)->now + ns;
     drive(&p->side[0]);
     drive(&p->side[1]);
-    while (!is_finished(p) && world_step(&p->world, until)) {
+    while (!is_finished(p) && world_step(world_of(p), until)) {
     }
     return is_finished(p);
 }
@@ -369,7 +380,7 @@ uint64_t pair_finish(struct pair *p, uint64_t ns)
     const struct app *a = &p->side[0].app, *b = &p->side[1].app;
     uint64_t read_ns = a->read_ns > b->read_ns ? a->read_ns : b->read_ns;
     print_message("             %.3f s of %.3f s, packets %llu + %llu\n",
-                  (double)time_since(p->start_ns, done ? read_ns : p->world.now) / 1e9,
+                  (double)time_since(p->start_ns, done ? read_ns : world_of(p)->now) / 1e9,
                   (double)ns / 1e9, (unsigned long long)p->side[0].packets_out,
                   (unsigned long long)p->side[1].packets_out);
     if (!done) {

@@ -21,6 +21,8 @@ struct pair_config {
     size_t paths;
     struct link_config link[PAIR_PATHS_MAX][2]; /* [path][sending side] */
     struct conn_limits limits[2];
+    enum conn_congestion congestion;
+    struct pair *with; /* lives in this one's world and shares its links' queues; freed before it */
     bool switch_when_suspect; /* go to the next path, and send again what is in flight */
 };
 

@@ -161,6 +161,48 @@ static void sequential_ports_are_found_sooner(void **state)
     }
 }
 
+/* What worked is known after a restart, and only what was out of the ordinary. */
+static void what_worked_is_tried_first_the_next_time(void **state)
+{
+    (void)state;
+    uint64_t first = 0;
+    uint64_t second = 0;
+    for (uint64_t seed = 50; seed < 60; seed++) {
+        struct fleet_config config = nats(&edm_sequential, &eim_apdf, seed);
+        struct fleet *f = fleet_new(&config);
+        fleet_start_all(f);
+        first += open_until_direct(f, S(30));
+        fleet_run(f, S(1));
+        for (size_t i = 0; i < 2; i++) {
+            assert_int_equal(f->nodes[i].node->recipes.count, 1);
+            fleet_stop(f, i);
+            fleet_run(f, MS(100));
+        }
+        for (size_t i = 0; i < 2; i++) {
+            fleet_kill(f, i);
+            fleet_start(f, i);
+        }
+        second += open_until_direct(f, S(30));
+        fleet_free(f);
+    }
+    print_message("             the first time %.1f s, the second %.1f s\n", (double)first / 1e10,
+                  (double)second / 1e10);
+    assert_true(second + S(15) < first); /* ten times 2 s of waiting less */
+}
+
+static void what_works_without_is_not_remembered(void **state)
+{
+    (void)state;
+    struct natbox_config eim = {.mapping = NATBOX_EIM, .filtering = NATBOX_APDF};
+    struct fleet_config config = nats(&eim, &eim, 60);
+    struct fleet *f = fleet_new(&config);
+    fleet_start_all(f);
+    (void)open_until_direct(f, S(2));
+    talk(f, S(10));
+    assert_int_equal(f->nodes[0].node->recipes.count + f->nodes[1].node->recipes.count, 0);
+    fleet_free(f);
+}
+
 static void stays_on_the_relay(const struct fleet_config *config, bool one_server)
 {
     struct fleet *f = fleet_new(config);
@@ -260,6 +302,8 @@ int main(void)
         cmocka_unit_test(hard_and_easy_is_direct_within_10_s),
         cmocka_unit_test(hard_and_easy_use_the_socket_that_won),
         cmocka_unit_test(sequential_ports_are_found_sooner),
+        cmocka_unit_test(what_worked_is_tried_first_the_next_time),
+        cmocka_unit_test(what_works_without_is_not_remembered),
         cmocka_unit_test(hard_and_hard_stays_on_the_relay_and_tries_nothing),
         cmocka_unit_test(who_knows_one_stun_server_tries_nothing),
         cmocka_unit_test(switched_off_it_tries_nothing),

@@ -139,7 +139,7 @@ static void a_path_that_is_cut_in_one_direction(void **state)
         struct fleet *f = start(21 + way, false, 1);
         fleet_run(f, S(2));
         assert_paths(f, ADIT_PATH_DIRECT);
-        fleet_open(f, 0, 1, (struct fleet_plan){.up = 40 * MB, .down = 40 * MB});
+        fleet_open(f, 0, 1, (struct fleet_plan){.up = 80 * MB, .down = 80 * MB});
         fleet_run(f, S(1));
         fleet_udp_way(f, way, 1 - way, false);
         fleet_run(f, S(1));

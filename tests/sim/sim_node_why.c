@@ -117,7 +117,7 @@ static void two_hard_nats_stay_on_the_relay(void **state)
 {
     (void)state;
     struct fleet_config config = nats(&edm_random, &edm_random, 2);
-    struct fleet *f = talking(&config, S(10));
+    struct fleet *f = talking(&config, S(20));
     struct adit_why w = why(f, 0);
     assert_says(w.text, "both NATs");
     assert_true(w.searching && w.search_ns >= S(9));
@@ -134,7 +134,7 @@ static void one_hard_nat_without_guessing(void **state)
 {
     (void)state;
     struct fleet_config config = nats(&edm_random, &eim_apdf, 3);
-    struct fleet *f = talking(&config, S(10));
+    struct fleet *f = talking(&config, S(20));
     struct adit_why hard = why(f, 0), easy = why(f, 1);
     assert_says(hard.text, "guessing ports is switched off");
     assert_says(easy.text, "guessing ports is switched off");
@@ -149,7 +149,7 @@ static void one_hard_nat_with_guessing_uses_a_socket_of_its_own(void **state)
     (void)state;
     struct fleet_config config = nats(&edm_random, &eim_apdf, 4);
     config.birthday_sockets = 256;
-    struct fleet *f = talking(&config, S(10));
+    struct fleet *f = talking(&config, S(20));
     struct adit_why w = why(f, 0);
     assert_says(w.text, "direct: ");
     assert_true(path_of(&w, ADIT_PATH_DIRECT)->extra_socket);

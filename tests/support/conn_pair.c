@@ -19,10 +19,16 @@ struct conn_limits conn_pair_limits(void)
     return l;
 }
 
+static struct conn *make_side(bool even, const struct conn_limits *limits,
+                              enum conn_congestion congestion)
+{
+    const struct conn_config config = {.limits = *limits, .congestion = congestion, .even = even};
+    return conn_new(&config);
+}
+
 struct conn *conn_pair_make_side(bool even, const struct conn_limits *limits)
 {
-    const struct conn_config config = {.limits = *limits, .even = even};
-    return conn_new(&config);
+    return make_side(even, limits, CONN_CONGESTION_BBR);
 }
 
 void conn_pair_start_side(struct conn *c, const struct conn_limits *peer, uint64_t now)
@@ -37,23 +43,35 @@ void conn_pair_start_side(struct conn *c, const struct conn_limits *peer, uint64
     conn_path_use(c, 1, false, now);
 }
 
-void conn_pair_init_with(struct conn_pair *p, const struct conn_limits *limits)
+static void init(struct conn_pair *p, const struct conn_limits *limits,
+                 enum conn_congestion congestion)
 {
     *p = (struct conn_pair){.now = NS_PER_S, .delay_ns = {0, 10 * NS_PER_MS, 3 * NS_PER_MS}};
     p->rng = pcg_rng(&p->pcg, 7);
     p->wire = calloc(WIRE_MAX, sizeof(*p->wire));
     assert_non_null(p->wire);
     for (int i = 0; i < 2; i++) {
-        p->side[i] = conn_pair_make_side(i == 0, limits);
+        p->side[i] = make_side(i == 0, limits, congestion);
         assert_non_null(p->side[i]);
         conn_pair_start_side(p->side[i], limits, p->now);
     }
+}
+
+void conn_pair_init_with(struct conn_pair *p, const struct conn_limits *limits)
+{
+    init(p, limits, CONN_CONGESTION_BBR);
 }
 
 void conn_pair_init(struct conn_pair *p)
 {
     const struct conn_limits limits = conn_pair_limits();
     conn_pair_init_with(p, &limits);
+}
+
+void conn_pair_init_cubic(struct conn_pair *p)
+{
+    const struct conn_limits limits = conn_pair_limits();
+    init(p, &limits, CONN_CONGESTION_CUBIC);
 }
 
 void conn_pair_free(struct conn_pair *p)

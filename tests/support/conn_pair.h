@@ -55,6 +55,8 @@ void conn_pair_start_side(struct conn *c, const struct conn_limits *peer, uint64
 /* Two started conns on a wire that loses nothing yet. */
 void conn_pair_init_with(struct conn_pair *p, const struct conn_limits *limits);
 void conn_pair_init(struct conn_pair *p);
+/* ... that use CUBIC. */
+void conn_pair_init_cubic(struct conn_pair *p);
 void conn_pair_free(struct conn_pair *p);
 /* One step of virtual time; false when nothing will ever happen again. */
 bool conn_pair_step(struct conn_pair *p);

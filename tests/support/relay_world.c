@@ -2,8 +2,13 @@
 
 void world_open(struct world *w, struct relay_server_config *config)
 {
+    world_open_seed(w, config, 7);
+}
+
+void world_open_seed(struct world *w, struct relay_server_config *config, uint64_t seed)
+{
     *w = (struct world){.now = 1000 * NS_PER_S, .step = 65536};
-    w->rng = pcg_rng(&w->pcg, 7);
+    w->rng = pcg_rng(&w->pcg, seed);
     rng_fill(w->rng, config->secret, sizeof(config->secret));
     config->rng = w->rng;
     w->server = relay_server_new(config);

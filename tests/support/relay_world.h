@@ -57,6 +57,9 @@ struct world {
 /* Opens with a server of this configuration; its secret and randomness are filled in here. */
 void world_open(struct world *w, struct relay_server_config *config);
 
+/* With other randomness than the others'. */
+void world_open_seed(struct world *w, struct relay_server_config *config, uint64_t seed);
+
 void world_close(struct world *w);
 
 /* The n-th key pair. */

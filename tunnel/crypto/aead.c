@@ -7,6 +7,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "crypto/aead_internal.h"
+
 _Static_assert(AEAD_KEY_LEN == crypto_aead_chacha20poly1305_ietf_KEYBYTES &&
                    AEAD_KEY_LEN == crypto_aead_aes256gcm_KEYBYTES &&
                    AEAD_NONCE_LEN == crypto_aead_chacha20poly1305_ietf_NPUBBYTES &&
@@ -32,12 +34,14 @@ int aead_key_init(struct aead_key *key, enum aead_kind kind, const uint8_t bytes
     } else {
         memcpy(key->chacha, bytes, AEAD_KEY_LEN);
     }
+    key->fast = aead_fast_new(kind, bytes);
     key->kind = kind;
     return 0;
 }
 
 void aead_key_wipe(struct aead_key *key)
 {
+    aead_fast_free(key->fast);
     sodium_memzero(key, sizeof(*key));
 }
 
@@ -48,18 +52,42 @@ static void make_nonce(uint8_t out[AEAD_NONCE_LEN], uint8_t path, uint64_t numbe
     write_u64(&w, number);
 }
 
+static void seal_plainly(const struct aead_key *key, const struct aead_job *j)
+{
+    if (key->kind == AEAD_AES256GCM) {
+        (void)crypto_aead_aes256gcm_encrypt_afternm(j->data, NULL, j->data, j->len, j->ad,
+                                                    j->ad_len, NULL, j->nonce, &key->aes);
+    } else {
+        (void)crypto_aead_chacha20poly1305_ietf_encrypt(j->data, NULL, j->data, j->len, j->ad,
+                                                        j->ad_len, NULL, j->nonce, key->chacha);
+    }
+}
+
+static bool open_plainly(const struct aead_key *key, const struct aead_job *j)
+{
+    size_t len = j->len + AEAD_TAG_LEN;
+    int err;
+    if (key->kind == AEAD_AES256GCM) {
+        err = crypto_aead_aes256gcm_decrypt_afternm(j->data, NULL, NULL, j->data, len, j->ad,
+                                                    j->ad_len, j->nonce, &key->aes);
+    } else {
+        err = crypto_aead_chacha20poly1305_ietf_decrypt(j->data, NULL, NULL, j->data, len, j->ad,
+                                                        j->ad_len, j->nonce, key->chacha);
+    }
+    return err == 0;
+}
+
 size_t aead_seal(const struct aead_key *key, uint8_t path, uint64_t number, const uint8_t *ad,
                  size_t ad_len, uint8_t *data, size_t len)
 {
     uint8_t nonce[AEAD_NONCE_LEN];
     CHECK(key->kind != AEAD_NONE && len <= INT_MAX - AEAD_TAG_LEN);
     make_nonce(nonce, path, number);
-    if (key->kind == AEAD_AES256GCM) {
-        (void)crypto_aead_aes256gcm_encrypt_afternm(data, NULL, data, len, ad, ad_len, NULL, nonce,
-                                                    &key->aes);
+    const struct aead_job job = {nonce, ad, ad_len, data, len};
+    if (!key->fast) {
+        seal_plainly(key, &job);
     } else {
-        (void)crypto_aead_chacha20poly1305_ietf_encrypt(data, NULL, data, len, ad, ad_len, NULL,
-                                                        nonce, key->chacha);
+        CHECK(aead_fast_seal(key->fast, &job));
     }
     return len + AEAD_TAG_LEN;
 }
@@ -73,13 +101,7 @@ int aead_open(const struct aead_key *key, uint8_t path, uint64_t number, const u
         return ERR_CRYPTO;
     }
     make_nonce(nonce, path, number);
-    int err;
-    if (key->kind == AEAD_AES256GCM) {
-        err = crypto_aead_aes256gcm_decrypt_afternm(data, NULL, NULL, data, len, ad, ad_len, nonce,
-                                                    &key->aes);
-    } else {
-        err = crypto_aead_chacha20poly1305_ietf_decrypt(data, NULL, NULL, data, len, ad, ad_len,
-                                                        nonce, key->chacha);
-    }
-    return err ? ERR_CRYPTO : (int)(len - AEAD_TAG_LEN);
+    const struct aead_job job = {nonce, ad, ad_len, data, len - AEAD_TAG_LEN};
+    bool good = key->fast ? aead_fast_open(key->fast, &job) : open_plainly(key, &job);
+    return good ? (int)job.len : ERR_CRYPTO;
 }

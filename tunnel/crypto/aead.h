@@ -4,7 +4,8 @@
  * and no number is used twice on a path under one key, so no nonce is used twice under one key.
  * That is the sender's duty; breaking it gives away plaintext, and with GCM the key's authenticity.
  *
- * AES keys are expanded once, when the key is set; AES is there only where the processor has it.
+ * AES keys are expanded once, when the key is set; AES is there only where the processor has it. By
+ * OpenSSL where that is built in, else by libsodium (crypto/aead_internal.h).
  */
 #ifndef CRYPTO_AEAD_H
 #define CRYPTO_AEAD_H
@@ -28,9 +29,11 @@ enum aead_kind {
     AEAD_AES256GCM = 2,
 };
 
-/* Embedded by its user; 16-aligned through its AES state. */
+/* Embedded by its user; 16-aligned through its AES state. It may own a context: it is not copied,
+ * and it ends with aead_key_wipe. */
 struct aead_key {
     enum aead_kind kind;
+    struct evp_cipher_ctx_st *fast; /* OpenSSL's, or NULL */
     union {
         uint8_t chacha[AEAD_KEY_LEN];
         crypto_aead_aes256gcm_state aes;
@@ -40,7 +43,8 @@ struct aead_key {
 /* Can this machine do it? False for numbers that are none of the above. */
 bool aead_available(enum aead_kind kind);
 
-/* 0, or ERR_VERSION if the kind is not available; the key is then not set. */
+/* 0, or ERR_VERSION if the kind is not available; the key is then not set. `key` holds none
+ * before: one that does is wiped first. */
 int aead_key_init(struct aead_key *key, enum aead_kind kind, const uint8_t bytes[AEAD_KEY_LEN]);
 void aead_key_wipe(struct aead_key *key);
 

@@ -11,6 +11,8 @@ _Static_assert(PACKET_MTU_MAX <= 1 << 14, "the limits of messages count on it");
 static void drop(struct keyset **role)
 {
     if (*role) {
+        aead_key_wipe(&(*role)->send);
+        aead_key_wipe(&(*role)->recv);
         sodium_memzero(*role, sizeof(**role));
         *role = NULL;
     }

@@ -1,5 +1,6 @@
 #include "loop/relay_uv.h"
 
+#include "os/sysclock.h"
 #include "os/tcp.h"
 
 #include <base/check.h>
@@ -10,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sodium.h>
 #include <string.h>
 #include <sys/queue.h>
 
@@ -60,6 +62,8 @@ struct relay_uv {
     void (*done)(void *user);
     void *user;
     struct stream_uv_buffers buffers;
+    struct cluster_nats *cluster; /* NULL = none */
+    struct relay_cluster_io_stats cluster_stats;
 };
 
 static struct addr addr_of(const struct sockaddr_storage *ss)
@@ -273,6 +277,70 @@ static void set_timer(struct relay_uv *r, uint64_t now)
     CHECK(uv_timer_start(&r->timer, on_timer, time_since(now, next) / NS_PER_MS + 1, 0) == 0);
 }
 
+/* --- the cluster --- */
+
+/* Hands over what the others shall hear. */
+static void tell_cluster(struct relay_uv *r, uint64_t now)
+{
+    struct relay_cluster_output out;
+    while (r->cluster && relay_server_cluster_output(r->server, &out, now)) {
+        cluster_nats_do(r->cluster, &out);
+    }
+}
+
+static void on_cluster_link(void *user, bool up)
+{
+    struct relay_uv *r = user;
+    relay_server_cluster_link(r->server, up, uv_hrtime());
+}
+
+static void on_cluster_message(void *user, const uint8_t *data, size_t len)
+{
+    struct relay_uv *r = user;
+    relay_server_cluster_input(r->server, data, len, uv_hrtime());
+}
+
+static void on_cluster_nobody(void *user, const uint8_t key[32])
+{
+    struct relay_uv *r = user;
+    relay_server_cluster_nobody(r->server, key, uv_hrtime());
+}
+
+static void on_cluster_turn_end(void *user)
+{
+    run_events(user, uv_hrtime());
+}
+
+static void on_cluster_stopped(void *user)
+{
+    handle_gone(user);
+}
+
+static int join_cluster(struct relay_uv *r, const struct cluster_nats_config *config)
+{
+    static const struct cluster_nats_callbacks hears = {.on_link = on_cluster_link,
+                                                        .on_message = on_cluster_message,
+                                                        .on_nobody = on_cluster_nobody,
+                                                        .on_turn_end = on_cluster_turn_end};
+    struct cluster_nats_config c = *config;
+    c.process = relay_server_cluster_id(r->server);
+    c.stats = &r->cluster_stats;
+    c.log = r->log;
+    int err = cluster_nats_start(r->loop, &c, &hears, r, &r->cluster);
+    r->handles += err == 0;
+    return err;
+}
+
+static void leave_cluster(struct relay_uv *r, uint64_t now)
+{
+    if (r->cluster) {
+        relay_server_cluster_bye(r->server);
+        tell_cluster(r, now);
+        cluster_nats_stop(r->cluster, on_cluster_stopped, r);
+        r->cluster = NULL;
+    }
+}
+
 static void run_events(struct relay_uv *r, uint64_t now)
 {
     struct relay_server_event ev;
@@ -282,6 +350,7 @@ static void run_events(struct relay_uv *r, uint64_t now)
             take_event(c, &ev, now);
         }
     }
+    tell_cluster(r, now);
     set_timer(r, now);
 }
 
@@ -381,6 +450,17 @@ static int listen_on(struct relay_uv *r, const struct addr *where, bool tls)
     return err ? err : uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
 }
 
+static int make_server(struct relay_uv *r, const struct relay_uv_config *config)
+{
+    struct relay_server_config server = config->server;
+    const struct relay_cluster_config cluster = {.unix_offset = sys_unix_ns() - uv_hrtime(),
+                                                 .io = &r->cluster_stats};
+    server.cluster = config->cluster ? &cluster : NULL;
+    r->server = relay_server_new(&server);
+    sodium_memzero(server.secret, sizeof(server.secret));
+    return r->server ? 0 : ERR_NO_MEMORY;
+}
+
 int relay_uv_start(uv_loop_t *loop, const struct relay_uv_config *config, struct relay_uv **out)
 {
     size_t count = config->listen_count + config->listen_tls_count;
@@ -404,8 +484,7 @@ int relay_uv_start(uv_loop_t *loop, const struct relay_uv_config *config, struct
     CHECK(uv_prepare_init(loop, &r->prepare) == 0);
     CHECK(uv_prepare_start(&r->prepare, on_prepare) == 0);
     r->handles = 3;
-    r->server = relay_server_new(&config->server);
-    int err = r->server ? 0 : ERR_NO_MEMORY;
+    int err = make_server(r, config);
     if (!err) {
         r->clients = mem_new(relay_server_slots(r->server), sizeof(struct client *));
         err = r->clients ? 0 : ERR_NO_MEMORY;
@@ -415,6 +494,9 @@ int relay_uv_start(uv_loop_t *loop, const struct relay_uv_config *config, struct
     }
     for (size_t i = 0; i < config->listen_tls_count && !err; i++) {
         err = listen_on(r, &config->listen_tls[i], true);
+    }
+    if (!err && config->cluster) {
+        err = join_cluster(r, config->cluster);
     }
     if (err) {
         relay_uv_stop(r, NULL, NULL);
@@ -495,8 +577,10 @@ void relay_uv_stop(struct relay_uv *r, void (*done)(void *user), void *user)
     for (size_t i = 0; r->clients && i < relay_server_slots(r->server); i++) {
         if (r->clients[i]) {
             drop_client(r->clients[i], now);
+            tell_cluster(r, now);
         }
     }
+    leave_cluster(r, now);
     uv_close((uv_handle_t *)&r->timer, on_part_closed);
     uv_close((uv_handle_t *)&r->drain, on_part_closed);
     uv_close((uv_handle_t *)&r->prepare, on_part_closed);

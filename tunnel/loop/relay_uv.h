@@ -8,6 +8,7 @@
 #ifndef LOOP_RELAY_UV_H
 #define LOOP_RELAY_UV_H
 
+#include "loop/cluster_nats.h"
 #include "os/tls.h"
 #include "relay/relay_server.h"
 
@@ -25,8 +26,9 @@ struct relay_uv_config {
     size_t listen_count;       /* with listen_tls_count 1..RELAY_UV_LISTEN_MAX */
     const struct addr *listen_tls;
     size_t listen_tls_count;
-    struct tls_context *tls; /* for listen_tls; borrowed until the stop is done */
-    struct relay_server_config server;
+    struct tls_context *tls;                   /* for listen_tls; borrowed until the stop is done */
+    const struct cluster_nats_config *cluster; /* NULL = this relay is alone */
+    struct relay_server_config server;         /* its cluster is filled in */
 };
 
 /* Listens. 0 and *out, or a negative error (libuv's or ours); on failure the loop may have handles

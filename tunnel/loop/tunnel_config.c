@@ -116,6 +116,7 @@ static int copy_stun(struct adit *a, const struct adit_config *c)
     return 0;
 }
 
+/* Also names the files in which state is kept. */
 static void load_timestamp(struct adit *a, const struct adit_config *c)
 {
     uint8_t public[ADIT_KEY_LEN];
@@ -126,12 +127,25 @@ static void load_timestamp(struct adit *a, const struct adit_config *c)
     (void)file_make_dirs(c->state_dir, 0700);
     (void)snprintf(a->state_file, sizeof(a->state_file), "%s/timestamp.%.8s", c->state_dir,
                    adit_key_format(public, key));
+    (void)snprintf(a->recipes_file, sizeof(a->recipes_file), "%s/recipes.%.8s", c->state_dir, key);
     char *text;
     size_t len;
     if (file_read_all(a->state_file, 64, &text, &len) == 0) {
         a->stored_timestamp = strtoull(text, NULL, 10);
         mem_free(text);
     }
+}
+
+/* NULL if there are none, or none that can be read: they only save time. */
+static uint8_t *load_recipes(const struct adit *a, size_t *len)
+{
+    char *data = NULL;
+    *len = 0;
+    if (a->recipes_file[0] != '\0' &&
+        file_read_all(a->recipes_file, NODE_RECIPES_LEN_MAX, &data, len) != 0) {
+        return NULL;
+    }
+    return (uint8_t *)data;
 }
 
 static struct conn_limits limits_of(const struct adit_config *c)
@@ -166,7 +180,14 @@ int tunnel_make_node(struct adit *a, const struct adit_config *c)
     }
     if (err == 0) {
         load_timestamp(a, c);
+        size_t recipes_len;
+        uint8_t *recipes = load_recipes(a, &recipes_len);
+        bool cubic = c->congestion == ADIT_CONGESTION_CUBIC;
         struct node_config config = {.limits = limits_of(c),
+                                     .congestion =
+                                         cubic ? CONN_CONGESTION_CUBIC : CONN_CONGESTION_BBR,
+                                     .recipes = recipes,
+                                     .recipes_len = recipes_len,
                                      .resume_timeout_ns = c->resume_timeout_ns,
                                      .punch = c->punch,
                                      .birthday_sockets = c->birthday_sockets,
@@ -181,6 +202,8 @@ int tunnel_make_node(struct adit *a, const struct adit_config *c)
         memcpy(config.secret, c->secret, sizeof(config.secret));
         err = node_new(&config, sys_now_ns(), &a->node);
         adit_key_wipe(config.secret, sizeof(config.secret));
+        mem_free(recipes);
+        a->stored_recipes = err == 0 ? node_recipes_version(a->node) : 0;
     }
     mem_free(peers);
     return err;
@@ -214,6 +237,21 @@ void tunnel_store_timestamp(struct adit *a)
     if (err != 0) {
         LOG_AT(a->log, LOG_WARN, "node", "state_not_stored", "file=%s why=\"%s\"", a->state_file,
                strerror(-err));
+    }
+}
+
+void tunnel_store_recipes(struct adit *a)
+{
+    uint8_t data[NODE_RECIPES_LEN_MAX];
+    uint64_t version = node_recipes_version(a->node);
+    if (version == a->stored_recipes || a->recipes_file[0] == '\0') {
+        return;
+    }
+    a->stored_recipes = version;
+    int err = file_write_atomic(a->recipes_file, data, node_recipes(a->node, data), 0600);
+    if (err != 0) {
+        LOG_AT(a->log, LOG_WARN, "node", "recipes_not_stored", "file=%s why=\"%s\"",
+               a->recipes_file, strerror(-err));
     }
 }
 

@@ -121,8 +121,10 @@ struct adit {
     bool *was_direct;       /* of each peer */
     uint64_t stop_ns;
 
-    char state_file[TUNNEL_FILE_MAX]; /* empty = none */
+    char state_file[TUNNEL_FILE_MAX];   /* empty = none */
+    char recipes_file[TUNNEL_FILE_MAX]; /* the same */
     uint64_t stored_timestamp;
+    uint64_t stored_recipes; /* their version */
     uint64_t unsent;
 };
 
@@ -157,6 +159,8 @@ void tunnel_tell_literals(struct adit *a, const struct adit_config *config);
 void tunnel_free_config(struct adit *a);
 /* The timestamp that may be used next has to be on disk before a message with it goes out. */
 void tunnel_store_timestamp(struct adit *a);
+/* How peers were reached, when that has changed. */
+void tunnel_store_recipes(struct adit *a);
 
 /* --- tunnel_net.c --- */
 

@@ -90,6 +90,13 @@ static int start_relay(struct uv_loop_s *loop, const struct adit_relay_server_co
         .tls = r->tls,
         .server = server_config(config, r),
     };
+    const struct cluster_nats_config cluster = {
+        .urls = config->cluster,
+        .url_count = config->cluster_count,
+        .credentials = config->cluster_credentials,
+        .ca = config->cluster_ca,
+    };
+    uv.cluster = config->cluster_count > 0 ? &cluster : NULL;
     memcpy(uv.server.secret, config->secret, sizeof(uv.server.secret));
     int err = relay_uv_start(loop, &uv, &r->uv);
     adit_key_wipe(uv.server.secret, sizeof(uv.server.secret));

@@ -91,6 +91,19 @@ static void dispatch(struct adit *a, const struct node_event *ev)
 
 /* --- sending --- */
 
+/* A batch that shall not go far is one datagram, and rare: two more system calls do not matter. */
+static int send_some(struct udp_uv *udp, const struct node_batch *b, size_t *sent)
+{
+    if (b->hops != 0) {
+        (void)udp_uv_set_hops(udp, (int)b->hops);
+    }
+    int err = udp_uv_send(udp, &b->to, b->data, b->len, b->segment, sent);
+    if (b->hops != 0) {
+        (void)udp_uv_set_hops(udp, 0);
+    }
+    return err;
+}
+
 /* False if the socket is full: the rest waits in a->blocked until it is writable. */
 static bool send_batch(struct adit *a, struct node_batch *b)
 {
@@ -101,7 +114,7 @@ static bool send_batch(struct adit *a, struct node_batch *b)
     }
     while (b->len > 0) {
         size_t sent = 0;
-        int err = udp_uv_send(udp, &b->to, b->data, b->len, b->segment, &sent);
+        int err = send_some(udp, b, &sent);
         if (err == 0) {
             b->len = 0;
             break;
@@ -171,6 +184,20 @@ void tunnel_unblock(struct adit *a)
     }
 }
 
+/* True if there was any event. */
+static bool hand_out(struct adit *a, uint64_t now)
+{
+    struct node_event ev;
+    bool any = false;
+    while (node_event(a->node, &ev, now)) {
+        any = true;
+        if (!a->stopping) {
+            dispatch(a, &ev);
+        }
+    }
+    return any;
+}
+
 void tunnel_pump(struct adit *a)
 {
     if (a->pumping) {
@@ -178,15 +205,14 @@ void tunnel_pump(struct adit *a)
     }
     a->pumping = true;
     uint64_t now = sys_now_ns();
-    a->work = false;
-    struct node_event ev;
-    while (node_event(a->node, &ev, now)) {
-        if (!a->stopping) {
-            dispatch(a, &ev);
-        }
-    }
+    (void)hand_out(a, now);
+    a->work = false; /* what the program asked for meanwhile is done below, not in one more round */
     tunnel_store_timestamp(a);
+    tunnel_store_recipes(a);
     send_output(a, now);
+    if (hand_out(a, now)) { /* rare: sending brought something about */
+        a->work = true;
+    }
     if (!a->stopped_links) {
         for (size_t i = 0; i < a->relay_count; i++) {
             relay_link_flush(a->relays[i].link);

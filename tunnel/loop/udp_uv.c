@@ -173,6 +173,11 @@ int udp_uv_local(const struct udp_uv *u, struct addr *out)
     return udp_local(&u->socket, out);
 }
 
+int udp_uv_set_hops(struct udp_uv *u, int hops)
+{
+    return udp_set_hops(&u->socket, hops);
+}
+
 const struct udp_socket *udp_uv_socket(const struct udp_uv *u)
 {
     return &u->socket;

@@ -40,6 +40,9 @@ void udp_uv_close(struct udp_uv *u);
 int udp_uv_send(struct udp_uv *u, const struct addr *to, const uint8_t *data, size_t len,
                 size_t segment, size_t *sent);
 
+/* As udp_set_hops, for what is sent from now on. */
+int udp_uv_set_hops(struct udp_uv *u, int hops);
+
 /* The buffers of a socket that was opened with smaller ones become those of the default. */
 void udp_uv_grow(struct udp_uv *u);
 

@@ -73,6 +73,7 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     TAILQ_INIT(&n->ready);
     TAILQ_INIT(&n->eventful);
     n->limits = c->limits;
+    n->congestion = c->congestion;
     n->resume_timeout_ns = c->resume_timeout_ns;
     n->punch = c->punch;
     n->rng = c->rng;
@@ -85,6 +86,11 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     cand_own_init(&n->own);
     portmap_init(&n->portmap, n->rng, n->log);
     birthday_init(&n->birthday, c->punch ? c->birthday_sockets : 0, n->rng);
+    recipes_init(&n->recipes);
+    lifetime_init(&n->lifetime, n->rng);
+    if (c->recipes && recipes_import(&n->recipes, c->recipes, c->recipes_len) != 0) {
+        LOG_AT(n->log, LOG_WARN, "node", "recipes_unreadable", "bytes=%zu", c->recipes_len);
+    }
     int err = init_parts(n, c, now);
     if (err != 0) {
         node_free(n);
@@ -190,11 +196,22 @@ uint64_t node_timestamp(const struct node *n)
     return n->timestamp_max;
 }
 
+size_t node_recipes(const struct node *n, uint8_t out[NODE_RECIPES_LEN_MAX])
+{
+    return recipes_export(&n->recipes, out);
+}
+
+uint64_t node_recipes_version(const struct node *n)
+{
+    return n->recipes.version;
+}
+
 void node_tick(struct node *n, uint64_t now)
 {
     node_relay_tick(n, now);
     node_nat_tick(n, now);
     node_birthday_tick(n, now);
+    node_lifetime_tick(n, now);
     struct heap_node *first;
     while ((first = heap_first(&n->timers)) != NULL && first->at <= now) {
         struct peer *p = container_of(first, struct peer, timer);
@@ -208,6 +225,7 @@ uint64_t node_next_ns(const struct node *n)
 {
     uint64_t next = time_min(heap_next(&n->timers), node_nat_next_ns(n));
     next = time_min(next, node_birthday_next_release_ns(n));
+    next = time_min(next, lifetime_next_ns(&n->lifetime));
     for (size_t i = 0; i < n->relay_count; i++) {
         next = time_min(next, relay_client_next_ns(n->relays[i].client));
     }

@@ -53,11 +53,14 @@ struct node_peer_config {
 struct node_config {
     uint8_t secret[32];
     struct conn_limits limits;
+    enum conn_congestion congestion;
     uint64_t resume_timeout_ns;
     bool punch;                /* exchange candidates with peers and probe theirs */
     unsigned birthday_sockets; /* temporary ones of one run of birthday probing; 0 = none is done */
-    uint64_t unix_ns;          /* wall clock at `now` of node_new, 0 if unknown */
-    uint64_t timestamp;        /* the last handshake timestamp that an earlier life may have used */
+    const uint8_t *recipes;    /* what node_recipes gave in an earlier life; NULL = nothing */
+    size_t recipes_len;
+    uint64_t unix_ns;   /* wall clock at `now` of node_new, 0 if unknown */
+    uint64_t timestamp; /* the last handshake timestamp that an earlier life may have used */
     const struct node_relay_config *relays;
     size_t relay_count;
     const struct node_peer_config *peers;
@@ -84,6 +87,7 @@ void node_input(struct node *n, unsigned socket, const struct addr *from, uint8_
 /* A run of datagrams for one address: `segment` bytes each, the last may be shorter. */
 struct node_batch {
     unsigned socket; /* 0 = the shared one */
+    unsigned hops;   /* it shall pass that many routers at most; 0 = as many as usual */
     struct addr to;
     const uint8_t *data; /* valid until the next call of node_output */
     size_t len;
@@ -193,6 +197,13 @@ void node_resolved(struct node *n, size_t peer, size_t endpoint, const struct ad
 /* The greatest handshake timestamp that may be used before this is asked again: the shell keeps it
  * on disk before it sends. Moves in steps of a minute. */
 uint64_t node_timestamp(const struct node *n);
+
+enum { NODE_RECIPES_LEN_MAX = 2048 };
+
+/* How peers were reached from here before (path/recipe.h), to be kept over restarts: fills in the
+ * bytes and returns their length. node_recipes_version changes when they do. */
+size_t node_recipes(const struct node *n, uint8_t out[NODE_RECIPES_LEN_MAX]);
+uint64_t node_recipes_version(const struct node *n);
 
 /* --- streams: as in transport/conn.h; a stream id is unique over all peers and sessions --- */
 

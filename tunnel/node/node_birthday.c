@@ -69,6 +69,7 @@ static void on_sign(struct peer *p, const struct addr *addr, bool whole, uint64_
     struct birthday *b = &p->node->birthday;
     if (birthday_probe(b, p->index, addr, now)) {
         log_step(p, "probing");
+        p->birthday_asks = 0;
     } else if (whole && own_verdict(p->node) == HARD && birthday_open(b, p->index, addr, now)) {
         log_step(p, "opening");
         p->told_version = 0;
@@ -87,6 +88,37 @@ void node_birthday_list(struct peer *p, const struct frame_candidate *list, size
     }
 }
 
+/* --- what worked before --- */
+
+/* False: nobody has told us yet how the world sees us. */
+static bool name_place(const struct peer *p, uint8_t network[RECIPE_NETWORK_LEN],
+                       uint8_t peer[RECIPE_PEER_LEN])
+{
+    const struct stunclient_server *best = stunclient_best(&p->node->stun, ADDR_IPV4);
+    if (best) {
+        recipe_name_network(network, &p->node->gateway, &best->mapped);
+        recipe_name_peer(peer, p->key.bytes);
+    }
+    return best != NULL;
+}
+
+static bool worked_before(const struct peer *p)
+{
+    uint8_t network[RECIPE_NETWORK_LEN];
+    uint8_t peer[RECIPE_PEER_LEN];
+    return name_place(p, network, peer) &&
+           recipes_find(&p->node->recipes, network, peer) == RECIPE_BIRTHDAY;
+}
+
+void node_birthday_remember(struct peer *p, bool birthday)
+{
+    uint8_t network[RECIPE_NETWORK_LEN];
+    uint8_t peer[RECIPE_PEER_LEN];
+    if (name_place(p, network, peer)) {
+        recipes_note(&p->node->recipes, network, peer, birthday ? RECIPE_BIRTHDAY : RECIPE_NONE);
+    }
+}
+
 /* --- the run --- */
 
 /* When we would ask this peer, TIME_NEVER if it is not for us. */
@@ -97,10 +129,18 @@ static uint64_t ask_ns(const struct peer *p)
         birthday_is_with(&n->birthday, p->index) || own_verdict(n) != EASY) {
         return TIME_NEVER;
     }
-    uint64_t at = time_add(p->punch_ns, NODE_BIRTHDAY_AFTER_NS);
+    uint64_t wait = worked_before(p) ? NODE_BIRTHDAY_KNOWN_NS : NODE_BIRTHDAY_AFTER_NS;
+    uint64_t at = time_add(p->punch_ns, wait);
     at = at > p->birthday_ns ? at : p->birthday_ns;
     uint64_t ready = birthday_ready_ns(&n->birthday);
     return at > ready ? at : ready;
+}
+
+/* A question costs nothing but a frame, so it is put again soon, and ever less often. */
+static uint64_t ask_again_ns(const struct peer *p)
+{
+    unsigned doublings = p->birthday_asks < 6 ? p->birthday_asks : 6;
+    return NODE_BIRTHDAY_AFTER_NS << doublings;
 }
 
 static void ask(struct peer *p, uint64_t now)
@@ -127,7 +167,9 @@ static void challenge(struct peer *p, unsigned socket, const struct addr *to, ui
     /* Nobody waits for this very answer: whatever comes back makes a path, and that is asked. */
     rng_fill(p->node->rng, token, sizeof(token));
     frame_write_challenge(&w, token);
+    p->node->hops = p->node->birthday.hops;
     peer_send_probe(p, &where, &w, now);
+    p->node->hops = 0;
 }
 
 void node_birthday_settle(struct peer *p, uint64_t now)
@@ -141,6 +183,9 @@ void node_birthday_settle(struct peer *p, uint64_t now)
     }
     if (!p->punching) {
         bool won = p->started && peer_is_direct(p, now);
+        if (won && b->state != BIRTHDAY_ASKING) {
+            node_birthday_remember(p, true);
+        }
         p->birthday_wait_ns = won ? 0 : p->birthday_wait_ns;
         birthday_stop(b, won, now);
         log_step(p, won ? "won" : "stopped");
@@ -179,7 +224,8 @@ static void release_old(struct node *n, uint64_t now)
 {
     struct birthday *b = &n->birthday;
     for (unsigned i = 1; i <= BIRTHDAY_NUMBERS_MAX && b->kept > 0; i++) {
-        if (birthday_use(b, i) == BIRTHDAY_KEPT && !is_of_use(n, i, now)) {
+        bool kept = birthday_use(b, i) == BIRTHDAY_KEPT && b->sockets[i].who != BIRTHDAY_NOBODY;
+        if (kept && !is_of_use(n, i, now)) {
             peer_drop_socket(&n->peers[b->sockets[i].who], (uint16_t)i, now);
             birthday_release(b, i);
         }
@@ -189,9 +235,16 @@ static void release_old(struct node *n, uint64_t now)
 void node_birthday_tick(struct node *n, uint64_t now)
 {
     struct birthday *b = &n->birthday;
+    bool asking = b->state == BIRTHDAY_ASKING;
     if (birthday_tick(b, now)) {
-        log_step(&n->peers[b->who], "given_up");
-        node_wake(&n->peers[b->who]);
+        struct peer *p = &n->peers[b->who];
+        log_step(p, asking ? "not_answered" : "given_up");
+        if (asking) { /* busy, at rest, or it does not know its own NAT yet: nothing was sent */
+            p->birthday_asks++;
+            p->birthday_wait_ns = 0;
+            p->birthday_ns = now + ask_again_ns(p);
+        }
+        node_wake(p);
     }
     if (now >= n->release_ns) {
         release_old(n, now);

@@ -2,6 +2,7 @@
  *
  * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
  * node_relay.c relays, node_nat.c how the world sees us, node_birthday.c birthday probing,
+ * node_lifetime.c how long NATs remember,
  * node_stream.c streams, node_ping.c round trips, node_stats.c
  * and node_why.c looking; peer.c the session of one
  * peer, peer_handshake.c how it gets keys, peer_path.c which way its packets go, peer_candidate.c
@@ -25,9 +26,11 @@
 #include "crypto/replay.h"
 #include "path/birthday.h"
 #include "path/cand.h"
+#include "path/lifetime.h"
 #include "path/netcheck.h"
 #include "path/pathset.h"
 #include "path/portmap.h"
+#include "path/recipe.h"
 #include "path/stunclient.h"
 #include "relay/relay_client.h"
 #include "wire/params.h"
@@ -53,6 +56,7 @@ enum {
 #define NODE_GREET_ATTEMPTS 4          /* initiations of a greeting */
 #define NODE_REPLY_NS (3 * NS_PER_S)   /* an initiation may come by another way this much later */
 #define NODE_BIRTHDAY_AFTER_NS (2 * NS_PER_S)      /* punching without success before it */
+#define NODE_BIRTHDAY_KNOWN_NS (200 * NS_PER_MS)   /* where nothing else did it last time */
 #define NODE_BIRTHDAY_WAIT_MAX_NS (600 * NS_PER_S) /* between runs with a peer that fail */
 #define NODE_SOCKET_KEEP_NS (180 * NS_PER_S) /* a temporary socket on which nothing is heard */
 #define NODE_SUSPECT_NS (10 * NS_PER_S)      /* between suspicions that the router has restarted */
@@ -60,10 +64,12 @@ enum {
 #define NODE_ASKED_NS (5 * NS_PER_S)         /* in which STUN servers answer, if they do */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
 
+_Static_assert((int)NODE_RECIPES_LEN_MAX >= (int)RECIPES_LEN_MAX, "node.h has room for them");
 _Static_assert((int)NODE_SOCKETS_MAX == (int)BIRTHDAY_NUMBERS_MAX, "node.h tells of all sockets");
 
 struct outgoing {
     uint16_t socket;
+    uint8_t hops; /* 0 = as many as usual */
     struct addr to;
     size_t len;
     uint8_t data[PACKET_MTU_BASE];
@@ -175,6 +181,7 @@ struct peer {
     bool hard;                 /* the peer's list shows an EDM NAT */
     uint64_t birthday_ns;      /* no birthday run that we ask for before */
     uint64_t birthday_wait_ns; /* back-off of these */
+    unsigned birthday_asks;    /* that were not answered, in a row */
     bool lively;               /* counted in node->lively */
 
     /* pings */
@@ -198,6 +205,7 @@ struct peer {
 struct node {
     struct key_pair self;
     struct conn_limits limits;
+    enum conn_congestion congestion;
     uint64_t resume_timeout_ns;
     bool punch;
     struct rng rng;
@@ -220,6 +228,10 @@ struct node {
     struct netcheck netcheck;
     struct cand_own own;
     struct portmap portmap;
+    struct recipes recipes;
+    struct lifetime lifetime;
+    uint16_t lifetime_socket; /* a temporary one, while it runs */
+    uint64_t lifetime_keep_ns;
     struct birthday birthday;     /* `who` is a peer's index */
     uint64_t release_ns;          /* when kept sockets are looked at next */
     struct addr gateway, client;  /* family ADDR_NONE: no router known */
@@ -242,6 +254,7 @@ struct node {
 
     struct outgoing outbox[NODE_OUTBOX_MAX];
     size_t outbox_first, outbox_count;
+    uint8_t hops;     /* of the datagrams that are being put there */
     uint8_t *batch;   /* NODE_BATCH_BYTES */
     uint8_t *scratch; /* one relay packet, opened in place */
 
@@ -347,6 +360,8 @@ void node_birthday_list(struct peer *p, const struct frame_candidate *list, size
 /* Begins, goes on with or ends a run with this peer. Before its list is told. */
 void node_birthday_settle(struct peer *p, uint64_t now);
 uint64_t node_birthday_next_ns(const struct peer *p);
+/* How the peer was reached from this network: by birthday probing, or without. */
+void node_birthday_remember(struct peer *p, bool birthday);
 void node_birthday_tick(struct node *n, uint64_t now);
 uint64_t node_birthday_next_release_ns(const struct node *n);
 
@@ -359,6 +374,17 @@ bool peer_on_pong(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint
 bool peer_ping_event(struct peer *p, struct node_event *ev);
 /* One was asked for a short while ago. */
 bool peer_is_pinged(const struct peer *p, uint64_t now);
+
+/* --- node_lifetime.c --- */
+
+/* Measures if it is time to. */
+void node_lifetime_settle(struct peer *p, uint64_t now);
+/* Nothing is known any more; `measure`: it may be measured again. */
+void node_lifetime_reset(struct node *n, bool measure);
+bool node_lifetime_input(struct node *n, unsigned socket, const struct addr *from,
+                         const uint8_t *data, size_t len, uint64_t now);
+bool node_lifetime_output(struct node *n, struct node_batch *out, uint64_t now);
+void node_lifetime_tick(struct node *n, uint64_t now);
 
 /* --- node_nat.c --- */
 

@@ -20,6 +20,7 @@ void node_moved(struct node *n, uint64_t now)
 {
     LOG_AT(n->log, LOG_INFO, "node", "moved", "addresses=%zu", n->own.count);
     stunclient_forget(&n->stun, now);
+    node_lifetime_reset(n, true);
     portmap_check(&n->portmap, now); /* is it the router that we know? */
     (void)cand_own_replace(&n->own, CAND_REFLEXIVE, NULL, 0, now);
     (void)cand_own_replace(&n->own, CAND_PREDICTED, NULL, 0, now);
@@ -27,6 +28,7 @@ void node_moved(struct node *n, uint64_t now)
         pathset_probe_all(&n->peers[i].paths, now);
         cand_peer_restart(&n->peers[i].candidates, now);
         n->peers[i].birthday_ns = n->peers[i].birthday_wait_ns = 0;
+        n->peers[i].birthday_asks = 0;
         node_wake(&n->peers[i]);
     }
     for (size_t i = 0; i < n->relay_count; i++) {

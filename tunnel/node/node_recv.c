@@ -120,7 +120,8 @@ void node_input(struct node *n, unsigned socket, const struct addr *from, uint8_
     if (socket != 0 && node_socket_use(n, socket) == NODE_SOCKET_CLOSED) {
         return; /* the last ones of a socket that is being closed */
     }
-    if (socket == 0 && node_nat_input(n, from, data, len, now)) {
+    if (node_lifetime_input(n, socket, from, data, len, now) ||
+        (socket == 0 && node_nat_input(n, from, data, len, now))) {
         n->counters.packets_in++;
         return;
     }

@@ -38,6 +38,7 @@ static bool emit_direct(struct node *n, const struct where *to, const uint8_t *d
     }
     struct outgoing *o = &n->outbox[(n->outbox_first + n->outbox_count++) % NODE_OUTBOX_MAX];
     o->socket = to->socket;
+    o->hops = n->hops;
     o->to = to->addr;
     o->len = len;
     memcpy(o->data, data, len);
@@ -63,8 +64,12 @@ static bool take_outbox(struct node *n, struct node_batch *out)
     n->outbox_first = (n->outbox_first + 1) % NODE_OUTBOX_MAX;
     n->outbox_count--;
     memcpy(n->batch, o->data, o->len);
-    *out = (struct node_batch){
-        .socket = o->socket, .to = o->to, .data = n->batch, .len = o->len, .segment = o->len};
+    *out = (struct node_batch){.socket = o->socket,
+                               .hops = o->hops,
+                               .to = o->to,
+                               .data = n->batch,
+                               .len = o->len,
+                               .segment = o->len};
     return true;
 }
 
@@ -182,7 +187,8 @@ bool node_output(struct node *n, struct node_batch *out, uint64_t now)
 {
     struct peer *p;
     for (;;) {
-        if (take_outbox(n, out) || node_nat_output(n, out, now)) {
+        if (take_outbox(n, out) || node_nat_output(n, out, now) ||
+            node_lifetime_output(n, out, now)) {
             return true;
         }
         p = TAILQ_FIRST(&n->ready);

@@ -10,6 +10,7 @@ static struct conn *new_conn(struct peer *p)
     const struct node *n = p->node;
     struct conn_config config = {
         .limits = n->limits,
+        .congestion = n->congestion,
         .even = memcmp(n->self.public.bytes, p->key.bytes, KEY_LEN) < 0,
         .rng = n->rng,
         .log = n->log,
@@ -258,6 +259,7 @@ void peer_settle(struct peer *p, uint64_t now)
     peer_paths_settle(p, now);
     peer_send_challenges(p, now);
     peer_candidates_settle(p, now);
+    node_lifetime_settle(p, now);
     peer_ping_settle(p, now);
     bool stranded = !keyring_sender(&p->keys, now) || p->paths.best == 0;
     if (conn_stream_wanted(p->conn) > 0 && stranded) {

@@ -43,12 +43,23 @@ static void set_punching(struct peer *p, bool punching, uint64_t now)
     p->punching = punching;
 }
 
+/* By a candidate of the peer's. */
+static bool has_reached(const struct peer *p, uint64_t now)
+{
+    const struct where *where = &p->paths.paths[p->paths.best].where;
+    return p->started && peer_is_direct(p, now) && where->socket == 0 &&
+           cand_peer_is_named(&p->candidates, &where->addr);
+}
+
 void peer_candidates_settle(struct peer *p, uint64_t now)
 {
     bool wanted = is_wanted(p, now);
     if (wanted && !p->punching) {
         stunclient_ask_all(&p->node->stun, now); /* the NAT may have moved us */
         cand_peer_restart(&p->candidates, now);
+    }
+    if (p->punching && !wanted && has_reached(p, now)) {
+        node_birthday_remember(p, false);
     }
     set_punching(p, wanted, now);
     node_birthday_settle(p, now);
@@ -89,7 +100,8 @@ void peer_candidates_hint(struct peer *p, uint64_t now)
 {
     if (p->node->punch && !peer_is_direct(p, now)) {
         if (!p->punching || !keyring_sender(&p->keys, now)) {
-            cand_peer_restart(&p->candidates, now); /* not only new keys for a session that is well */
+            cand_peer_restart(&p->candidates,
+                              now); /* not only new keys for a session that is well */
         }
         cand_peer_hint(&p->candidates, p->remote.candidates, p->remote.candidate_count,
                        &p->node->own, now);

@@ -304,7 +304,10 @@ void peer_on_response(struct peer *p, const struct where *from, const uint8_t *d
     p->remote = params;
     struct keyset *keys = install(p, &p->hs, choose_aead(params.aead), true, now);
     if (keys) {
-        (void)peer_establish(p, keys, from, true, now);
+        if (peer_establish(p, keys, from, true, now) && peer_is_direct(p, now)) {
+            /* The peer waits for a packet under the new keys before it uses them. */
+            pathset_probe(&p->paths, pathset_get(&p->paths, p->paths.best), now);
+        }
     }
 }
 

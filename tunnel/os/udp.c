@@ -112,6 +112,39 @@ failed:;
     return rc;
 }
 
+static int set_hops(int fd, int level, int option, int hops)
+{
+    return setsockopt(fd, level, option, &hops, sizeof(hops)) < 0 ? -errno : 0;
+}
+
+/* What the system would take for a socket of this kind. */
+static int usual_hops(int family)
+{
+    bool ipv6 = family == AF_INET6;
+    int hops = 64;
+    socklen_t len = sizeof(hops);
+    int fd = socket(family, SOCK_DGRAM, 0);
+    if (fd >= 0) {
+        (void)getsockopt(fd, ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_UNICAST_HOPS : IP_TTL,
+                         &hops, &len);
+        (void)close(fd);
+    }
+    return hops;
+}
+
+int udp_set_hops(struct udp_socket *s, int hops)
+{
+    int rc = 0;
+    if (s->family == AF_INET || s->dual) { /* where a dual one refuses, it has none for IPv4 */
+        rc = set_hops(s->fd, IPPROTO_IP, IP_TTL, hops > 0 ? hops : usual_hops(AF_INET));
+    }
+    if (s->family == AF_INET6) {
+        rc = set_hops(s->fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS,
+                      hops > 0 ? hops : usual_hops(AF_INET6));
+    }
+    return rc;
+}
+
 static const struct udp_ops *best_ops(void)
 {
 #ifdef __linux__

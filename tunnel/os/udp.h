@@ -110,6 +110,10 @@ void udp_batch_deinit(struct udp_batch *b);
 /* The next datagram; false at the end. Valid until the batch is filled again. */
 bool udp_batch_next(struct udp_batch *b, struct udp_datagram *out);
 
+/* Datagrams from now on pass at most so many routers (IP_TTL, IPV6_UNICAST_HOPS); 0 = as many as
+ * usual. 0 or -errno. */
+int udp_set_hops(struct udp_socket *s, int hops);
+
 /* Empties the batch and fills it. Returns the number of datagrams, 0 when there are none now, or
  * -errno when the socket itself is unusable (closed, taken away by the system). ICMP errors are
  * counted and skipped. */

@@ -53,6 +53,18 @@ void birthday_heard(struct birthday *b, unsigned socket, uint32_t who)
     }
 }
 
+uint16_t birthday_spare(struct birthday *b)
+{
+    for (unsigned i = BIRTHDAY_NUMBERS_MAX; i > 0; i--) {
+        if (b->sockets[i].use == BIRTHDAY_CLOSED) {
+            set_use(b, i, BIRTHDAY_KEPT);
+            b->sockets[i].who = BIRTHDAY_NOBODY;
+            return (uint16_t)i;
+        }
+    }
+    return 0;
+}
+
 void birthday_release(struct birthday *b, unsigned socket)
 {
     CHECK(socket <= BIRTHDAY_NUMBERS_MAX);
@@ -134,7 +146,7 @@ void birthday_stop(struct birthday *b, bool won, uint64_t now)
         return;
     }
     b->stats.won += won && b->state != BIRTHDAY_ASKING;
-    b->ready_ns = now + BIRTHDAY_REST_NS;
+    b->ready_ns = now + (b->state == BIRTHDAY_ASKING ? BIRTHDAY_PAUSE_NS : BIRTHDAY_REST_NS);
     give_back(b);
     set_state(b, BIRTHDAY_IDLE, 0, now);
 }
@@ -192,6 +204,7 @@ static void probe(struct birthday *b, unsigned *socket, struct addr *to, uint64_
 {
     *socket = 0;
     *to = b->to;
+    b->hops = 0;
     to->port = choose_port(b);
     advance(b, BIRTHDAY_PROBE_NS, now);
     if (b->sent == BIRTHDAY_PROBES_MAX) {
@@ -203,6 +216,7 @@ static void open_next(struct birthday *b, unsigned *socket, struct addr *to, uin
 {
     *socket = b->tried[b->sent % b->tried_count];
     *to = b->to;
+    b->hops = b->sent < b->tried_count ? BIRTHDAY_OPENER_HOPS : 0;
     advance(b, BIRTHDAY_OPEN_NS, now);
     if (b->sent == b->tried_count) {
         b->next_ns = b->end_ns - BIRTHDAY_RUN_NS + BIRTHDAY_REOPEN_NS;

@@ -22,6 +22,11 @@
  * Sockets have numbers, 1..BIRTHDAY_NUMBERS_MAX; 0 is the shared one. birthday_changed tells when
  * the shell should bring its sockets in line with birthday_use.
  *
+ * The first packet of each socket passes BIRTHDAY_OPENER_HOPS routers at most: enough to open the
+ * NATs on our side, and some NATs keep off what came to them unasked, or answer it with an error
+ * that closes what it had opened. The second round goes all the way, for who has more routers
+ * before his NAT, and against loss.
+ *
  * Bounds: a run sends at most BIRTHDAY_PROBES_MAX datagrams, one each BIRTHDAY_PROBE_NS, or two
  * from each socket, one each BIRTHDAY_OPEN_NS; after a pause never more than BIRTHDAY_BURST_MAX at
  * once.
@@ -46,14 +51,16 @@ enum {
     BIRTHDAY_NEAR_STEP = 4,
     BIRTHDAY_BURST_MAX = 8,
     BIRTHDAY_PORT_MIN = 1024,
+    BIRTHDAY_OPENER_HOPS = 5,
 };
 
 #define BIRTHDAY_PROBE_NS (6 * NS_PER_MS)
 #define BIRTHDAY_OPEN_NS (2 * NS_PER_MS)
-#define BIRTHDAY_REOPEN_NS (5 * NS_PER_S) /* the second round of the sockets, against loss */
+#define BIRTHDAY_REOPEN_NS (1 * NS_PER_S) /* the second round of the sockets */
 #define BIRTHDAY_ASK_NS (3 * NS_PER_S)    /* how long an answer is waited for */
 #define BIRTHDAY_RUN_NS (12 * NS_PER_S)   /* how long a run lasts at most */
-#define BIRTHDAY_REST_NS (20 * NS_PER_S)
+#define BIRTHDAY_REST_NS (20 * NS_PER_S)  /* after a run; after a question that came to nothing: */
+#define BIRTHDAY_PAUSE_NS (1 * NS_PER_S)
 
 enum birthday_state {
     BIRTHDAY_IDLE,
@@ -69,9 +76,11 @@ enum birthday_use {
     BIRTHDAY_KEPT,  /* something came in by it */
 };
 
+enum { BIRTHDAY_NOBODY = 0x7fffffff };
+
 struct birthday_socket {
     enum birthday_use use;
-    uint32_t who;
+    uint32_t who; /* NOBODY: a spare one */
 };
 
 struct birthday_stats {
@@ -91,6 +100,7 @@ struct birthday {
     uint64_t next_ns;  /* when the next datagram is due */
     uint64_t ready_ns; /* no run before */
     unsigned sent;     /* in this run */
+    uint8_t hops;      /* of the datagram that output gave last; 0 = as many as usual */
     unsigned tried_count;
     uint16_t tried[BIRTHDAY_SOCKETS_MAX];
     struct birthday_socket sockets[BIRTHDAY_NUMBERS_MAX + 1]; /* [0] stays unused */
@@ -113,6 +123,8 @@ void birthday_stop(struct birthday *b, bool won, uint64_t now);
 
 /* An authentic packet of `who` came in by this socket: it is kept. */
 void birthday_heard(struct birthday *b, unsigned socket, uint32_t who);
+/* A socket for something else than a run, kept until it is released: its number, 0 = none left. */
+uint16_t birthday_spare(struct birthday *b);
 /* A kept socket is of no use any more. */
 void birthday_release(struct birthday *b, unsigned socket);
 

@@ -120,8 +120,8 @@ void cand_peer_init(struct cand_peer *p, struct rng rng);
 /* A candidates frame of this peer, authenticated. `own` tells what is not worth a probe. */
 void cand_peer_take(struct cand_peer *p, const struct frame_candidate *list, size_t count,
                     const struct cand_own *own, uint64_t now);
-/* The first entries of such a list, as a handshake has them: what is new is probed at once, the rest
- * stays as it is. */
+/* The first entries of such a list, as a handshake has them: what is new is probed at once, the
+ * rest stays as it is. */
 void cand_peer_hint(struct cand_peer *p, const struct frame_candidate *list, size_t count,
                     const struct cand_own *own, uint64_t now);
 /* One more, that the peer did not name: configured, peer-reflexive or predicted. False if it is
@@ -136,6 +136,9 @@ const struct cand_remote *
 cand_peer_response(struct cand_peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now);
 /* That address has proved itself otherwise. */
 void cand_peer_answered(struct cand_peer *p, const struct addr *addr);
+
+/* The peer told us of it. */
+bool cand_peer_is_named(const struct cand_peer *p, const struct addr *addr);
 
 /* The next address to send a path challenge to now, with this token; most useful first. False if
  * none is due. */

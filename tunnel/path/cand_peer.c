@@ -279,3 +279,13 @@ uint64_t cand_peer_next_ns(const struct cand_peer *p)
     uint64_t allowed = p->second_ns + NS_PER_S;
     return p->second_count >= CAND_PROBES_PER_S_MAX && next < allowed ? allowed : next;
 }
+
+bool cand_peer_is_named(const struct cand_peer *p, const struct addr *addr)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->list[i].named && addr_equal(&p->list[i].addr, addr)) {
+            return true;
+        }
+    }
+    return false;
+}

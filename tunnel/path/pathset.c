@@ -143,6 +143,12 @@ void pathset_forget_proofs(struct pathset *s)
     }
 }
 
+void pathset_probe(struct pathset *s, struct path *p, uint64_t now)
+{
+    (void)s;
+    probe_now(p, now);
+}
+
 void pathset_probe_all(struct pathset *s, uint64_t now)
 {
     for (struct path *p = first(s); p < end(s); p++) {
@@ -269,8 +275,8 @@ void pathset_suspect(struct pathset *s, struct path *p, uint64_t now)
     if (!p->doubted) {
         p->doubted = true;
         p->doubted_ns = now;
-        p->hold_ns = p->hold_ns == 0 ? PATHSET_HOLD_NS
-                                     : time_min(2 * p->hold_ns, PATHSET_HOLD_LAST_NS);
+        p->hold_ns =
+            p->hold_ns == 0 ? PATHSET_HOLD_NS : time_min(2 * p->hold_ns, PATHSET_HOLD_LAST_NS);
     }
     probe_now(p, now);
 }

@@ -46,8 +46,8 @@
 #define PATHSET_PROBE_LAST_NS (5 * NS_PER_S)     /* ... to here; to KEEPALIVE in quiet times */
 #define PATHSET_FORGET_NS (45 * NS_PER_S)        /* a learned address never heard of again */
 #define PATHSET_HOLD_NS (1 * NS_PER_S)           /* a suspected path is in doubt at least so long */
-#define PATHSET_HOLD_LAST_NS (60 * NS_PER_S)     /* doubling until something is acknowledged again */
-#define PATHSET_DOUBT_NS (3 * NS_PER_S)          /* and no path is in doubt for longer */
+#define PATHSET_HOLD_LAST_NS (60 * NS_PER_S) /* doubling until something is acknowledged again */
+#define PATHSET_DOUBT_NS (3 * NS_PER_S)      /* and no path is in doubt for longer */
 
 /* How much life there is in the session: it sets how often paths are challenged. */
 enum pathset_pulse {
@@ -73,7 +73,7 @@ struct path {
     uint64_t heard_ns;                  /* last authentic packet from there */
     uint64_t doubted_ns;
     uint64_t hold_ns; /* how long it is held off from then */
-    uint64_t rtt_ns; /* smoothed, from challenges; 0 = none yet */
+    uint64_t rtt_ns;  /* smoothed, from challenges; 0 = none yet */
 };
 
 struct pathset {
@@ -102,7 +102,8 @@ void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now
 /* The peer has begun a new life: where it was reached before proves nothing. */
 void pathset_forget_proofs(struct pathset *s);
 void pathset_set_keep(struct pathset *s, uint64_t keep_ns);
-/* Challenges every path at once. */
+/* Challenges this path at once; every path. */
+void pathset_probe(struct pathset *s, struct path *p, uint64_t now);
 void pathset_probe_all(struct pathset *s, uint64_t now);
 
 /* An authentic packet came from there. */

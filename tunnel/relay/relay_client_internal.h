@@ -24,8 +24,8 @@ enum {
 
 #define CLIENT_CONNECT_NS (10 * NS_PER_S)
 #define CLIENT_PING_EVERY_NS (15 * NS_PER_S) /* while packets come and go */
-/* Relays say every 60 to 65 s that they are alive, which also keeps NATs and proxies on the way from
- * forgetting the connection. Only one that says nothing is asked. */
+/* Relays say every 60 to 65 s that they are alive, which also keeps NATs and proxies on the way
+ * from forgetting the connection. Only one that says nothing is asked. */
 #define CLIENT_QUIET_NS (70 * NS_PER_S)
 #define CLIENT_SILENCE_NS (75 * NS_PER_S)
 #define CLIENT_HURRY_NS (3 * NS_PER_S)
@@ -102,9 +102,9 @@ struct relay_client {
 
     uint8_t ping[8];
     uint64_t ping_sent_at; /* TIME_NEVER = none is out */
-    uint64_t ping_next;  /* TIME_NEVER = no packet since the last one */
-    uint64_t ping_count; /* packets both ways by then */
-    uint64_t ping_limit; /* the answer must be here by then; TIME_NEVER = no matter */
+    uint64_t ping_next;    /* TIME_NEVER = no packet since the last one */
+    uint64_t ping_count;   /* packets both ways by then */
+    uint64_t ping_limit;   /* the answer must be here by then; TIME_NEVER = no matter */
     uint64_t rtt_ns;
 };
 

@@ -17,7 +17,8 @@ struct relay_packet {
     uint32_t len;  /* bytes that the frame will have or has */
     uint32_t done; /* of them received, later of them sent */
     uint8_t size_class;
-    uint8_t kind; /* the owner's */
+    uint8_t kind;  /* the owner's */
+    uint64_t from; /* the owner's */
     uint8_t data[];
 };
 

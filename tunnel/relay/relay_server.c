@@ -56,12 +56,14 @@ struct relay_server *relay_server_new(const struct relay_server_config *config)
         return NULL;
     }
     s->config = *config;
+    s->config.cluster = NULL; /* copied elsewhere */
     server_fill_limits(&s->config.limits);
     TAILQ_INIT(&s->tell);
     TAILQ_INIT(&s->pending);
     relay_pool_init(&s->pool, s->config.limits.pool_bytes_max);
     rng_fill(config->rng, s->hash_seed, sizeof(s->hash_seed));
-    if (crypto_scalarmult_base(s->public_key, config->secret) || make_tables(s, config)) {
+    if (crypto_scalarmult_base(s->public_key, config->secret) || make_tables(s, config) ||
+        server_cluster_open(s, config->cluster)) {
         relay_server_free(s);
         return NULL;
     }
@@ -139,6 +141,7 @@ void relay_server_free(struct relay_server *s)
             free_conn(s, s->conns[i]);
         }
     }
+    server_cluster_close(s);
     relay_pool_deinit(&s->pool);
     heap_deinit(&s->timers);
     mem_free(s->conns);
@@ -353,11 +356,12 @@ void relay_server_tick(struct relay_server *s, uint64_t now)
     while (heap_next(&s->timers) <= now && heap_first(&s->timers)) {
         run_timer(s, container_of(heap_first(&s->timers), struct relay_conn, timer));
     }
+    server_cluster_tick(s);
 }
 
 uint64_t relay_server_next_ns(const struct relay_server *s)
 {
-    return heap_next(&s->timers);
+    return time_min(heap_next(&s->timers), server_cluster_next(s));
 }
 
 bool relay_server_event(struct relay_server *s, struct relay_server_event *ev)

@@ -18,6 +18,8 @@
 #ifndef RELAY_RELAY_SERVER_H
 #define RELAY_RELAY_SERVER_H
 
+#include "relay/cluster.h"
+
 #include <base/addr.h>
 #include <base/log.h>
 #include <base/rng.h>
@@ -28,6 +30,19 @@
 
 struct relay_server;
 struct stun_server_stats;
+
+/* What the shell counts of a cluster's messaging; told in /metrics. */
+struct relay_cluster_io_stats {
+    uint64_t dropped_out, dropped_in; /* messages that found too many waiting */
+    uint64_t losses;                  /* of the connection */
+    uint64_t slow;                    /* times that it was told to be a slow consumer */
+};
+
+/* Other relays behind the same name (cluster.h). */
+struct relay_cluster_config {
+    uint64_t unix_offset;                    /* unix time in ns - now */
+    const struct relay_cluster_io_stats *io; /* may be NULL, outlives the server */
+};
 
 /* 0 = the value in brackets. */
 struct relay_server_limits {
@@ -56,6 +71,7 @@ struct relay_server_config {
     size_t metrics_count;
     struct relay_server_limits limits;
     const struct stun_server_stats *stun; /* told in /metrics; may be NULL, outlives the server */
+    const struct relay_cluster_config *cluster; /* NULL = this relay is alone; copied */
     struct rng rng;
     const struct log *log; /* may be NULL; outlives the server */
 };
@@ -70,6 +86,7 @@ struct relay_server_config {
     X(CROWDED, "no login, and others wait")                                                        \
     X(STALLED, "takes no data")                                                                    \
     X(DUPLICATE, "too many connections of one key")                                                \
+    X(MOVED, "its key is connected elsewhere in the cluster")                                      \
     X(NO_MEMORY, "out of memory")                                                                  \
     X(GONE, "closed by the client")
 
@@ -134,6 +151,11 @@ struct relay_span {
     size_t len;
 };
 
+struct relay_cluster_output {
+    struct cluster_output o;
+    struct relay_span payload; /* goes behind o.head, in the same message */
+};
+
 /* NULL when out of memory or the secret is not usable. */
 struct relay_server *relay_server_new(const struct relay_server_config *config);
 void relay_server_free(struct relay_server *s);
@@ -178,6 +200,24 @@ int relay_server_reload(struct relay_server *s, const struct relay_server_config
  * enough. */
 void relay_server_drain(struct relay_server *s, uint64_t reconnect_ns, uint64_t try_for_ns,
                         uint64_t now);
+
+/* --- in a cluster; without one they do nothing --- */
+
+/* The messaging works, or does not. */
+void relay_server_cluster_link(struct relay_server *s, bool up, uint64_t now);
+/* A message from there. */
+void relay_server_cluster_input(struct relay_server *s, const uint8_t *data, size_t len,
+                                uint64_t now);
+/* Nobody takes messages for that key. */
+void relay_server_cluster_nobody(struct relay_server *s, const uint8_t key[32], uint64_t now);
+/* What is to be published or subscribed to next; false when there is nothing. To be asked after
+ * every call. `out` keeps its bytes until the next call of any function. */
+bool relay_server_cluster_output(struct relay_server *s, struct relay_cluster_output *out,
+                                 uint64_t now);
+/* The relay stops: others are told, by the next outputs. */
+void relay_server_cluster_bye(struct relay_server *s);
+/* The number of this process; 0 = no cluster. */
+uint64_t relay_server_cluster_id(const struct relay_server *s);
 
 const struct relay_server_stats *relay_server_stats(const struct relay_server *s);
 /* The memory that queues and half-received frames hold, spare buffers included. */

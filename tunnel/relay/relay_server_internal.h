@@ -47,7 +47,7 @@ enum conn_state {
     CONN_DEAD,   /* the event CLOSE waits to be taken */
 };
 
-enum packet_kind { PACKET_CONTROL, PACKET_PONG, PACKET_DATA };
+enum packet_kind { PACKET_CONTROL, PACKET_PONG, PACKET_DATA, PACKET_ASKED };
 
 /* Bits of what the shell has still to be told about a connection. */
 enum { TELL_WRITABLE = 1, TELL_PAUSE = 2, TELL_RESUME = 4, TELL_CLOSE = 8 };
@@ -67,10 +67,9 @@ struct relay_conn;
 
 struct contact {
     struct {
-        uint64_t from; /* relay_key.serial */
+        uint64_t from; /* contact_source.serial */
         uint64_t to;   /* relay_conn.id */
     } ids;
-    struct relay_key *key;
     struct relay_conn *conn;
     LIST_ENTRY(contact) of_key;
     LIST_ENTRY(contact) of_conn;
@@ -78,15 +77,22 @@ struct contact {
 };
 
 LIST_HEAD(contacts, contact);
+
+/* Part of a key, here or elsewhere: who has received from it. */
+struct contact_source {
+    uint64_t serial;
+    struct contacts contacts;
+};
+
 TAILQ_HEAD(relay_conns, relay_conn);
 
 struct relay_key {
     uint8_t key[DERP_KEY];
-    uint64_t serial;
+    struct contact_source source;
     struct relay_conns conns; /* oldest first */
     size_t conns_count;
     struct relay_conn *active; /* receives */
-    struct contacts contacts;
+    struct cluster_key cluster;
     UT_hash_handle hh;
 };
 
@@ -172,6 +178,7 @@ struct relay_server {
     struct relay_conns pending; /* oldest first */
     size_t pending_count;
     struct relay_conns tell;
+    struct server_cluster *cluster; /* NULL = none */
 };
 
 /* relay_server.c */
@@ -195,7 +202,7 @@ bool server_may_read_metrics(const struct relay_server *s, const struct addr *fr
 void server_send_restarting(struct relay_server *s, struct relay_conn *c);
 
 /* relay_server_metrics.c */
-enum { SERVER_METRICS_MAX = 8 << 10 };
+enum { SERVER_METRICS_MAX = 12 << 10 };
 /* Prometheus' text format; returns its length. */
 size_t server_metrics(const struct relay_server *s, char out[SERVER_METRICS_MAX]);
 
@@ -205,7 +212,31 @@ struct relay_key *server_find_key(const struct relay_server *s, const uint8_t ke
 int server_login(struct relay_server *s, struct relay_conn *c, const uint8_t key[DERP_KEY]);
 void server_logout(struct relay_server *s, struct relay_conn *c);
 /* `to` receives from `from`, and wants to know when that leaves. */
-void server_note_contact(struct relay_server *s, struct relay_key *from, struct relay_conn *to);
+void server_note_contact(struct relay_server *s, struct contact_source *from,
+                         struct relay_conn *to);
+/* All of `from`'s become `to`'s, which has none yet. */
+void server_move_contacts(struct contact_source *to, struct contact_source *from);
+/* The key is gone: tells those who have received from it, unless `quietly`. */
+void server_end_contacts(struct relay_server *s, struct contact_source *from,
+                         const uint8_t key[DERP_KEY], bool quietly);
+
+/* relay_server_cluster.c: others of the cluster. Without one these do nothing. */
+int server_cluster_open(struct relay_server *s, const struct relay_cluster_config *config);
+void server_cluster_close(struct relay_server *s);
+/* The key has just come to be here. */
+void server_cluster_arrived(struct relay_server *s, struct relay_key *k);
+/* A connection of it has logged in. */
+void server_cluster_login(struct relay_server *s, struct relay_key *k);
+/* Its last connection is gone. */
+void server_cluster_left(struct relay_server *s, struct relay_key *k);
+/* A packet to a key that is not here. False: nor anywhere else, and the packet is the caller's. */
+bool server_cluster_forward(struct relay_server *s, struct relay_conn *c,
+                            struct relay_packet *packet);
+void server_cluster_tick(struct relay_server *s);
+uint64_t server_cluster_next(const struct relay_server *s);
+/* NULL: no cluster. */
+const struct cluster *server_cluster_core(const struct relay_server *s);
+const struct relay_cluster_io_stats *server_cluster_io(const struct relay_server *s);
 
 /* relay_server_http.c */
 int server_http_open(struct relay_conn *c);

@@ -19,14 +19,15 @@ static struct relay_key *make_key(struct relay_server *s, const uint8_t key[DERP
         return NULL;
     }
     memcpy(k->key, key, DERP_KEY);
-    k->serial = ++s->next_serial;
+    k->source.serial = ++s->next_serial;
     TAILQ_INIT(&k->conns);
-    LIST_INIT(&k->contacts);
+    LIST_INIT(&k->source.contacts);
     HASH_ADD_KEYPTR(hh, s->keys, k->key, DERP_KEY, k);
     if (!k->hh.tbl) {
         mem_free(k);
         return NULL;
     }
+    server_cluster_arrived(s, k);
     return k;
 }
 
@@ -45,6 +46,7 @@ int server_login(struct relay_server *s, struct relay_conn *c, const uint8_t key
     c->key = k;
     s->stats.clients++;
     s->stats.logins++;
+    server_cluster_login(s, k);
     if (k->conns_count > SERVER_KEY_CONNS_MAX) {
         server_kill(s, TAILQ_FIRST(&k->conns), RELAY_CLOSE_DUPLICATE);
     }
@@ -60,15 +62,34 @@ static void forget_contact(struct relay_server *s, struct contact *t)
     mem_free(t);
 }
 
-/* The last connection of a key is gone: tell those who received from it. */
-static void free_key(struct relay_server *s, struct relay_key *k)
+void server_move_contacts(struct contact_source *to, struct contact_source *from)
 {
     struct contact *t;
-    HASH_DEL(s->keys, k);
-    while ((t = LIST_FIRST(&k->contacts))) {
-        server_send_gone(s, t->conn, k->key, DERP_GONE_DISCONNECTED);
+    to->serial = from->serial; /* their hash knows them by it */
+    while ((t = LIST_FIRST(&from->contacts))) {
+        LIST_REMOVE(t, of_key);
+        LIST_INSERT_HEAD(&to->contacts, t, of_key);
+    }
+}
+
+void server_end_contacts(struct relay_server *s, struct contact_source *from,
+                         const uint8_t key[DERP_KEY], bool quietly)
+{
+    struct contact *t;
+    while ((t = LIST_FIRST(&from->contacts))) {
+        if (!quietly) {
+            server_send_gone(s, t->conn, key, DERP_GONE_DISCONNECTED);
+        }
         forget_contact(s, t);
     }
+}
+
+/* The last connection of a key is gone. */
+static void free_key(struct relay_server *s, struct relay_key *k)
+{
+    HASH_DEL(s->keys, k);
+    server_cluster_left(s, k);
+    server_end_contacts(s, &k->source, k->key, false);
     mem_free(k);
 }
 
@@ -94,7 +115,7 @@ void server_logout(struct relay_server *s, struct relay_conn *c)
     }
 }
 
-void server_note_contact(struct relay_server *s, struct relay_key *from, struct relay_conn *to)
+void server_note_contact(struct relay_server *s, struct contact_source *from, struct relay_conn *to)
 {
     struct contact *t = NULL;
     struct contact probe = {.ids = {from->serial, to->id}};
@@ -111,7 +132,7 @@ void server_note_contact(struct relay_server *s, struct relay_key *from, struct 
         s->stats.contacts_refused++;
         return;
     }
-    *t = (struct contact){.ids = probe.ids, .key = from, .conn = to};
+    *t = (struct contact){.ids = probe.ids, .conn = to};
     HASH_ADD_KEYPTR(hh, s->contacts, &t->ids, sizeof(t->ids), t);
     if (!t->hh.tbl) {
         s->stats.contacts_refused++;

@@ -123,6 +123,38 @@ static void put_stun(struct text *t, const struct stun_server_stats *s)
     PUT_PARTS(t, "stun_total", "Datagrams at the STUN server.", requests);
 }
 
+static void put_cluster(struct text *t, const struct relay_server *s)
+{
+    const struct cluster *c = server_cluster_core(s);
+    const struct cluster_stats *n = &c->stats;
+    const struct part packets[] = {{"{way=\"in\"}", n->packets_in},
+                                   {"{way=\"out\"}", n->packets_out}};
+    const struct part bytes[] = {{"{way=\"in\"}", n->bytes_in}, {"{way=\"out\"}", n->bytes_out}};
+    put_one(t, GAUGE, "cluster_up", "Whether the cluster's messaging works.", c->up);
+    put_one(t, GAUGE, "cluster_relays", "Other relays of the cluster.", cluster_process_count(c));
+    PUT_PARTS(t, "cluster_packets_total", "Packets from and to other relays.", packets);
+    PUT_PARTS(t, "cluster_bytes_total", "Payload of these packets.", bytes);
+    put_one(t, COUNTER, "cluster_asked_total", "Keys that were looked for.", n->asked);
+    put_one(t, COUNTER, "cluster_not_here_total", "Of these, nowhere.", n->not_here);
+    put_one(t, COUNTER, "cluster_moved_total", "Keys that came to be elsewhere.", n->moved);
+    put_one(t, COUNTER, "cluster_strays_total", "Packets for keys that are not here.", n->strays);
+    put_one(t, COUNTER, "cluster_dropped_total", "Packets without a way.", n->dropped);
+    put_one(t, COUNTER, "cluster_refused_total", "What found a table full.", n->refused);
+    put_one(t, COUNTER, "cluster_unknown_total", "Messages that make no sense.", n->unknown);
+    put_one(t, COUNTER, "cluster_links_total", "Times that the messaging came up.", n->links);
+}
+
+static void put_cluster_io(struct text *t, const struct relay_cluster_io_stats *io)
+{
+    const struct part dropped[] = {{"{way=\"in\"}", io->dropped_in},
+                                   {"{way=\"out\"}", io->dropped_out}};
+    PUT_PARTS(t, "cluster_overflow_total", "Messages that found too many waiting.", dropped);
+    put_one(t, COUNTER, "cluster_losses_total", "Connections to the messaging that were lost.",
+            io->losses);
+    put_one(t, COUNTER, "cluster_slow_total", "Times that this relay was too slow for it.",
+            io->slow);
+}
+
 size_t server_metrics(const struct relay_server *s, char out[SERVER_METRICS_MAX])
 {
     struct text t = {out, SERVER_METRICS_MAX};
@@ -131,6 +163,12 @@ size_t server_metrics(const struct relay_server *s, char out[SERVER_METRICS_MAX]
     put_one(&t, GAUGE, "pool_bytes", "Memory of queues and half-received frames.", s->pool.bytes);
     if (s->config.stun) {
         put_stun(&t, s->config.stun);
+    }
+    if (server_cluster_core(s)) {
+        put_cluster(&t, s);
+    }
+    if (server_cluster_io(s)) {
+        put_cluster_io(&t, server_cluster_io(s));
     }
     return SERVER_METRICS_MAX - t.left;
 }

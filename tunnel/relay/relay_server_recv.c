@@ -82,6 +82,9 @@ static void forward(struct relay_server *s, struct relay_conn *c, struct relay_p
     s->stats.packets_in++;
     s->stats.bytes_in += len;
     const struct relay_key *to = server_find_key(s, key);
+    if (!to && server_cluster_forward(s, c, packet)) {
+        return;
+    }
     if (!to) {
         s->stats.dropped[RELAY_DROP_NO_PEER]++;
         if (derp_is_signalling(packet->data + DERP_PACKET_OVERHEAD, len)) {
@@ -91,7 +94,7 @@ static void forward(struct relay_server *s, struct relay_conn *c, struct relay_p
         return;
     }
     derp_write_packet(packet->data, DERP_RECV_PACKET, c->key->key, len);
-    server_note_contact(s, c->key, to->active);
+    server_note_contact(s, &c->key->source, to->active);
     server_send_packet(s, to->active, packet);
 }
 

@@ -7,13 +7,12 @@
 enum {
     RANGES_MANY = 8,
     ASK_EVERY = 32,     /* ack-eliciting packets per question */
-    EVERY = 2,          /* ack-eliciting packets per acknowledgement (RFC 9000 13.2.2) */
     REORDER_ROOM = 256, /* packets below a confirmed number that may still arrive late */
 };
 
 void ack_init(struct ack *a)
 {
-    *a = (struct ack){.due_ns = TIME_NEVER};
+    *a = (struct ack){.due_ns = TIME_NEVER, .every = ACK_EVERY};
     ranges_init(&a->got, FRAME_ACK_RANGES_MAX);
 }
 
@@ -48,7 +47,28 @@ static int add(struct ack *a, uint64_t number)
     return err;
 }
 
-int ack_on_received(struct ack *a, uint64_t number, bool eliciting, uint64_t delay_ns, uint64_t now)
+uint64_t ack_period(uint64_t rtt_ns)
+{
+    return time_min(rtt_ns / ACK_PERIOD_SHARE, ACK_PERIOD_MAX_NS);
+}
+
+/* How many come in a period. One that is over long ago says that few do. */
+static void count(struct ack *a, uint64_t period_ns, uint64_t now)
+{
+    a->counted++;
+    uint64_t elapsed = time_since(a->counted_ns, now);
+    if (elapsed < period_ns || elapsed == 0) {
+        return;
+    }
+    uint64_t every = a->counted * period_ns / elapsed;
+    every = every < ACK_EVERY_MAX ? every : ACK_EVERY_MAX;
+    a->every = every > ACK_EVERY ? (uint32_t)every : ACK_EVERY;
+    a->counted = 0;
+    a->counted_ns = now;
+}
+
+int ack_on_received(struct ack *a, uint64_t number, bool eliciting, uint64_t delay_ns,
+                    uint64_t period_ns, uint64_t now)
 {
     uint64_t expected = end_of(a);
     int err = add(a, number);
@@ -63,8 +83,10 @@ int ack_on_received(struct ack *a, uint64_t number, bool eliciting, uint64_t del
     }
     a->eliciting++;
     a->untold++;
+    count(a, period_ns, now);
+    uint64_t wait_ns = a->every > ACK_EVERY ? time_min(delay_ns, 2 * period_ns) : delay_ns;
     bool in_order = number == expected;
-    uint64_t due = in_order && a->eliciting < EVERY ? time_add(now, delay_ns) : 0;
+    uint64_t due = in_order && a->eliciting < a->every ? time_add(now, wait_ns) : 0;
     a->due_ns = time_min(a->due_ns, due);
     return 0;
 }

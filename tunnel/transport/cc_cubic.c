@@ -144,11 +144,10 @@ static void cubic_init(struct cc *cc, size_t mtu)
     hystart_init(&cc->hystart);
 }
 
-static void cubic_on_sent(struct cc *cc, uint64_t number, size_t bytes, uint64_t now)
+static void cubic_on_sent(struct cc *cc, const struct cc_sent *sent, uint64_t now)
 {
-    (void)bytes;
     (void)now;
-    cc->last_sent = at_least(cc->last_sent, number);
+    cc->last_sent = at_least(cc->last_sent, sent->number);
 }
 
 static void cubic_on_ack(struct cc *cc, const struct cc_ack *ack, const struct rtt *rtt,
@@ -200,14 +199,13 @@ static void reduce(struct cc *cc, uint64_t number)
     hystart_stop(&cc->hystart);
 }
 
-static void cubic_on_loss(struct cc *cc, uint64_t number, uint64_t sent_ns, uint64_t now)
+static void cubic_on_loss(struct cc *cc, const struct cc_loss *loss, uint64_t now)
 {
-    (void)sent_ns;
     (void)now;
-    if (number >= cc->recovery_end) {
-        reduce(cc, number);
+    if (loss->number >= cc->recovery_end) {
+        reduce(cc, loss->number);
     }
-    if (number >= cc->cubic.undo.from) {
+    if (loss->number >= cc->cubic.undo.from) {
         cc->cubic.undo.lost++;
     }
 }
@@ -222,12 +220,12 @@ static void cubic_on_persistent(struct cc *cc, uint64_t now)
 }
 
 /* 4.9.2: the reduction is taken back when no packet of the episode was lost in truth. */
-static void cubic_on_spurious(struct cc *cc, uint64_t number, uint64_t sent_ns, uint64_t now)
+static void cubic_on_spurious(struct cc *cc, const struct cc_loss *loss, uint64_t now)
 {
-    (void)sent_ns;
     (void)now;
     struct cubic_undo *undo = &cc->cubic.undo;
-    if (!undo->valid || number < undo->from || number >= cc->recovery_end || --undo->lost > 0) {
+    bool of_episode = loss->number >= undo->from && loss->number < cc->recovery_end;
+    if (!undo->valid || !of_episode || --undo->lost > 0) {
         return;
     }
     undo->valid = false;

@@ -6,17 +6,20 @@
 
 #include "transport/conn_internal.h"
 
-#define STREAM_WINDOW_LEAST (UINT64_C(64) << 10)
+enum { STREAM_WINDOWS = 2048 };
+#define STREAM_WINDOW_LEAST (UINT64_C(16) << 10)
 
 struct conn_limits conn_limits_of(uint64_t window)
 {
-    uint64_t stream = window / 16 > STREAM_WINDOW_LEAST ? window / 16 : STREAM_WINDOW_LEAST;
+    uint64_t stream = window / STREAM_WINDOWS;
+    stream = stream > STREAM_WINDOW_LEAST ? stream : STREAM_WINDOW_LEAST;
     stream = stream < window ? stream : window;
     return (struct conn_limits){.session_window = window,
                                 .session_window_max = window,
                                 .stream_window = stream,
-                                .stream_window_max = stream,
-                                .send_buffer_max = UINT64_C(4) << 20,
+                                .stream_window_max = window / 2 > stream ? window / 2 : stream,
+                                .send_buffer_max = window / 2 > stream ? window / 2 : stream,
+                                .send_buffers_max = window,
                                 .streams_max = 4096,
                                 .max_ack_delay_ns = 25 * NS_PER_MS,
                                 .datagrams_max = UINT64_C(1) << 20,
@@ -36,6 +39,7 @@ struct conn *conn_new(const struct conn_config *config)
     }
     c->limits = config->limits;
     c->log = config->log;
+    c->congestion = config->congestion == CONN_CONGESTION_CUBIC ? &cc_cubic : &cc_bbr;
     c->even = config->even;
     c->peer.max_ack_delay_ns = config->limits.max_ack_delay_ns;
     for (size_t i = 0; i < PACKET_PATHS_MAX; i++) {
@@ -65,6 +69,7 @@ void conn_free(struct conn *c)
         stream_free(s);
     }
     table_deinit(&c->streams);
+    ring_spares_free(&c->spares);
     conn_free_datagrams(c);
     ranges_deinit(&c->unseen);
     for (size_t i = 0; i < PACKET_PATHS_MAX; i++) {
@@ -100,7 +105,7 @@ void conn_path_open(struct conn *c, uint8_t path, size_t mtu, uint64_t now)
         conn_move_flight(c, &c->paths[path]);
         path_close(&c->paths[path]);
     }
-    path_open(&c->paths[path], mtu, now);
+    path_open(&c->paths[path], c->congestion, mtu, now);
 }
 
 void conn_path_search_mtu(struct conn *c, uint8_t path, size_t most, uint64_t now)

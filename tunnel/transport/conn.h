@@ -39,19 +39,24 @@ struct conn_limits {
     uint64_t session_window_max; /* it grows up to this while the application keeps up */
     uint64_t stream_window;      /* the same for one stream */
     uint64_t stream_window_max;
-    uint64_t send_buffer_max; /* bytes one stream may hold unacknowledged */
-    uint32_t streams_max;     /* streams that the peer may have open at once; as many as we may */
+    uint64_t send_buffer_max; /* bytes one stream may hold unacknowledged, if the path takes them */
+    uint64_t send_buffers_max; /* all streams together, but for a little for each */
+    uint32_t streams_max;      /* streams that the peer may have open at once; as many as we may */
     uint64_t max_ack_delay_ns;
     uint64_t datagrams_max; /* bytes of datagrams that may wait, one way; one stream's: a quarter */
     uint64_t datagram_age_ns; /* older ones are not sent any more */
 };
 
-/* Limits for a session that may hold `window` bytes. One stream gets a sixteenth at most: what a
- * slow reader leaves lying counts against the session, and must not starve the streams beside it.
+/* Limits for a session that may hold `window` bytes.
+ *
+ * What a slow reader leaves lying counts against the session and must not starve the streams
+ * beside it. So a stream begins with a 2048th of the window, and what it gets more follows what it
+ * reads: its window grows with the path, as far as what other streams leave unread permits. While
+ * few streams are open, a new one gets more at once (see conn_credit.c).
  */
 struct conn_limits conn_limits_of(uint64_t window);
 
-/* Sensible values for a desktop: 64 MiB a session, 4 MiB a stream, 4096 streams, 25 ms. */
+/* Sensible values for a desktop: 64 MiB a session, 4096 streams, 25 ms. */
 struct conn_limits conn_limits_default(void);
 
 /* What the peer announced in its handshake (wire/params.h). */
@@ -62,8 +67,14 @@ struct conn_peer_limits {
     uint64_t max_ack_delay_ns;
 };
 
+enum conn_congestion {
+    CONN_CONGESTION_BBR, /* the default: see decisions.md */
+    CONN_CONGESTION_CUBIC,
+};
+
 struct conn_config {
     struct conn_limits limits;
+    enum conn_congestion congestion;
     bool even; /* we open even stream ids, the peer odd ones */
     struct rng rng;
     const struct log *log; /* may be NULL */

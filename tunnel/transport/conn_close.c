@@ -23,10 +23,19 @@ void conn_unlink(struct conn *c, struct stream *s)
     sched_remove(&conn_queue_of(c, s)->sched, s);
 }
 
+/* Everything that is counted for the stream is no more. */
+static void settle_accounts(struct conn *c, struct stream *s)
+{
+    conn_end_grant(c, s);
+    c->buffered -= s->buffered;
+    s->buffered = 0;
+}
+
 void conn_drop_stream(struct conn *c, struct stream *s)
 {
     struct conn_ids *ids = s->local ? &c->ours : &c->theirs;
     conn_unlink(c, s);
+    settle_accounts(c, s);
     c->over_count -= s->over_told;
     conn_drop_flow(c, s);
     table_remove(&c->streams, s->id);
@@ -40,6 +49,7 @@ void conn_forget_stream(struct conn *c, struct stream *s)
 {
     struct conn_ids *ids = s->local ? &c->ours : &c->theirs;
     conn_unlink(c, s);
+    settle_accounts(c, s);
     c->over_count -= s->over_told;
     conn_drop_flow(c, s);
     table_remove(&c->streams, s->id);
@@ -89,6 +99,7 @@ void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause)
     }
     release(c, s);
     if (stream_reset(s, cause)) {
+        conn_count_buffer(c, s);
         sched_remove(&conn_queue_of(c, s)->sched, s);
         conn_want_control(c, s, STREAM_CONTROL_RESET);
     }

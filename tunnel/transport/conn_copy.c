@@ -71,6 +71,7 @@ size_t conn_copy_put(struct conn *c, uint8_t *buf, size_t cap, uint64_t *number,
     }
     *number = path_on_sent(p, len + PACKET_DATA_OVERHEAD, true, now);
     sentmap_find(&p->sent, *number)->copy = true;
+    rate_mark_limited(&p->rate, p->in_flight); /* the other path sets the pace */
     c->stats.packets_out++;
     c->stats.packets_copied++;
     return len;

@@ -8,6 +8,7 @@
  *   conn_send.c    what goes into the next packet
  *   conn_timer.c   deadlines
  *   conn_stream.c  the application's calls
+ *   conn_credit.c  who may hold how much: credit for the peer, room in our send buffers
  *   conn_datagram.c  datagrams, both ways
  *   conn_close.c   the end of streams and of the session
  *   conn_event.c   what the application fetches
@@ -52,6 +53,7 @@ struct conn {
     struct conn_limits limits;
     struct conn_peer_limits peer;
     const struct log *log;
+    const struct cc_ops *congestion;
     bool even;
     bool started;
     enum conn_state state;
@@ -76,6 +78,11 @@ struct conn {
     bool streams_pending; /* MAX_STREAMS */
     bool starved;         /* a writer got no room for want of memory */
     size_t over_count;    /* streams with over_told */
+    uint64_t granted;     /* credit given in advance to streams that have not used it yet */
+    uint64_t buffered;    /* bytes in all send buffers */
+
+    struct ring_spares spares; /* of the streams' buffers */
+    uint64_t spares_ns;        /* when to look at them next, if there are any */
 
     struct {
         size_t count;
@@ -150,6 +157,19 @@ void conn_check_over(struct conn *c, struct stream *s);
 void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause);
 /* The application, or nobody, has taken `len` bytes: session credit. */
 void conn_consume_session(struct conn *c, uint64_t len, uint64_t now);
+/* ... and credit of the stream. */
+void conn_consume_stream(struct conn *c, struct stream *s, uint64_t len, uint64_t now);
+/* Bytes came that cannot be read yet: more credit, if that is all that waits. */
+void conn_relieve(struct conn *c, struct stream *s);
+/* More credit at once for a new stream; and taken off the account again. */
+void conn_grant(struct conn *c, struct stream *s);
+void conn_end_grant(struct conn *c, struct stream *s);
+/* How much the stream's send buffer may hold now: sets out.fit. */
+void conn_fit_buffer(struct conn *c, struct stream *s);
+/* Its send buffer has changed. */
+void conn_count_buffer(struct conn *c, struct stream *s);
+/* Tells a writer that found no room when there is enough again. */
+void conn_tell_writable(struct conn *c, struct stream *s);
 /* Peers' streams come and go: raises what they may open. */
 void conn_update_limits(struct conn *c);
 /* RTT for the tuning of windows. */
@@ -200,6 +220,8 @@ int conn_on_ack(struct conn *c, const struct frame_ack *ack, uint64_t now);
 void conn_detect_lost(struct conn *c, struct path *p, uint64_t now);
 /* Queues the frames of one packet again. */
 void conn_requeue(struct conn *c, const struct path *p, const struct sent_packet *packet);
+/* Queues what was in flight longest again, without calling it lost. */
+void conn_requeue_oldest(struct conn *c, uint8_t path);
 /* Queues what is in flight on the path again and takes it out of flight. */
 void conn_move_flight(struct conn *c, struct path *p);
 /* Our path on which acknowledgements of the peer's `from` leave; 0 = none now. */

@@ -103,6 +103,7 @@ static int on_stream(struct conn *c, const struct frame *f, uint64_t now)
     c->credit.received += more;
     c->stats.bytes_in += more;
     stream_update_recv(s);
+    conn_relieve(c, s);
     if (!was_readable && stream_is_readable(s)) {
         conn_raise(c, s, STREAM_EVENT_READABLE);
     }
@@ -223,6 +224,7 @@ static int on_max_stream_data(struct conn *c, uint64_t id, uint64_t limit)
     if (limit > s->send_limit) {
         s->send_limit = limit;
         conn_want_data(c, s);
+        conn_tell_writable(c, s);
     }
     return 0;
 }
@@ -336,7 +338,9 @@ int conn_input(struct conn *c, uint8_t from, uint64_t number, uint8_t reply, con
             return err == ERR_NO_MEMORY ? 0 : err;
         }
     }
-    if (ack_on_received(a, number, eliciting, c->limits.max_ack_delay_ns, now) == 0) {
+    const struct rtt *rtt = &c->paths[reply != 0 ? reply : conn_path_used(c)].rtt;
+    uint64_t period_ns = ack_period(rtt->sampled ? rtt->min : 0);
+    if (ack_on_received(a, number, eliciting, c->limits.max_ack_delay_ns, period_ns, now) == 0) {
         a->reply = reply;
         c->stats.packets_in++;
         c->paths[reply].packets_received++;

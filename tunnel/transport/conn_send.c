@@ -21,7 +21,7 @@ struct build {
     struct path *p;
     struct writer w;
     bool eliciting;
-    bool single; /* must not be copied: its frames belong to a lane, or only the newest counts */
+    bool single; /* must not be copied: its frames belong to a lane, or may come once only */
 };
 
 static bool has_room(const struct build *b, size_t len)
@@ -254,6 +254,7 @@ static void write_datagrams(struct build *b, enum frame_lane lane)
     while (!conn_datagrams_yield(b->c, lane) && conn_write_datagram(b->c, lane, &b->w, fresh)) {
         fresh = false;
         b->eliciting = true;
+        b->single = true; /* a stream's bytes arrive once however often they come; these do not */
     }
 }
 
@@ -388,6 +389,9 @@ static void on_output(struct build *b, uint8_t path, uint64_t number, bool probe
     if (c->state == CONN_OPEN && conn_carries(c, path) && !conn_has_data(c, path)) {
         p->limited_end = p->sent.next;
     }
+    if (!conn_carries(c, path) || !conn_has_data(c, path)) {
+        rate_mark_limited(&p->rate, p->in_flight);
+    }
 }
 
 /* The packet of the path's own. */
@@ -395,6 +399,9 @@ static size_t build(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint
                     uint64_t now)
 {
     struct path *p = &c->paths[path];
+    if (p->probes > 0 && conn_carries(c, path) && !conn_has_data(c, path)) {
+        conn_requeue_oldest(c, path); /* a second probe says it all once more */
+    }
     size_t probe = probe_size(c, path, cap, now);
     bool copy = probe == 0 && c->state == CONN_OPEN && conn_copy_is_wanted(c, path, now);
     size_t room = (probe > 0 ? probe : largest_packet(p)) - PACKET_DATA_OVERHEAD;

@@ -10,27 +10,13 @@
 #include "transport/conn_internal.h"
 #include "wire/varint.h"
 
-/* A writer that found no room is told again when so much is free. */
-enum { WRITABLE_ROOM = 65536 };
-
-static void tell_writable(struct conn *c, struct stream *s)
-{
-    size_t enough = (size_t)c->limits.send_buffer_max / 4;
-    if (enough > WRITABLE_ROOM) {
-        enough = WRITABLE_ROOM;
-    }
-    if (s->wants_room && stream_is_writable(s) && sendbuf_room(&s->out) >= enough) {
-        s->wants_room = false;
-        conn_raise(c, s, STREAM_EVENT_WRITABLE);
-    }
-}
-
 static void on_stream_frame_acked(struct conn *c, struct stream *s, const struct sent_record *r)
 {
     switch ((enum sent_type)r->type) {
     case SENT_STREAM:
         stream_on_data_acked(s, r->from, r->len, r->fin);
-        tell_writable(c, s);
+        conn_count_buffer(c, s);
+        conn_tell_writable(c, s);
         conn_want_data(c, s);
         break;
     case SENT_HELLO:
@@ -162,7 +148,7 @@ void conn_detect_lost(struct conn *c, struct path *p, uint64_t now)
         }
         p->packets_lost++;
         c->stats.packets_lost++;
-        p->cc.ops->on_loss(&p->cc, number, packet->sent_ns, now);
+        path_on_lost(p, number, packet, now);
         persistent |= loss_is_persistent(&p->loss, &p->sent, number, pto_ns);
         conn_requeue(c, p, packet);
     }
@@ -186,10 +172,10 @@ static void on_packet_acked(struct conn *c, struct path *p, uint64_t number, uin
                                    .bytes = packet->bytes,
                                    .in_flight = p->in_flight + packet->bytes,
                                    .app_limited = path_was_limited(p, number, in_flight)};
+        rate_on_acked(&p->rate, &packet->stamp, packet->sent_ns, packet->bytes, c->now);
         p->cc.ops->on_ack(&p->cc, &ack, &p->rtt, c->now);
     } else if (packet->eliciting && was == SENT_LOST && !packet->probe) {
-        loss_on_spurious(&p->loss, number);
-        p->cc.ops->on_spurious(&p->cc, number, packet->sent_ns, c->now);
+        path_on_spurious(p, number, packet, c->now);
     }
     if (pmtud_on_acked(&p->pmtud, number, packet->bytes, c->now)) {
         path_update_mtu(p);
@@ -275,6 +261,7 @@ int conn_on_ack(struct conn *c, const struct frame_ack *ack, uint64_t now)
     p->probes = 0;
     p->suspect = false;
     conn_detect_lost(c, p, now);
+    path_on_acks(p, now);
     path_update_pace(p, now);
     uint64_t keep_ns = 3 * path_pto(p, c->peer.max_ack_delay_ns);
     sentmap_trim(&p->sent, now > keep_ns ? now - keep_ns : 0);

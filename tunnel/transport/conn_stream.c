@@ -12,6 +12,7 @@ struct stream *conn_add_stream(struct conn *c, uint64_t id, bool local)
                                          .send_limit = c->peer.stream_window,
                                          .window = c->limits.stream_window,
                                          .window_max = c->limits.stream_window_max,
+                                         .spares = &c->spares,
                                          .log = c->log};
     struct stream *s = stream_new(id, local, &config);
     if (!s) {
@@ -24,6 +25,7 @@ struct stream *conn_add_stream(struct conn *c, uint64_t id, bool local)
     struct conn_ids *ids = local ? &c->ours : &c->theirs;
     ids->open++;
     c->stats.streams_opened++;
+    conn_grant(c, s);
     return s;
 }
 
@@ -118,6 +120,7 @@ size_t conn_stream_space(struct conn *c, uint64_t id, size_t want, uint8_t **at)
     if (!s) {
         return 0;
     }
+    conn_fit_buffer(c, s);
     size_t room = sendbuf_space(&s->out, want, at);
     if (room == 0 && want > 0) {
         s->wants_room = true;
@@ -133,6 +136,7 @@ void conn_stream_wrote(struct conn *c, uint64_t id, size_t len)
         return;
     }
     sendbuf_wrote(&s->out, len);
+    conn_count_buffer(c, s);
     conn_want_data(c, s);
 }
 
@@ -142,7 +146,9 @@ size_t conn_stream_write(struct conn *c, uint64_t id, const void *data, size_t l
     if (!s) {
         return 0;
     }
+    conn_fit_buffer(c, s);
     size_t taken = sendbuf_write(&s->out, data, len);
+    conn_count_buffer(c, s);
     if (taken < len) {
         s->wants_room = true;
         c->starved = c->starved || sendbuf_room(&s->out) > 0;
@@ -206,13 +212,6 @@ size_t conn_stream_peek(struct conn *c, uint64_t id, const uint8_t **at, bool *f
     return len;
 }
 
-void conn_consume_session(struct conn *c, uint64_t len, uint64_t now)
-{
-    if (len > 0 && flow_consume(&c->credit, len, conn_rtt(c), now)) {
-        c->credit_pending = true;
-    }
-}
-
 void conn_stream_consume(struct conn *c, uint64_t id, size_t len, uint64_t now)
 {
     c->now = now;
@@ -222,10 +221,6 @@ void conn_stream_consume(struct conn *c, uint64_t id, size_t len, uint64_t now)
     }
     recvbuf_consume(&s->in, len);
     conn_consume_session(c, len, now);
-    if (flow_consume(&s->credit, len, conn_rtt(c), now) && s->recv == STREAM_RECV_OPEN) {
-        /* One stream must be able to use its window whatever the session's. */
-        flow_widen(&c->credit, s->credit.window + s->credit.window / 2);
-        conn_want_control(c, s, STREAM_CONTROL_CREDIT);
-    }
+    conn_consume_stream(c, s, len, now);
     update_read(c, s);
 }

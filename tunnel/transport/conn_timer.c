@@ -8,9 +8,9 @@
 enum { PROBES = 2 };
 
 #define STARVED_NS (10 * NS_PER_MS)
+#define SPARES_NS NS_PER_S /* memory that nobody used for so long goes back */
 
-/* What was in flight longest goes out again, without being called lost. */
-static void requeue_oldest(struct conn *c, uint8_t path)
+void conn_requeue_oldest(struct conn *c, uint8_t path)
 {
     const struct path *p = &c->paths[path];
     size_t count = 0;
@@ -50,7 +50,7 @@ static void on_pto(struct conn *c, uint8_t path, uint64_t now)
     }
     bool used = conn_carries(c, path);
     if (used && !conn_has_data(c, path)) {
-        requeue_oldest(c, path);
+        conn_requeue_oldest(c, path);
     }
     if (!used || !conn_has_data(c, path)) {
         conn_move_flight(c, p);
@@ -102,6 +102,10 @@ void conn_tick(struct conn *c, uint64_t now)
     if (c->starved) {
         tell_starved(c);
     }
+    if (c->spares.count > 0 && c->spares_ns <= now) {
+        ring_spares_age(&c->spares);
+        c->spares_ns = now + SPARES_NS;
+    }
 }
 
 static uint64_t path_ns(const struct conn *c, const struct path *p)
@@ -117,6 +121,7 @@ uint64_t conn_next_ns(const struct conn *c)
         return TIME_NEVER;
     }
     uint64_t next = c->starved ? c->now + STARVED_NS : TIME_NEVER;
+    next = c->spares.count > 0 ? time_min(next, c->spares_ns) : next;
     bool can_send = false;
     for (uint8_t i = 1; i < PACKET_PATHS_MAX; i++) {
         const struct path *p = &c->paths[i];

@@ -7,7 +7,8 @@ void loss_init(struct loss *l, uint64_t next)
     *l = (struct loss){.scan = next,
                        .loss_ns = TIME_NEVER,
                        .sampled_ns = TIME_NEVER,
-                       .packet_threshold = LOSS_PACKET_THRESHOLD};
+                       .packet_threshold = LOSS_PACKET_THRESHOLD,
+                       .patience = LOSS_PATIENCE};
 }
 
 void loss_on_sent(struct loss *l, bool eliciting, uint64_t now)
@@ -41,13 +42,15 @@ void loss_on_spurious(struct loss *l, uint64_t number)
     }
     if (distance > l->packet_threshold) {
         l->packet_threshold = distance;
+    } else if (l->patience < LOSS_PATIENCE_MAX) {
+        l->patience++; /* it was not the packets that passed it */
     }
 }
 
 bool loss_next(struct loss *l, const struct sentmap *m, const struct rtt *rtt, uint64_t now,
                uint64_t *number)
 {
-    uint64_t delay = rtt_loss_delay(rtt);
+    uint64_t delay = rtt_loss_delay(rtt, l->patience);
     l->loss_ns = TIME_NEVER;
     if (l->scan < m->first) {
         l->scan = m->first;

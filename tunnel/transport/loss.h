@@ -10,7 +10,9 @@
 enum {
     LOSS_PACKET_THRESHOLD = 3,      /* kPacketThreshold, 6.1.1 */
     LOSS_PACKET_THRESHOLD_MAX = 64, /* as far as reordering that was seen may raise it */
-    LOSS_PERSISTENT_PTOS = 3,       /* kPersistentCongestionThreshold, 7.6.1 */
+    LOSS_PATIENCE = 1,
+    LOSS_PATIENCE_MAX = 4,
+    LOSS_PERSISTENT_PTOS = 3, /* kPersistentCongestionThreshold, 7.6.1 */
 };
 #define LOSS_PTO_MAX_NS (10 * NS_PER_S) /* back-off ends here: a peer may come back any time */
 
@@ -22,6 +24,7 @@ struct loss {
     uint32_t pto_count;
     uint32_t eliciting; /* ack-eliciting packets in flight */
     uint64_t packet_threshold;
+    uint32_t patience;   /* time threshold: 1 + patience / 8 round trips (kTimeThreshold, 6.1.2) */
     uint64_t sampled_ns; /* when the first RTT sample came; TIME_NEVER */
     /* an unbroken run of losses */
     uint64_t run_from_ns; /* when its first packet was sent */

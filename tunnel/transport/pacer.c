@@ -43,18 +43,28 @@ static void refill(struct pacer *p, uint64_t now)
     p->last_ns += time_for(p, earned);
 }
 
+static uint64_t burst_of(const struct pacer *p, uint64_t ns)
+{
+    uint64_t least = BURST_PACKETS * (uint64_t)p->mtu;
+    uint64_t given = p->rate * (ns / NS_PER_US) / (NS_PER_S / NS_PER_US);
+    return given > least ? given : least;
+}
+
 void pacer_update(struct pacer *p, uint64_t cwnd, uint64_t srtt_ns, bool slow_start, uint64_t now)
 {
-    refill(p, now);
     uint64_t gained = slow_start ? 2 * cwnd : cwnd + cwnd / 4;
     uint64_t srtt = srtt_ns > 0 ? srtt_ns : 1;
     uint64_t rate = gained < UINT64_MAX / NS_PER_S ? gained * NS_PER_S / srtt : RATE_MAX;
+    pacer_set_rate(p, rate, now);
+}
+
+void pacer_set_rate(struct pacer *p, uint64_t rate, uint64_t now)
+{
+    refill(p, now);
     rate = rate > 0 ? rate : 1;
     bool first = p->rate == 0;
     p->rate = rate < RATE_MAX ? rate : RATE_MAX;
-    uint64_t least = BURST_PACKETS * (uint64_t)p->mtu;
-    uint64_t quantum = p->rate * (PACER_QUANTUM_NS / NS_PER_US) / (NS_PER_S / NS_PER_US);
-    p->burst = quantum > least ? quantum : least;
+    p->burst = burst_of(p, PACER_LATE_NS);
     if (first) {
         refill(p, now);
     }
@@ -76,4 +86,11 @@ void pacer_sent(struct pacer *p, size_t bytes, uint64_t now)
         p->last_ns = now;
     }
     p->tokens -= bytes < p->tokens ? bytes : p->tokens;
+}
+
+void pacer_rest(struct pacer *p, uint64_t now)
+{
+    uint64_t most = burst_of(p, PACER_QUANTUM_NS);
+    refill(p, now);
+    p->tokens = p->tokens < most ? p->tokens : most;
 }

@@ -13,14 +13,15 @@ void path_deinit(struct path *p)
     sentmap_clear(&p->sent);
 }
 
-void path_open(struct path *p, size_t mtu, uint64_t now)
+void path_open(struct path *p, const struct cc_ops *congestion, size_t mtu, uint64_t now)
 {
     CHECK(!p->open);
     struct sentmap sent = p->sent;
     *p = (struct path){.open = true, .mtu = mtu, .sent = sent};
     pmtud_init(&p->pmtud, mtu);
     rtt_init(&p->rtt);
-    cc_init(&p->cc, &cc_cubic, mtu);
+    cc_init(&p->cc, congestion, mtu);
+    rate_init(&p->rate);
     pacer_init(&p->pacer, mtu, now);
     loss_init(&p->loss, sent.next);
 }
@@ -67,13 +68,22 @@ uint64_t path_on_sent(struct path *p, size_t bytes, bool eliciting, uint64_t now
     if (!eliciting) {
         return number;
     }
+    if (p->in_flight == 0) {
+        pacer_rest(&p->pacer, now);
+    }
+    rate_on_sent(&p->rate, &sentmap_find(&p->sent, number)->stamp, p->in_flight, bytes, now);
     p->in_flight += bytes;
     p->last_elicited_ns = now;
     if (p->probes > 0) {
         p->probes--;
     }
     pacer_sent(&p->pacer, bytes, now);
-    p->cc.ops->on_sent(&p->cc, number, bytes, now);
+    const struct cc_sent sent = {.number = number,
+                                 .bytes = bytes,
+                                 .in_flight = p->in_flight,
+                                 .delivered = p->rate.delivered,
+                                 .limited = p->rate.limited_until > 0};
+    p->cc.ops->on_sent(&p->cc, &sent, now);
     return number;
 }
 
@@ -93,6 +103,46 @@ void path_settle(struct path *p, struct sent_packet *packet, uint64_t number, en
     }
 }
 
+static struct cc_loss loss_of(const struct path *p, uint64_t number,
+                              const struct sent_packet *packet)
+{
+    const struct rate *r = &p->rate;
+    return (struct cc_loss){
+        .number = number,
+        .sent_ns = packet->sent_ns,
+        .bytes = packet->bytes,
+        .tx_in_flight = packet->stamp.in_flight,
+        .lost = r->lost > packet->stamp.lost ? r->lost - packet->stamp.lost : 0,
+        .delivered = r->delivered,
+        .limited = packet->stamp.limited,
+    };
+}
+
+void path_on_lost(struct path *p, uint64_t number, const struct sent_packet *packet, uint64_t now)
+{
+    rate_on_lost(&p->rate, packet->bytes);
+    const struct cc_loss loss = loss_of(p, number, packet);
+    p->cc.ops->on_loss(&p->cc, &loss, now);
+}
+
+void path_on_spurious(struct path *p, uint64_t number, const struct sent_packet *packet,
+                      uint64_t now)
+{
+    loss_on_spurious(&p->loss, number);
+    rate_on_spurious(&p->rate, packet->bytes);
+    const struct cc_loss loss = loss_of(p, number, packet);
+    p->cc.ops->on_spurious(&p->cc, &loss, now);
+}
+
+void path_on_acks(struct path *p, uint64_t now)
+{
+    struct rate_sample sample;
+    bool any = rate_take(&p->rate, &sample, p->in_flight, p->rtt.min, now);
+    if (any && p->cc.ops->on_acks) {
+        p->cc.ops->on_acks(&p->cc, &sample, &p->rtt, now);
+    }
+}
+
 bool path_was_limited(const struct path *p, uint64_t number, uint64_t in_flight)
 {
     /* Half a window in flight is enough for slow start, which doubles per round. Less is never,
@@ -106,7 +156,9 @@ bool path_was_limited(const struct path *p, uint64_t number, uint64_t in_flight)
 
 void path_update_pace(struct path *p, uint64_t now)
 {
-    if (p->rtt.sampled) {
+    if (p->cc.pacing_rate > 0) {
+        pacer_set_rate(&p->pacer, p->cc.pacing_rate, now);
+    } else if (p->rtt.sampled) {
         pacer_update(&p->pacer, p->cc.cwnd, p->rtt.smoothed, cc_in_slow_start(&p->cc), now);
     }
 }

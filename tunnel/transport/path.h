@@ -27,6 +27,7 @@ struct path {
     struct pacer pacer;
     struct sentmap sent;
     struct loss loss;
+    struct rate rate;
     uint64_t in_flight;   /* bytes of ack-eliciting packets, neither acknowledged nor lost */
     uint32_t probes;      /* to be sent whatever the window says */
     uint64_t limited_end; /* packets below left while there was window to spare */
@@ -44,7 +45,7 @@ struct path {
 void path_init(struct path *p);
 void path_deinit(struct path *p);
 /* A fresh start; packet numbers go on. */
-void path_open(struct path *p, size_t mtu, uint64_t now);
+void path_open(struct path *p, const struct cc_ops *congestion, size_t mtu, uint64_t now);
 void path_close(struct path *p);
 /* The path is used again after it was suspect, and nothing is in flight: what was not answered then
  * counts no more. */
@@ -62,6 +63,13 @@ uint64_t path_on_sent(struct path *p, size_t bytes, bool eliciting, uint64_t now
 /* A packet is no longer in flight, for the reason in `to`. */
 void path_settle(struct path *p, struct sent_packet *packet, uint64_t number, enum sent_state to);
 
+/* Tells the congestion control of one packet that was lost, or of one that came after all. */
+void path_on_lost(struct path *p, uint64_t number, const struct sent_packet *packet, uint64_t now);
+void path_on_spurious(struct path *p, uint64_t number, const struct sent_packet *packet,
+                      uint64_t now);
+/* ... and of an acknowledgement, after all of its packets. */
+void path_on_acks(struct path *p, uint64_t now);
+
 /* Was the window not used up when the packet left (RFC 9002 7.8)? `in_flight`: before the
  * acknowledgement that settles it. */
 bool path_was_limited(const struct path *p, uint64_t number, uint64_t in_flight);
@@ -70,7 +78,8 @@ void path_update_pace(struct path *p, uint64_t now);
 /* Probe timeout before back-off; and the next deadline of loss detection or probe. */
 uint64_t path_pto(const struct path *p, uint64_t max_ack_delay_ns);
 uint64_t path_deadline(const struct path *p, uint64_t max_ack_delay_ns);
-/* When the path is suspect because nothing was acknowledged for long, whatever is sent meanwhile. */
+/* When the path is suspect because nothing was acknowledged for long, whatever is sent meanwhile.
+ */
 uint64_t path_silence(const struct path *p, uint64_t max_ack_delay_ns);
 
 #endif

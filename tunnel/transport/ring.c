@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-static size_t size_for(uint64_t len)
+static size_t size_for(size_t len)
 {
     size_t size = RING_MIN;
     while (size < len) {
@@ -15,16 +15,84 @@ static size_t size_for(uint64_t len)
     return size;
 }
 
+/* --- spares --- */
+
+static void spares_remove(struct ring_spares *s, size_t i)
+{
+    s->bytes -= s->list[i].size;
+    s->list[i] = s->list[--s->count];
+}
+
+/* The smallest one of at least `size` bytes. */
+static bool spares_take(struct ring_spares *s, size_t size, struct ring *out)
+{
+    size_t best = RING_SPARES_MAX;
+    for (size_t i = 0; s && i < s->count; i++) {
+        if (s->list[i].size >= size &&
+            (best == RING_SPARES_MAX || s->list[i].size < s->list[best].size)) {
+            best = i;
+        }
+    }
+    if (best == RING_SPARES_MAX) {
+        return false;
+    }
+    out->data = s->list[best].data;
+    out->size = s->list[best].size;
+    spares_remove(s, best);
+    s->used = true;
+    return true;
+}
+
+static bool spares_give(struct ring_spares *s, uint8_t *data, size_t size)
+{
+    if (!s || !data || s->count == RING_SPARES_MAX || s->bytes + size > RING_SPARE_BYTES) {
+        return false;
+    }
+    s->list[s->count++] = (struct ring_spare){data, size};
+    s->bytes += size;
+    s->used = true;
+    return true;
+}
+
+void ring_spares_free(struct ring_spares *s)
+{
+    while (s->count > 0) {
+        mem_free(s->list[s->count - 1].data);
+        spares_remove(s, s->count - 1);
+    }
+}
+
+void ring_spares_age(struct ring_spares *s)
+{
+    if (!s->used) {
+        ring_spares_free(s);
+    }
+    s->used = false;
+}
+
+/* --- the ring --- */
+
+/* Memory of at least `least` bytes. New memory is asked for more modestly than a spare one. */
+static int obtain(struct ring *r, size_t least)
+{
+    if (spares_take(r->spares, least > r->hint ? least : r->hint, r)) {
+        return 0;
+    }
+    size_t hint = r->hint < RING_HINT_MAX ? r->hint : RING_HINT_MAX;
+    size_t size = size_for(least > hint ? least : hint);
+    r->data = mem_new(size, 1);
+    r->size = r->data ? size : 0;
+    return r->data ? 0 : ERR_NO_MEMORY;
+}
+
 int ring_reserve(struct ring *r, uint64_t from, uint64_t to, uint64_t until)
 {
     CHECK(from <= to && to <= until);
     if (until - from <= r->size) {
         return 0;
     }
-    uint64_t least = until - from > r->hint ? until - from : r->hint;
-    struct ring bigger = {.size = size_for(least)};
-    bigger.data = mem_new(bigger.size, 1);
-    if (!bigger.data) {
+    struct ring bigger = {.hint = r->hint, .spares = r->spares};
+    if (obtain(&bigger, (size_t)(until - from)) < 0) {
         return ERR_NO_MEMORY;
     }
     for (uint64_t at = from; at < to;) {
@@ -34,15 +102,17 @@ int ring_reserve(struct ring *r, uint64_t from, uint64_t to, uint64_t until)
         at += len;
     }
     ring_release(r);
+    bigger.hint = 0;
     *r = bigger;
     return 0;
 }
 
 void ring_release(struct ring *r)
 {
-    size_t hint = r->size / 2 < RING_HINT_MAX ? r->size / 2 : RING_HINT_MAX;
-    mem_free(r->data);
-    *r = (struct ring){.hint = hint};
+    if (!spares_give(r->spares, r->data, r->size)) {
+        mem_free(r->data);
+    }
+    *r = (struct ring){.hint = r->size / 2, .spares = r->spares};
 }
 
 uint8_t *ring_at(const struct ring *r, uint64_t at, size_t *len)

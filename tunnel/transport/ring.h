@@ -7,19 +7,43 @@
 #ifndef TRANSPORT_RING_H
 #define TRANSPORT_RING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define RING_MIN ((size_t)4096)
 
-#define RING_HINT_MAX ((size_t)65536)
+#define RING_HINT_MAX ((size_t)65536) /* of new memory */
+
+enum { RING_SPARES_MAX = 16 };
+
+#define RING_SPARE_BYTES ((size_t)4 << 20)
+
+/* Memory that rings of one session hand on to each other: a stream that is read as fast as it comes
+ * empties its ring with every batch, and asking the system for pages each time costs more than
+ * what is done with them. At most RING_SPARES_MAX pieces of RING_SPARE_BYTES together. Zeroed
+ * memory is an empty one. */
+struct ring_spares {
+    struct ring_spare {
+        uint8_t *data;
+        size_t size;
+    } list[RING_SPARES_MAX];
+    size_t count;
+    size_t bytes;
+    bool used; /* since ring_spares_age */
+};
 
 struct ring {
     uint8_t *data; /* NULL = no room held */
     size_t size;   /* power of two, or 0 */
     size_t hint;   /* first size after a release: half of the last, so that bursts need not grow
                     * step by step each time, and one burst is forgotten soon */
+    struct ring_spares *spares; /* NULL = none; outlives the ring */
 };
+
+/* Called now and then: gives back what nobody has used since the last time. */
+void ring_spares_age(struct ring_spares *s);
+void ring_spares_free(struct ring_spares *s);
 
 /* Makes room for [from, until), keeping the bytes of [from, to). 0 or ERR_NO_MEMORY: unchanged. */
 int ring_reserve(struct ring *r, uint64_t from, uint64_t to, uint64_t until);

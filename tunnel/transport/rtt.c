@@ -31,9 +31,9 @@ uint64_t rtt_pto(const struct rtt *r, uint64_t max_ack_delay_ns)
     return r->smoothed + spread + max_ack_delay_ns;
 }
 
-uint64_t rtt_loss_delay(const struct rtt *r)
+uint64_t rtt_loss_delay(const struct rtt *r, uint32_t eighths)
 {
     uint64_t base = r->latest > r->smoothed ? r->latest : r->smoothed;
-    uint64_t delay = base + base / 8;
+    uint64_t delay = base + base / 8 * eighths;
     return delay > RTT_GRANULARITY_NS ? delay : RTT_GRANULARITY_NS;
 }

@@ -23,7 +23,8 @@ void rtt_sample(struct rtt *r, uint64_t latest_ns, uint64_t ack_delay_ns,
                 uint64_t max_ack_delay_ns);
 /* smoothed + max(4 * variance, granularity) + max_ack_delay, before back-off (6.2.1). */
 uint64_t rtt_pto(const struct rtt *r, uint64_t max_ack_delay_ns);
-/* Time threshold of loss detection: max(9/8 * max(latest, smoothed), granularity) (6.1.2). */
-uint64_t rtt_loss_delay(const struct rtt *r);
+/* Time threshold of loss detection: max((1 + eighths / 8) * max(latest, smoothed), granularity)
+ * (6.1.2, where it is 9/8). */
+uint64_t rtt_loss_delay(const struct rtt *r, uint32_t eighths);
 
 #endif

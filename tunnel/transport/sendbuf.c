@@ -6,7 +6,7 @@
 
 void sendbuf_init(struct sendbuf *b, size_t max)
 {
-    *b = (struct sendbuf){.max = max};
+    *b = (struct sendbuf){.max = max, .fit = max};
     ranges_init(&b->lost, SENDBUF_RANGES_MAX);
     ranges_init(&b->acked, SENDBUF_RANGES_MAX);
 }
@@ -20,8 +20,9 @@ void sendbuf_deinit(struct sendbuf *b)
 
 size_t sendbuf_room(const struct sendbuf *b)
 {
-    size_t held = (size_t)(b->end - b->base);
-    return held < b->max ? b->max - held : 0;
+    size_t held = sendbuf_held(b);
+    size_t most = b->fit < b->max ? b->fit : b->max;
+    return held < most ? most - held : 0;
 }
 
 size_t sendbuf_space(struct sendbuf *b, size_t want, uint8_t **at)
@@ -48,7 +49,7 @@ size_t sendbuf_space(struct sendbuf *b, size_t want, uint8_t **at)
 
 void sendbuf_wrote(struct sendbuf *b, size_t len)
 {
-    CHECK(b->end - b->base + len <= b->ring.size && len <= sendbuf_room(b));
+    CHECK(sendbuf_held(b) + len <= b->ring.size && sendbuf_held(b) + len <= b->max);
     b->end += len;
 }
 

@@ -20,6 +20,7 @@ enum { SENDBUF_RANGES_MAX = 1024 };
 struct sendbuf {
     struct ring ring;
     size_t max;          /* bytes held at most */
+    size_t fit;          /* as many are wanted now; the owner sets it, at first = max */
     uint64_t base;       /* everything below is acknowledged */
     uint64_t sent;       /* next byte to send that was not sent, or has to be again */
     uint64_t high;       /* one past the highest byte ever sent: what flow control counts */
@@ -32,7 +33,7 @@ void sendbuf_init(struct sendbuf *b, size_t max);
 /* Forgets the bytes; the offsets stay readable. */
 void sendbuf_deinit(struct sendbuf *b);
 
-/* Room in place, without a break, at most max - held; 0 = full or out of memory. */
+/* Room in place, without a break, at most min(max, fit) - held; 0 = full or out of memory. */
 size_t sendbuf_space(struct sendbuf *b, size_t want, uint8_t **at);
 void sendbuf_wrote(struct sendbuf *b, size_t len);
 /* Copies in what fits. */
@@ -46,6 +47,11 @@ void sendbuf_read(const struct sendbuf *b, uint64_t at, uint8_t *out, size_t len
 void sendbuf_on_sent(struct sendbuf *b, uint64_t start, uint64_t end);
 void sendbuf_on_acked(struct sendbuf *b, uint64_t start, uint64_t end);
 void sendbuf_on_lost(struct sendbuf *b, uint64_t start, uint64_t end);
+
+static inline size_t sendbuf_held(const struct sendbuf *b)
+{
+    return (size_t)(b->end - b->base);
+}
 
 static inline bool sendbuf_is_empty(const struct sendbuf *b)
 {

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "transport/ranges.h"
+#include "transport/rate.h"
 
 enum {
     SENTMAP_PACKETS_MAX = 1 << 18,
@@ -52,8 +53,9 @@ struct sent_packet {
     uint16_t records;
     uint8_t state; /* enum sent_state */
     bool eliciting;
-    bool probe; /* of the path MTU: set after commit */
-    bool copy;  /* of a packet of another path: set after commit */
+    bool probe;              /* of the path MTU: set after commit */
+    bool copy;               /* of a packet of another path: set after commit */
+    struct rate_stamp stamp; /* set after commit if it is ack-eliciting */
 };
 
 struct sentmap {

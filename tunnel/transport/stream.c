@@ -23,6 +23,7 @@ struct stream *stream_new(uint64_t id, bool local, const struct stream_config *c
     s->send_limit = config->send_limit;
     sendbuf_init(&s->out, config->send_buffer_max);
     recvbuf_init(&s->in);
+    s->out.ring.spares = s->in.ring.spares = config->spares;
     flow_init(&s->credit, config->window, config->window_max);
     return s;
 }

@@ -92,6 +92,8 @@ struct stream {
     uint64_t send_limit; /* the peer's credit */
     struct recvbuf in;
     struct flow credit;       /* ours for the peer */
+    uint64_t granted;         /* credit given in advance, until it is used up */
+    uint64_t buffered;        /* bytes of `out` in the conn's sum */
     uint64_t burst;           /* bytes sent since all was acknowledged: small = goes first */
     uint64_t quantum;         /* bytes of the current bulk turn */
     bool flow;                /* there were datagrams */
@@ -109,6 +111,7 @@ struct stream_config {
     uint64_t send_limit;
     uint64_t window;
     uint64_t window_max;
+    struct ring_spares *spares; /* of the session, or NULL */
     const struct log *log;
 };
 

@@ -223,7 +223,7 @@ static void clients_that_leave_take_the_request_along(void **state)
 }
 
 /* An answer whose last part is stuck in the front when it is done. */
-enum { STUCK_LEN = 600000 };
+enum { STUCK_LEN = 100000 };
 
 static int start_stuck_answer(struct front_world *f, const struct addr *at)
 {
@@ -245,10 +245,10 @@ static void get_stuck_answer(struct front_world *f, int client, int server, cons
     size_t got = 0;
     assert_non_null(data);
     memset(data, 'x', STUCK_LEN);
-    put(f, server, "HTTP/1.1 200 OK\r\nContent-Length: 600000\r\n\r\n");
+    put(f, server, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
     world_put(&f->w, server, data, STUCK_LEN);
     (void)snprintf(head, sizeof(head),
-                   "HTTP/1.1 200 OK\r\nContent-Length: 600000\r\nConnection: %s\r\n\r\n",
+                   "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nConnection: %s\r\n\r\n",
                    connection);
     get(f, client, head);
     while (f->ctx.counters.front.http_requests == 0) {

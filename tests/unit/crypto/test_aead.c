@@ -1,4 +1,4 @@
-#include "crypto/aead.h"
+#include "crypto/aead_internal.h"
 
 #include "support/hex.h"
 
@@ -17,6 +17,9 @@ static const uint8_t key_bytes[AEAD_KEY_LEN] = "thirty-two bytes of test key....
 static const uint8_t ad[12] = "header bytes";
 static const char text[] = "what is in the packet";
 
+/* Wiped where it goes out of scope. */
+#define TEST_KEY __attribute__((cleanup(aead_key_wipe))) struct aead_key
+
 enum { TEXT_LEN = sizeof(text), SEALED_LEN = TEXT_LEN + AEAD_TAG_LEN };
 
 /* The vector's nonce, 000000000102030405060708, is path 0 and this number. */
@@ -24,7 +27,7 @@ static void chacha_agrees_with_rfc8439_a5(void **state)
 {
     (void)state;
     uint8_t bytes[AEAD_KEY_LEN], header[12], sealed[512], plain[512], data[512];
-    struct aead_key key;
+    TEST_KEY key = {.kind = AEAD_NONE};
     hex_decode(bytes, sizeof(bytes),
                "1c9240a5eb55d38af333888604f6b5f0473917c1402b80099dca5cbc207075c0");
     hex_decode(header, sizeof(header), "f33388860000000000004e91");
@@ -61,7 +64,7 @@ static void aes_agrees_with_the_gcm_submission(void **state)
     (void)state;
     static const uint8_t zeros[AEAD_KEY_LEN];
     uint8_t data[32] = {0}, expected[32];
-    struct aead_key key;
+    TEST_KEY key = {.kind = AEAD_NONE};
     if (!aead_available(AEAD_AES256GCM)) {
         skip();
     }
@@ -78,7 +81,7 @@ static void nonce_is_path_then_number(void **state)
     (void)state;
     static const uint8_t nonce[AEAD_NONCE_LEN] = {0, 0, 0, 0xa5, 0, 0, 1, 2, 3, 4, 5, 6};
     uint8_t data[SEALED_LEN], expected[SEALED_LEN];
-    struct aead_key key;
+    TEST_KEY key = {.kind = AEAD_NONE};
     memcpy(data, text, TEXT_LEN);
     assert_int_equal(aead_key_init(&key, AEAD_CHACHA20POLY1305, key_bytes), 0);
     aead_seal(&key, 0xa5, UINT64_C(0x010203040506), ad, sizeof(ad), data, TEXT_LEN);
@@ -95,7 +98,7 @@ static void no_two_packets_share_a_key_stream(void **state)
     enum { NUMBERS = sizeof(numbers) / sizeof(numbers[0]), PATHS = 4 };
     for (size_t k = 0; k < 2; k++) {
         uint8_t streams[NUMBERS * PATHS][16 + AEAD_TAG_LEN] = {0};
-        struct aead_key key;
+        TEST_KEY key = {.kind = AEAD_NONE};
         if (aead_key_init(&key, kinds[k], key_bytes) != 0) {
             continue;
         }
@@ -126,7 +129,7 @@ static void any_tampering_is_found(void **state)
     (void)state;
     for (size_t k = 0; k < 2; k++) {
         uint8_t sealed[SEALED_LEN], data[SEALED_LEN];
-        struct aead_key key;
+        TEST_KEY key = {.kind = AEAD_NONE};
         if (aead_key_init(&key, kinds[k], key_bytes) != 0) {
             continue;
         }
@@ -156,7 +159,7 @@ static void empty_packets_pass(void **state)
     (void)state;
     for (size_t k = 0; k < 2; k++) {
         uint8_t data[AEAD_TAG_LEN];
-        struct aead_key key;
+        TEST_KEY key = {.kind = AEAD_NONE};
         if (aead_key_init(&key, kinds[k], key_bytes) == 0) {
             assert_int_equal(aead_seal(&key, 1, 0, ad, sizeof(ad), data, 0), AEAD_TAG_LEN);
             assert_int_equal(aead_open(&key, 1, 0, ad, sizeof(ad), data, AEAD_TAG_LEN), 0);
@@ -167,7 +170,7 @@ static void empty_packets_pass(void **state)
 static void only_known_kinds_are_available(void **state)
 {
     (void)state;
-    struct aead_key key;
+    TEST_KEY key = {.kind = AEAD_NONE};
     assert_true(aead_available(AEAD_CHACHA20POLY1305));
     assert_int_equal(aead_available(AEAD_AES256GCM), crypto_aead_aes256gcm_is_available());
     assert_false(aead_available(AEAD_NONE));
@@ -181,10 +184,61 @@ static void wiped_means_zero(void **state)
     (void)state;
     static const struct aead_key zero;
     for (size_t k = 0; k < 2; k++) {
-        struct aead_key key;
+        TEST_KEY key = {.kind = AEAD_NONE};
         (void)aead_key_init(&key, kinds[k], key_bytes);
         aead_key_wipe(&key);
         assert_memory_equal(&key, &zero, sizeof(key));
+    }
+}
+
+/* What OpenSSL sealed libsodium opens, and the other way about; without OpenSSL, libsodium alone.
+ */
+static void both_libraries_make_the_same_packets(void **state)
+{
+    (void)state;
+    enum { MOST = 1500 };
+    static const size_t lens[] = {0, 1, 15, 16, 17, 63, 64, 255, 1200, MOST};
+    for (size_t k = 0; k < 2; k++) {
+        TEST_KEY fast = {.kind = AEAD_NONE}, plain = {.kind = AEAD_NONE};
+        if (aead_key_init(&fast, kinds[k], key_bytes) != 0) {
+            continue;
+        }
+        assert_int_equal(aead_key_init(&plain, kinds[k], key_bytes), 0);
+        aead_fast_free(plain.fast);
+        plain.fast = NULL;
+        for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+            uint8_t one[MOST + AEAD_TAG_LEN] = "text", two[MOST + AEAD_TAG_LEN] = "text";
+            size_t len = aead_seal(&fast, 9, i, ad, sizeof(ad), one, lens[i]);
+            assert_int_equal(aead_seal(&plain, 9, i, ad, sizeof(ad), two, lens[i]), len);
+            assert_memory_equal(one, two, len);
+            assert_int_equal(aead_open(&plain, 9, i, ad, sizeof(ad), one, len), lens[i]);
+            assert_int_equal(aead_open(&fast, 9, i, ad, sizeof(ad), two, len), lens[i]);
+            assert_memory_equal(one, two, lens[i]);
+        }
+    }
+}
+
+/* One key serves both directions in turn, and a packet that is not authentic leaves no trace. */
+static void a_key_survives_what_it_refuses(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < 2; k++) {
+        TEST_KEY key = {.kind = AEAD_NONE};
+        if (aead_key_init(&key, kinds[k], key_bytes) != 0) {
+            continue;
+        }
+        for (uint64_t number = 0; number < 50; number++) {
+            uint8_t good[SEALED_LEN], bad[SEALED_LEN];
+            memcpy(good, text, TEXT_LEN);
+            (void)aead_seal(&key, 1, number, ad, sizeof(ad), good, TEXT_LEN);
+            memcpy(bad, good, SEALED_LEN);
+            bad[number % SEALED_LEN] ^= 1;
+            assert_int_equal(aead_open(&key, 1, number, ad, sizeof(ad), bad, SEALED_LEN),
+                             ERR_CRYPTO);
+            assert_int_equal(aead_open(&key, 1, number, ad, sizeof(ad), good, SEALED_LEN),
+                             TEXT_LEN);
+            assert_memory_equal(good, text, TEXT_LEN);
+        }
     }
 }
 
@@ -205,6 +259,8 @@ int main(void)
         cmocka_unit_test(empty_packets_pass),
         cmocka_unit_test(only_known_kinds_are_available),
         cmocka_unit_test(wiped_means_zero),
+        cmocka_unit_test(both_libraries_make_the_same_packets),
+        cmocka_unit_test(a_key_survives_what_it_refuses),
     };
     return cmocka_run_group_tests(tests, init, NULL);
 }

@@ -11,6 +11,14 @@
 
 enum { INITIATOR = true, RESPONDER = false };
 
+static void clear(struct keyring *ring)
+{
+    keyring_clear_except(ring, NULL);
+}
+
+/* Wiped where it goes out of scope. */
+#define TEST_RING __attribute__((cleanup(clear))) struct keyring
+
 static struct keyring_offer offer_of(bool initiator, uint32_t index)
 {
     struct keyring_offer offer = {
@@ -59,7 +67,7 @@ static void check_roles(struct keyring *ring, uint32_t previous, uint32_t curren
 static void initiator_uses_new_keys_at_once(void **state)
 {
     (void)state;
-    struct keyring ring = {0};
+    TEST_RING ring = {0};
     assert_null(keyring_sender(&ring, START_NS));
     struct keyset *first = install(&ring, INITIATOR, 1, START_NS);
     assert_ptr_equal(keyring_sender(&ring, START_NS), first);
@@ -74,7 +82,7 @@ static void initiator_uses_new_keys_at_once(void **state)
 static void responder_waits_for_the_first_packet(void **state)
 {
     (void)state;
-    struct keyring ring = {0};
+    TEST_RING ring = {0};
     struct keyset *first = install(&ring, RESPONDER, 1, START_NS);
     check_roles(&ring, 0, 0, 1);
     assert_null(keyring_sender(&ring, START_NS));
@@ -98,7 +106,7 @@ static void responder_waits_for_the_first_packet(void **state)
 static void both_sides_at_once_keep_both_keys(void **state)
 {
     (void)state;
-    struct keyring a = {0}, b = {0};
+    TEST_RING a = {0}, b = {0};
     install(&a, INITIATOR, 9, START_NS);
     install(&b, RESPONDER, 9, START_NS);
     assert_true(keyring_confirm(&b, b.next));
@@ -116,7 +124,7 @@ static void both_sides_at_once_keep_both_keys(void **state)
 static void keysets_stay_where_they_are(void **state)
 {
     (void)state;
-    struct keyring ring = {0};
+    TEST_RING ring = {0};
     install(&ring, INITIATOR, 1, START_NS);
     install(&ring, INITIATOR, 2, START_NS);
     struct keyset *keys = install(&ring, RESPONDER, 3, START_NS);
@@ -136,7 +144,7 @@ static void keys_meet_their_counterpart(void **state)
     (void)state;
     static const enum aead_kind kinds[] = {AEAD_CHACHA20POLY1305, AEAD_AES256GCM};
     for (size_t i = 0; i < 2; i++) {
-        struct keyring a = {0}, b = {0};
+        TEST_RING a = {0}, b = {0};
         struct keyring_offer offer = offer_of(INITIATOR, 5);
         uint8_t data[8 + AEAD_TAG_LEN] = "letters";
         offer.kind = kinds[i];
@@ -158,7 +166,7 @@ static void keys_meet_their_counterpart(void **state)
 static void unknown_kinds_change_nothing(void **state)
 {
     (void)state;
-    struct keyring ring = {0};
+    TEST_RING ring = {0};
     install(&ring, INITIATOR, 1, START_NS);
     install(&ring, INITIATOR, 2, START_NS);
     struct keyring_offer offer = offer_of(INITIATOR, 3);
@@ -170,7 +178,7 @@ static void unknown_kinds_change_nothing(void **state)
 static void keys_age(void **state)
 {
     (void)state;
-    struct keyring ring = {0};
+    TEST_RING ring = {0};
     struct keyset *keys = install(&ring, INITIATOR, 1, START_NS);
     assert_false(keyring_wants_rekey(&ring, START_NS + REKEY_AFTER_TIME_NS - 1));
     assert_true(keyring_wants_rekey(&ring, START_NS + REKEY_AFTER_TIME_NS));
@@ -185,7 +193,7 @@ static void keys_age(void **state)
 static void responder_leaves_the_time_to_the_initiator(void **state)
 {
     (void)state;
-    struct keyring ring = {0};
+    TEST_RING ring = {0};
     assert_false(keyring_wants_rekey(&ring, START_NS));
     struct keyset *keys = install(&ring, RESPONDER, 1, START_NS);
     assert_true(keyring_confirm(&ring, keys));
@@ -197,7 +205,7 @@ static void keys_wear_out(void **state)
 {
     (void)state;
     for (int initiator = 0; initiator < 2; initiator++) {
-        struct keyring ring = {0};
+        TEST_RING ring = {0};
         struct keyset *keys = install(&ring, initiator, 1, START_NS);
         (void)keyring_confirm(&ring, keys);
         keys->sent_packets = REKEY_AFTER_MESSAGES - 1;
@@ -216,7 +224,7 @@ static void keys_wear_out(void **state)
 static void expired_keys_are_wiped_on_time(void **state)
 {
     (void)state;
-    struct keyring ring = {0};
+    TEST_RING ring = {0};
     assert_int_equal(keyring_next_ns(&ring), TIME_NEVER);
     install(&ring, INITIATOR, 1, START_NS);
     install(&ring, INITIATOR, 2, START_NS + 100);
@@ -235,11 +243,11 @@ static void expired_keys_are_wiped_on_time(void **state)
 static void a_new_epoch_leaves_one_keyset(void **state)
 {
     (void)state;
-    struct keyring ring = {0};
+    TEST_RING ring = {0};
     install(&ring, INITIATOR, 1, START_NS);
     install(&ring, INITIATOR, 2, START_NS);
     struct keyset *keep = install(&ring, RESPONDER, 3, START_NS);
-    struct keyring other = {0};
+    TEST_RING other = {0};
     install(&other, INITIATOR, 4, START_NS);
     keyring_clear_except(&other, NULL);
     check_roles(&other, 0, 0, 0);
@@ -254,7 +262,7 @@ static void a_new_epoch_leaves_one_keyset(void **state)
 static void keys_of_one_epoch_stay_together(void **state)
 {
     (void)state;
-    struct keyring ring = {0};
+    TEST_RING ring = {0};
     install(&ring, INITIATOR, 1, START_NS)->tag = 7;
     install(&ring, INITIATOR, 2, START_NS)->tag = 8;
     install(&ring, RESPONDER, 3, START_NS)->tag = 8;

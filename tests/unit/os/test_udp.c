@@ -387,6 +387,37 @@ static void reports_the_buffers_granted(void **state)
     udp_close(&s);
 }
 
+static int option_of(int fd, int level, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+    assert_int_equal(getsockopt(fd, level, option, &value, &len), 0);
+    return value;
+}
+
+static void limits_hops_and_takes_that_back(void **state)
+{
+    struct addr any6 = {.family = ADDR_IPV6};
+    const struct addr *binds[] = {&loopback4, &loopback6, &any6};
+    for (size_t i = 0; i < 3; i++) {
+        struct udp_socket s;
+        struct udp_options options = options_of(state, binds[i]);
+        assert_int_equal(udp_open(&s, &options), 0);
+        bool v6 = binds[i]->family == ADDR_IPV6;
+        int level = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
+        int option = v6 ? IPV6_UNICAST_HOPS : IP_TTL;
+        int usual = option_of(s.fd, level, option);
+        assert_int_equal(udp_set_hops(&s, 5), 0);
+        assert_int_equal(option_of(s.fd, level, option), 5);
+        if (s.dual) {
+            assert_int_equal(option_of(s.fd, IPPROTO_IP, IP_TTL), 5);
+        }
+        assert_int_equal(udp_set_hops(&s, 0), 0);
+        assert_int_equal(option_of(s.fd, level, option), usual);
+        udp_close(&s);
+    }
+}
+
 static void refuses_a_port_in_use_and_a_foreign_address(void **state)
 {
     struct pair p;
@@ -470,6 +501,7 @@ static void batch_survives_want_of_memory(void **state)
         cmocka_unit_test_prestate(lives_on_after_a_closed_port, ops),                              \
         cmocka_unit_test_prestate(reads_ecn, ops),                                                 \
         cmocka_unit_test_prestate(never_blocks_and_closes_on_exec, ops),                           \
+        cmocka_unit_test_prestate(limits_hops_and_takes_that_back, ops),                           \
         cmocka_unit_test_prestate(reports_the_buffers_granted, ops),                               \
         cmocka_unit_test_prestate(refuses_a_port_in_use_and_a_foreign_address, ops),               \
         cmocka_unit_test_prestate(binds_a_mapped_address_as_ipv4, ops),                            \

@@ -206,6 +206,35 @@ static void one_run_at_a_time_and_then_a_rest(void **state)
     assert_true(birthday_open(&b->hard, peer, &b->easy_addr, b->now + BIRTHDAY_REST_NS));
 }
 
+static void a_question_without_an_answer_needs_no_rest(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(8, BIRTHDAY_SOCKETS_MAX);
+    assert_true(birthday_ask(&b->easy, peer, b->now));
+    b->now += BIRTHDAY_ASK_NS;
+    assert_true(birthday_tick(&b->easy, b->now));
+    assert_int_equal(birthday_ready_ns(&b->easy), b->now + BIRTHDAY_PAUSE_NS);
+    assert_true(birthday_ask(&b->easy, peer, b->now + BIRTHDAY_PAUSE_NS));
+}
+
+static void openers_do_not_go_far_the_second_time_they_do(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(9, 100);
+    unsigned socket;
+    struct addr to;
+    begin(b);
+    for (unsigned i = 0; i < 200; b->now += STEP) {
+        if (birthday_output(&b->hard, &socket, &to, b->now)) {
+            assert_int_equal(b->hard.hops, i < 100 ? BIRTHDAY_OPENER_HOPS : 0);
+            i++;
+        }
+        if (birthday_output(&b->easy, &socket, &to, b->now)) {
+            assert_int_equal(b->easy.hops, 0);
+        }
+    }
+}
+
 static void nobody_probes_without_having_asked(void **state)
 {
     (void)state;
@@ -331,6 +360,8 @@ int main(void)
         cmocka_unit_test(a_run_without_a_hit_ends_within_its_bounds),
         cmocka_unit_test(a_pause_makes_no_great_burst),
         cmocka_unit_test(one_run_at_a_time_and_then_a_rest),
+        cmocka_unit_test(a_question_without_an_answer_needs_no_rest),
+        cmocka_unit_test(openers_do_not_go_far_the_second_time_they_do),
         cmocka_unit_test(nobody_probes_without_having_asked),
         cmocka_unit_test(without_a_budget_there_are_no_runs),
         cmocka_unit_test(what_was_heard_on_outlives_the_run),

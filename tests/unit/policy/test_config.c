@@ -33,6 +33,7 @@ static void empty_text_gives_the_defaults(void **state)
     assert_string_equal(c->node.control, "/state/control");
     assert_addr(&c->node.listen, "[::]:0");
     assert_int_equal(c->node.log, LOG_INFO);
+    assert_int_equal(c->node.congestion, CONFIG_CONGESTION_BBR);
     assert_true(c->node.resume_timeout_ns == 86400 * NS_PER_S);
     assert_int_equal(c->fronts[0].listen.count, 1);
     assert_addr(&c->fronts[0].listen.items[0].addr, "127.0.0.1:1080");
@@ -50,13 +51,15 @@ static void node_values(void **state)
     (void)state;
     struct config *c =
         config_text_parse("[node]\nname = Big-Box1\nkey = /k\nlisten = 0.0.0.0:41741\n"
-                          "state = st\ncontrol = ~/c\nlog = trace\nresume_timeout = 90s\n");
+                          "state = st\ncontrol = ~/c\nlog = trace\nresume_timeout = 90s\n"
+                          "congestion = cubic\n");
     assert_string_equal(c->node.name, "big-box1");
     assert_string_equal(c->node.key.path, "/k");
     assert_addr(&c->node.listen, "0.0.0.0:41741");
     assert_string_equal(c->node.state, "/etc/adit/st");
     assert_string_equal(c->node.control, "/somewhere/c");
     assert_int_equal(c->node.log, LOG_TRACE);
+    assert_int_equal(c->node.congestion, CONFIG_CONGESTION_CUBIC);
     assert_true(c->node.resume_timeout_ns == 90 * NS_PER_S);
     config_free(c);
 }

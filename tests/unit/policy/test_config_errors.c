@@ -64,6 +64,7 @@ static void bad_values_are_refused(void **state)
         {"[node]\nresume_timeout = -1s\n", "is no number"},
         {"[limits]\nwindow = lots\n", "is no number"},
         {"[limits]\nwindow = 1k\n", "is too little"},
+        {"[node]\ncongestion = reno\n", "accepted: bbr, cubic"},
         {"[server]\nallow = " KEY_A "\nopen = true\n", "is neither yes nor no"},
         {"[relay a]\nurl = ftp://relay.example\n", "does not start with http://"},
         {"[relay a]\nurl = relay.example\n", "does not start with http://"},

@@ -84,6 +84,38 @@ static void many_packets_wait_and_leave_in_order(void **state)
     world_close(&w);
 }
 
+static size_t length_of(const uint8_t *frame)
+{
+    assert_int_equal(frame[0], 0x82);
+    assert_int_equal(frame[1] & 0x7f, 126);
+    return (size_t)frame[2] << 8 | frame[3];
+}
+
+/* Others read no longer ones. */
+static void messages_are_short_at_both_ends(void **state)
+{
+    (void)state;
+    static uint8_t big[DERP_PACKET_MAX];
+    struct relay_server_config config = {.open = true};
+    struct relay_span spans[8];
+    const uint8_t *data;
+    struct world w;
+    world_open(&w, &config);
+    w.websocket = true;
+    struct world_client *a = world_add(&w, 1);
+    struct world_client *b = world_add(&w, 2);
+    world_settle(&w);
+    b->deaf = true;
+    assert_int_equal(relay_client_send(a->core, b->key, big, sizeof(big)), 0);
+    assert_true(relay_client_output(a->core, &data) > WS_MESSAGE_MAX);
+    assert_int_equal(length_of(data), 32768);
+    world_settle(&w);
+    size_t n = relay_server_output(w.server, b->id, spans, 8, w.now);
+    assert_true(n >= 2);
+    assert_int_equal(length_of(spans[0].data), 32768);
+    world_close(&w);
+}
+
 static size_t ask(struct world *w, struct world_client *c, const char *request, uint8_t *out)
 {
     relay_server_input(w->server, c->id, request, strlen(request), w->now);
@@ -261,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packets_of_all_sizes_pass_in_any_pieces),
         cmocka_unit_test(many_packets_wait_and_leave_in_order),
+        cmocka_unit_test(messages_are_short_at_both_ends),
         cmocka_unit_test(the_handshake_is_that_of_the_rfc),
         cmocka_unit_test(other_handshakes_get_their_answer),
         cmocka_unit_test(a_ping_is_answered),

@@ -13,7 +13,7 @@
 static void receive(struct ack *a, uint64_t number, bool eliciting, uint64_t now)
 {
     assert_false(ack_has_seen(a, number));
-    assert_int_equal(ack_on_received(a, number, eliciting, DELAY, now), 0);
+    assert_int_equal(ack_on_received(a, number, eliciting, DELAY, 0, now), 0);
     assert_true(ack_has_seen(a, number));
 }
 
@@ -30,6 +30,57 @@ static void every_second_packet_or_after_the_delay(void **state)
     assert_int_equal(a.due_ns, 0);
     ack_on_sent(&a);
     assert_int_equal(a.due_ns, TIME_NEVER);
+    ack_deinit(&a);
+}
+
+/* 10,000 a second and a round trip of 40 ms: one for each 2 ms, and 4 ms after the last at most. */
+static void fewer_where_many_packets_come(void **state)
+{
+    (void)state;
+    struct ack a;
+    ack_init(&a);
+    assert_int_equal(ack_period(0), 0);
+    assert_int_equal(ack_period(800 * NS_PER_US), 100 * NS_PER_US);
+    uint64_t period = ack_period(40 * NS_PER_MS);
+    assert_int_equal(period, 2 * NS_PER_MS);
+    uint64_t now = NS_PER_S;
+    unsigned due = 0;
+    for (uint64_t n = 0; n < 2000; n++, now += 100 * NS_PER_US) {
+        assert_int_equal(ack_on_received(&a, n, true, DELAY, period, now), 0);
+        assert_true(a.due_ns <= now + (n < 25 ? DELAY : 2 * period));
+        if (a.due_ns <= now) {
+            ack_on_sent(&a);
+            due++;
+        }
+    }
+    assert_in_range(due, 2000 / 21, 2000 / 19 + 15);
+    /* A gap is told at once, whatever the rate. */
+    assert_int_equal(ack_on_received(&a, 2001, true, DELAY, period, now), 0);
+    assert_int_equal(a.due_ns, 0);
+    ack_on_sent(&a);
+    /* After a pause it is every second one again, and the whole delay. */
+    now += NS_PER_S;
+    assert_int_equal(ack_on_received(&a, 2002, true, DELAY, period, now), 0);
+    assert_int_equal(a.due_ns, now + DELAY);
+    assert_int_equal(ack_on_received(&a, 2003, true, DELAY, period, now + 1), 0);
+    assert_int_equal(a.due_ns, 0);
+    ack_deinit(&a);
+}
+
+static void never_more_than_the_ceiling_at_once(void **state)
+{
+    (void)state;
+    struct ack a;
+    ack_init(&a);
+    uint64_t now = NS_PER_S;
+    for (uint64_t n = 0; n < 100000; n++, now += 100) {
+        assert_int_equal(ack_on_received(&a, n, true, DELAY, ACK_PERIOD_MAX_NS, now), 0);
+        assert_true(a.eliciting <= ACK_EVERY_MAX);
+        if (a.due_ns <= now) {
+            ack_on_sent(&a);
+        }
+    }
+    assert_int_equal(a.every, ACK_EVERY_MAX);
     ack_deinit(&a);
 }
 
@@ -116,6 +167,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_second_packet_or_after_the_delay),
+        cmocka_unit_test(fewer_where_many_packets_come),
+        cmocka_unit_test(never_more_than_the_ceiling_at_once),
         cmocka_unit_test(at_once_when_out_of_order),
         cmocka_unit_test(tells_ranges_downwards_and_the_delay),
         cmocka_unit_test(forgets_the_lowest_range_past_the_ceiling),

@@ -10,13 +10,25 @@ enum { MTU = 1000 };
 #define START_NS (10 * NS_PER_S)
 #define MS(n) ((uint64_t)(n)*NS_PER_MS)
 
+static void sent(struct cc *cc, uint64_t number, size_t bytes, uint64_t now)
+{
+    const struct cc_sent packet = {.number = number, .bytes = bytes};
+    cc->ops->on_sent(cc, &packet, now);
+}
+
+static void spurious(struct cc *cc, uint64_t number, uint64_t now)
+{
+    const struct cc_loss loss = {.number = number, .sent_ns = START_NS};
+    cc->ops->on_spurious(cc, &loss, now);
+}
+
 /* A controller in the middle of its life: a window of so many segments, packets 0..999 out. */
 static struct cc make(uint64_t segments)
 {
     struct cc cc;
     cc_init(&cc, &cc_cubic, MTU);
     cc.cwnd = segments * MTU;
-    cc.ops->on_sent(&cc, 999, MTU, START_NS);
+    sent(&cc, 999, MTU, START_NS);
     return cc;
 }
 
@@ -31,7 +43,8 @@ static void ack(struct cc *cc, uint64_t number, size_t bytes, uint64_t sent_ns, 
 
 static void lose(struct cc *cc, uint64_t number, uint64_t now)
 {
-    cc->ops->on_loss(cc, number, now - MS(10), now);
+    const struct cc_loss loss = {.number = number, .sent_ns = now - MS(10)};
+    cc->ops->on_loss(cc, &loss, now);
 }
 
 static void starts_with_the_window_of_rfc_9002(void **state)
@@ -76,11 +89,11 @@ static void reduces_once_for_each_round_trip(void **state)
     ack(&cc, 998, MTU, START_NS, START_NS + MS(2)); /* no growth in recovery */
     assert_true(cc.in_recovery);
     assert_int_equal(cc.cwnd, 70 * MTU);
-    cc.ops->on_sent(&cc, 1000, MTU, START_NS + MS(3));
+    sent(&cc, 1000, MTU, START_NS + MS(3));
     ack(&cc, 1000, MTU, START_NS + MS(3), START_NS + MS(4));
     assert_false(cc.in_recovery);
     uint64_t before = cc.cwnd;
-    cc.ops->on_sent(&cc, 1001, MTU, START_NS + MS(5));
+    sent(&cc, 1001, MTU, START_NS + MS(5));
     lose(&cc, 1001, START_NS + MS(6));
     assert_int_equal(cc.cwnd, before * 7 / 10);
     assert_int_equal(cc.cubic.curve.w_max, before * 17 / 20); /* fast convergence */
@@ -91,7 +104,7 @@ static void never_falls_below_two_packets(void **state)
     (void)state;
     struct cc cc = make(10);
     for (uint64_t i = 1000; i < 1050; i++) {
-        cc.ops->on_sent(&cc, i, MTU, START_NS);
+        sent(&cc, i, MTU, START_NS);
         lose(&cc, i, START_NS);
     }
     assert_int_equal(cc.cwnd, 2 * MTU);
@@ -104,7 +117,7 @@ static struct cc epoch_after(uint64_t w_max, uint64_t t_ns)
     struct cc cc = make(w_max);
     cc.ssthresh = 1; /* so that the curve of the reduction is all that acts */
     lose(&cc, 999, START_NS);
-    cc.ops->on_sent(&cc, 1000, MTU, START_NS);
+    sent(&cc, 1000, MTU, START_NS);
     ack(&cc, 1000, 1, START_NS, START_NS);
     ack(&cc, 1000, cc.cwnd, START_NS, START_NS + t_ns);
     return cc;
@@ -152,7 +165,7 @@ static void is_as_fast_as_reno_where_that_is_faster(void **state)
     uint64_t before = cc.cwnd;
     double w_est = 7;
     for (uint64_t i = 1000; i < 1000 + 7; i++) {
-        cc.ops->on_sent(&cc, i, MTU, now);
+        sent(&cc, i, MTU, now);
         w_est += 9.0 / 17 * MTU / (double)cc.cwnd;
         ack(&cc, i, MTU, now, now + MS(1));
     }
@@ -184,7 +197,7 @@ static void stands_still_while_idle(void **state)
     uint64_t window = cc.cwnd;
     uint64_t later = START_NS + 5 * 3600 * NS_PER_S;
     /* Five hours of nothing, then one more second of use: as if no idle time had been. */
-    cc.ops->on_sent(&cc, 1001, MTU, later);
+    sent(&cc, 1001, MTU, later);
     ack(&cc, 1001, window, later, later + MS(500));
     expect_near(cc.cwnd, 86.68 * MTU, 10);
 }
@@ -210,13 +223,13 @@ static void takes_a_reduction_back_when_nothing_was_lost(void **state)
     cc.ssthresh = 90 * MTU;
     lose(&cc, 500, START_NS);
     lose(&cc, 501, START_NS);
-    cc.ops->on_spurious(&cc, 500, START_NS, START_NS + MS(1));
+    spurious(&cc, 500, START_NS + MS(1));
     assert_int_equal(cc.cwnd, 70 * MTU); /* 501 is still missing */
-    cc.ops->on_spurious(&cc, 501, START_NS, START_NS + MS(1));
+    spurious(&cc, 501, START_NS + MS(1));
     assert_int_equal(cc.cwnd, 100 * MTU);
     assert_int_equal(cc.ssthresh, 90 * MTU);
     assert_false(cc.in_recovery);
-    cc.ops->on_spurious(&cc, 502, START_NS, START_NS + MS(1)); /* nothing left to undo */
+    spurious(&cc, 502, START_NS + MS(1)); /* nothing left to undo */
     assert_int_equal(cc.cwnd, 100 * MTU);
 }
 
@@ -225,12 +238,12 @@ static void keeps_a_reduction_that_an_older_packet_did_not_cause(void **state)
     (void)state;
     struct cc cc = make(100);
     lose(&cc, 500, START_NS);
-    cc.ops->on_sent(&cc, 1500, MTU, START_NS + MS(20));
+    sent(&cc, 1500, MTU, START_NS + MS(20));
     lose(&cc, 1200, START_NS + MS(30));
     assert_int_equal(cc.cwnd, 49 * MTU);
-    cc.ops->on_spurious(&cc, 500, START_NS, START_NS + MS(31)); /* of the episode before */
+    spurious(&cc, 500, START_NS + MS(31)); /* of the episode before */
     assert_int_equal(cc.cwnd, 49 * MTU);
-    cc.ops->on_spurious(&cc, 1200, START_NS, START_NS + MS(31));
+    spurious(&cc, 1200, START_NS + MS(31));
     assert_int_equal(cc.cwnd, 70 * MTU);
 }
 
@@ -245,7 +258,7 @@ static void never_passes_the_largest_window(void **state)
     lose(&cc, 999, START_NS);
     uint64_t now = START_NS;
     for (uint64_t i = 1000; i < 3000; i++) {
-        cc.ops->on_sent(&cc, i, 16384, now);
+        sent(&cc, i, 16384, now);
         ack(&cc, i, 16384, now, now + 3600 * NS_PER_S);
         now += 3600 * NS_PER_S;
     }
@@ -260,7 +273,7 @@ static void round_trip(struct cc *cc, uint64_t *number, uint64_t *now, int packe
     struct rtt rtt = {.latest = rtt_ns, .smoothed = rtt_ns, .min = rtt_ns, .sampled = true};
     uint64_t first = *number;
     for (int i = 0; i < packets; i++) {
-        cc->ops->on_sent(cc, (*number)++, MTU, *now + (uint64_t)i * NS_PER_US);
+        sent(cc, (*number)++, MTU, *now + (uint64_t)i * NS_PER_US);
     }
     for (int i = 0; i < packets; i++) {
         uint64_t sent = *now + (uint64_t)i * NS_PER_US;

@@ -41,7 +41,34 @@ static void takes_its_rate_from_window_and_rtt(void **state)
     p = make(true, 0);
     assert_int_equal(p.rate, 2 * 1250000);
     pacer_update(&p, 12500000, 10 * NS_PER_MS, true, 0);
-    assert_int_equal(p.burst, p.rate / 500); /* 2 ms of it */
+    assert_int_equal(p.burst, p.rate / 200); /* 5 ms of it */
+    pacer_set_rate(&p, 12345678, 0);
+    assert_int_equal(p.rate, 12345678);
+}
+
+/* A timer that is late may be made up for; silence may not. */
+static void rest_leaves_less_in_the_bucket(void **state)
+{
+    (void)state;
+    struct pacer p;
+    pacer_init(&p, MTU, 0);
+    pacer_set_rate(&p, 100000000, 0);
+    assert_int_equal(p.burst, 500000);
+    while (pacer_next(&p, 0) == 0) {
+        pacer_sent(&p, MTU, 0);
+    }
+    uint64_t now = 10 * NS_PER_MS;
+    struct pacer late = p;
+    size_t burst = 0, bytes = 0;
+    for (; pacer_next(&late, now) <= now; burst += MTU) {
+        pacer_sent(&late, MTU, now);
+    }
+    pacer_rest(&p, now);
+    for (; pacer_next(&p, now) <= now; bytes += MTU) {
+        pacer_sent(&p, MTU, now);
+    }
+    assert_in_range(burst, 500000 - MTU, 500000);
+    assert_in_range(bytes, 200000 - MTU, 200000);
 }
 
 static void spaces_packets_after_the_burst(void **state)
@@ -163,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(has_no_limit_before_the_first_rtt),
         cmocka_unit_test(takes_its_rate_from_window_and_rtt),
+        cmocka_unit_test(rest_leaves_less_in_the_bucket),
         cmocka_unit_test(spaces_packets_after_the_burst),
         cmocka_unit_test(forgets_nothing_but_saves_no_more_than_the_burst),
         cmocka_unit_test(lets_a_probe_through_without_debt),

@@ -16,7 +16,7 @@ static void knows_nothing_before_the_first_sample(void **state)
     assert_false(r.sampled);
     assert_int_equal(rtt_pto(&r, 0), MS(999));
     assert_int_equal(rtt_pto(&r, MS(25)), MS(1024));
-    assert_int_equal(rtt_loss_delay(&r), MS(333) * 9 / 8);
+    assert_int_equal(rtt_loss_delay(&r, 1), MS(333) * 9 / 8);
 }
 
 static void takes_the_first_sample_whole(void **state)
@@ -42,7 +42,7 @@ static void follows_rfc_9002_afterwards(void **state)
     assert_int_equal(r.min, MS(80));
     assert_int_equal(r.variance, MS(40)); /* 3/4 * 40 + 1/4 * |80 - 120| */
     assert_int_equal(r.smoothed, MS(85)); /* 7/8 * 80 + 1/8 * 120 */
-    assert_int_equal(rtt_loss_delay(&r), MS(153));
+    assert_int_equal(rtt_loss_delay(&r, 1), MS(153));
 }
 
 static void limits_the_ack_delay_that_it_believes(void **state)
@@ -68,7 +68,7 @@ static void never_waits_less_than_the_granularity(void **state)
     for (int i = 0; i < 100; i++) {
         rtt_sample(&r, 1000, 0, 0);
     }
-    assert_int_equal(rtt_loss_delay(&r), MS(1));
+    assert_int_equal(rtt_loss_delay(&r, 1), MS(1));
     assert_int_equal(rtt_pto(&r, 0), r.smoothed + MS(1));
 }
 

@@ -1,0 +1,96 @@
+/* What only TLS brings: its handshake, and who does not come with it. */
+#include "unit/loop/relay_fixture.h"
+
+static int connect_bare(const struct fixture *f)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(f->where.port)};
+    memcpy(&in.sin_addr, f->where.ip, 4);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0 && connect(fd, (const struct sockaddr *)&in, sizeof(in)) == 0);
+    return fd;
+}
+
+static void wait_for(struct fixture *f, const uint64_t *counter)
+{
+    uint64_t end = derp_peer_now() + 20 * NS_PER_S;
+    while (*counter == 0) {
+        assert_true(derp_peer_now() < end);
+        step(f);
+    }
+}
+
+static void a_handshake_has_its_time(void **state)
+{
+    (void)state;
+    static const uint8_t half_a_hello[] = {0x16, 0x03, 0x01, 0x02, 0x00, 0x01};
+    struct relay_server_config server = {.open = true,
+                                         .limits = {.handshake_timeout_ns = 100 * NS_PER_MS}};
+    struct fixture f;
+    open_fixture(&f, &server);
+    int fd = connect_bare(&f);
+    assert_int_equal(send(fd, half_a_hello, sizeof(half_a_hello), 0), sizeof(half_a_hello));
+    wait_for(&f, &relay_uv_stats(f.relay)->closed[RELAY_CLOSE_TIMEOUT]);
+    assert_int_equal(relay_uv_stats(f.relay)->connections, 0);
+    close(fd);
+    close_fixture(&f);
+}
+
+static void note_line(void *user, enum log_level level, const char *module, const char *event,
+                      const char *text)
+{
+    (void)level;
+    (void)module;
+    if (strcmp(event, "tls_failed") == 0) {
+        (void)snprintf(user, 256, "%s", text);
+    }
+}
+
+static void plain_http_is_refused_and_named(void **state)
+{
+    (void)state;
+    static const char request[] = "GET /derp HTTP/1.1\r\nHost: r\r\n\r\n";
+    char line[256] = "";
+    struct log log = {.level = LOG_INFO, .write = note_line, .user = line};
+    struct relay_server_config server = {.open = true, .log = &log};
+    struct fixture f;
+    open_fixture(&f, &server);
+    int fd = connect_bare(&f);
+    assert_int_equal(send(fd, request, sizeof(request) - 1, 0), sizeof(request) - 1);
+    wait_for(&f, &relay_uv_stats(f.relay)->closed[RELAY_CLOSE_GONE]);
+    assert_non_null(strstr(line, "why=\"it speaks plain HTTP and not TLS\""));
+    close(fd);
+    close_fixture(&f);
+}
+
+/* What a wrong key, another certificate and the like come to is tests/unit/os/test_tls.c's. */
+static void a_relay_with_another_key_is_refused(void **state)
+{
+    (void)state;
+    char why[TLS_WHY_MAX];
+    static const uint8_t pin[1][TLS_PIN_LEN] = {{1}};
+    struct tls_client_options options = {.host = "relay.test", .pins = pin, .pin_count = 1};
+    struct relay_server_config server = {.open = true};
+    struct fixture f;
+    open_fixture(&f, &server);
+    tls_context_free(f.client_tls);
+    assert_int_equal(tls_client_new(&options, &f.client_tls, why), 0);
+    struct derp_peer *a = add_peer(&f, 1);
+    run_until(&f, &a->downs, 2);
+    assert_non_null(strstr(a->down_text, "another key than the pinned one"));
+    assert_int_equal(a->ups, 0);
+    close_fixture(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_handshake_has_its_time),
+        cmocka_unit_test(plain_http_is_refused_and_named),
+        cmocka_unit_test(a_relay_with_another_key_is_refused),
+    };
+    if (sodium_init() < 0) {
+        return 1;
+    }
+    way.tls = true;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
