@@ -9,6 +9,7 @@
 . "$lab_root/tests/lab/nat.sh"
 . "$lab_root/tests/e2e/sshd.bash"
 
+PATH=$PATH:/usr/sbin
 for program in wget git proxychains4 nghttpd nc openssl; do
     command -v "$program" >/dev/null || lab_skip "$program is not installed"
 done
