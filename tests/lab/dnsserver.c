@@ -3,7 +3,8 @@
  *   lab_dnsserver ADDRESS PORT [NAME=IPv4]...
  *
  * Over UDP only. Each query becomes a line on standard output, "NAME TYPE"; names listed have an A
- * record and nothing else, all others do not exist.
+ * record and nothing else, all others do not exist. Nothing is answered for names that begin with
+ * "silent", and for those that begin with "late" nothing but the A record.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -92,6 +93,10 @@ static void serve(int fd, char *const *records)
         }
         (void)printf("%s %u\n", q.name, q.type);
         (void)fflush(stdout);
+        if (strncasecmp(q.name, "silent", 6) == 0 ||
+            (strncasecmp(q.name, "late", 4) == 0 && q.type != TYPE_A)) {
+            continue;
+        }
         size_t len = answer(m, &q, find(q.name, records));
         (void)sendto(fd, m, len, 0, (const struct sockaddr *)&from, from_len);
     }
