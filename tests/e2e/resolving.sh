@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Name servers that keep silent, at the exit: about some names, which must not hold up the others; about
-# one family, which must not hold up the other (RFC 8305). And what a target may take.
+# one family, which must not hold up the other (RFC 8305); and addresses that keep silent. And what a
+# target may take.
 #
 #   home 10.77.0.2 ---+--- laptop 10.77.0.3 (front, curl)
 #   web, exit, DNS    +--- relay 10.77.0.4
@@ -31,7 +32,18 @@ echo 'nameserver 127.0.0.1' >"$LAB/resolv.conf"
 mount --bind "$LAB/resolv.conf" /etc/resolv.conf
 printf '\n[route]\ndefault = peer home\n' >>"$LAB/laptop.ini"
 printf '\n[exit]\ndial_timeout = 4s\n' >>"$LAB/home.ini"
-lab_spawn dns home "$LAB_DNSSERVER" 127.0.0.1 53 web.test=10.77.0.2 late.test=10.77.0.2 other.test=10.77.0.2
+lab_spawn dns home "$LAB_DNSSERVER" 127.0.0.1 53 web.test=10.77.0.2 late.test=10.77.0.2 other.test=10.77.0.2 \
+    dead6.test=10.77.0.2 dead6.test=2001:db8::99
+# 2001:db8::99 is nobody: who calls it gets no answer.
+ip -n home address add 2001:db8::2/64 dev eth0 nodad
+lab_exec home nft -f - <<'NFT'
+table inet six {
+    chain out {
+        type filter hook output priority 0; policy accept;
+        ip6 daddr 2001:db8::99 tcp flags syn counter
+    }
+}
+NFT
 lab_wait_until 10 dns_listens
 lab_three_start
 lab_first_page
@@ -41,6 +53,13 @@ page web.test 3
 page late.test 3
 grep -q '^late.test 28$' "$LAB/dns.log" || lab_fail "nobody asked for an AAAA: this proves nothing"
 lab_say "no answer about IPv6: the page comes over IPv4 all the same"
+
+page dead6.test 2
+lab_say "an IPv6 address that keeps silent: the page comes over IPv4 after a quarter of a second"
+[ "$(lab_exec home nft -j list table inet six | jq '[.. | .counter? // empty | .packets] | add')" -gt 0 ] ||
+    lab_fail "nobody called the IPv6 address: this proves nothing"
+said=$(lab_exec home ss -Htn state syn-sent dst '[2001:db8::99]')
+[ -z "$said" ] || lab_fail "the attempt that lost goes on: $said"
 
 start=$SECONDS
 for i in $(seq 20); do
