@@ -5,6 +5,8 @@
 #   home 10.77.0.2 ---+--- laptop 10.77.0.3 (front, the crowd)
 #   exit, echo :9000  +--- relay 10.77.0.4
 #
+# Alone: it measures what the processes compute.
+#
 # Environment: LAB_HOLD (connections at once), LAB_RATE (new ones a second), LAB_RATE_SECONDS. The whole
 # of it: LAB_HOLD=10000 LAB_RATE=2000 LAB_RATE_SECONDS=60 tests/run lab load
 . "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
