@@ -58,7 +58,7 @@ declare -A nat_kind nat_seed nat_apart
 
 # The address that a router translates to.
 nat_outside() {
-    ip -n "$1" -j -4 address show dev eth0 | jq -r '.[0].addr_info[0].local'
+    ip -n "$1" -o -4 address show dev eth0 | sed -n '1s|.* inet \([0-9.]*\)/.*|\1|p'
 }
 
 nat_has_ipv4() {
