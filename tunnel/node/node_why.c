@@ -35,6 +35,8 @@ static const char *kind_text(enum cand_source source)
         return "predicted";
     case CAND_CONFIGURED:
         return "configured";
+    case CAND_RENEWED:
+        return "renewed";
     case CAND_BIRTHDAY:
         break;
     }
@@ -107,6 +109,7 @@ static const char *silence_reason(const struct view *v, const struct cand_remote
         return "a firewall before the peer does not expect us";
     case CAND_REFLEXIVE:
     case CAND_PEER_REFLEXIVE:
+    case CAND_RENEWED:
     case CAND_BIRTHDAY:
         break;
     }

@@ -233,6 +233,7 @@ void peer_paths_settle(struct peer *p, uint64_t now)
 {
     take_proofs(p);
     open_paths(p, now);
+    node_renewal_mark(p);
     uint8_t id = pathset_choose(&p->paths, now);
     uint8_t direct = pathset_choose_of(&p->paths, WHERE_DIRECT, now);
     uint8_t relay = pathset_choose_of(&p->paths, WHERE_RELAY, now);
