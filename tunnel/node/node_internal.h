@@ -169,6 +169,7 @@ struct peer {
     struct pathset paths;
     uint8_t chosen;           /* the path that the shell was told of */
     struct pathset_ways ways; /* as the conn was told */
+    uint64_t doubted_ns;      /* since when they are so because of a doubt, the last time */
     uint32_t opened;          /* bit set of path ids that the conn knows */
     uint64_t heard_ns, active_ns;
     uint64_t sent_ns;   /* first stream packet since something was heard; 0 = none */
@@ -410,6 +411,8 @@ bool node_renewal_input(struct node *n, unsigned socket, const struct addr *from
                         const uint8_t *data, size_t len, uint64_t now);
 bool node_renewal_output(struct node *n, struct node_batch *out, uint64_t now);
 void node_renewal_tick(struct node *n, uint64_t now);
+/* Closes what serves no more; from time to time. */
+void node_renewal_release(struct node *n, uint64_t now);
 uint64_t node_renewal_next_ns(const struct node *n);
 
 /* --- node_nat.c --- */

@@ -70,6 +70,30 @@ void node_renewal_reset(struct node *n, uint64_t now)
     renewal_init(&n->renewal, n->rng);
 }
 
+/* True if something was heard on the socket not long ago. */
+static bool is_alive(const struct node *n, uint16_t socket, uint64_t now)
+{
+    for (size_t i = 0; i < n->peer_count; i++) {
+        for (uint8_t id = 1; id < PACKET_PATHS_MAX; id++) {
+            const struct path *path = &n->peers[i].paths.paths[id];
+            if (path->id != 0 && path->where.kind == WHERE_DIRECT &&
+                path->where.socket == socket &&
+                time_since(path->heard_ns, now) < NODE_SOCKET_KEEP_NS) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Mappings do not end after all: the socket that serves is kept for as long as it is of use. */
+void node_renewal_release(struct node *n, uint64_t now)
+{
+    if (n->renewal_socket != 0 && n->renewal.life_ns == 0 && !is_alive(n, n->renewal_socket, now)) {
+        stop(n, now);
+    }
+}
+
 /* --- moving --- */
 
 static void add_path(struct peer *p, uint16_t socket, const struct addr *to, uint64_t now)
