@@ -1,151 +1,11 @@
 /* Datagrams of applications, through two nodes and straight out: UDP ASSOCIATE, forwarded ports,
  * and BIND. */
-#include "unit/app/two.h"
+#include "unit/app/udp_world.h"
 
-#include "app/association.h"
 #include "app/udp_forward.h"
-#include "proto/udphead.h"
 
-#include <base/bytes.h>
-
-#include <netinet/in.h>
-
-#define PEER_ROUTE "[route]\ndefault = peer home\n"
 #define MAY_BIND "commands = connect bind udp\n"
 #define DIRECT_ROUTE "[route]\n127.0.0.0/8 = direct\nlocalhost = direct\n"
-
-static int udp_socket(uint8_t last, struct addr *at)
-{
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof(struct sockaddr_in);
-    *at = addr_ipv4(127, 0, 0, last, 0);
-    tcp_sockaddr(at, &sa);
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-    *at = tcp_addr((struct sockaddr *)&sa);
-    return fd;
-}
-
-static void send_udp(int fd, const struct addr *to, const void *data, size_t len)
-{
-    struct sockaddr_storage sa;
-    tcp_sockaddr(to, &sa);
-    ssize_t n = sendto(fd, data, len, 0, (struct sockaddr *)&sa, sizeof(struct sockaddr_in));
-    assert_int_equal(n, len);
-}
-
-/* Waits for one; its length. */
-static size_t get_udp(struct two *t, int fd, void *out, size_t cap, struct addr *from)
-{
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof(sa);
-    ssize_t n = -1;
-    WORLD_UNTIL(&t->w, (n = recvfrom(fd, out, cap, 0, (struct sockaddr *)&sa, &len)) >= 0);
-    *from = tcp_addr((struct sockaddr *)&sa);
-    return (size_t)n;
-}
-
-static bool has_udp(int fd)
-{
-    char byte;
-    return recv(fd, &byte, 1, MSG_PEEK) >= 0;
-}
-
-/* One application with a UDP association. */
-struct user {
-    struct two *t;
-    int tcp, udp;
-    struct addr at, relay; /* its UDP socket; where it sends */
-};
-
-static unsigned ask_socks(struct two *t, int fd, uint8_t command, const struct target *target,
-                          struct addr *bound)
-{
-    uint8_t out[64] = {5, 1, 0, 5, command, 0}, in[12];
-    struct writer w = writer_of(out + 6, sizeof(out) - 6);
-    socksaddr_write(&w, target);
-    world_put(&t->w, fd, out, 6 + writer_len(&w));
-    assert_int_equal(world_get(&t->w, fd, in, sizeof(in)), sizeof(in));
-    assert_memory_equal(in, "\x05\x00\x05", 3);
-    struct reader r = reader_of(in + 5, 7);
-    struct target b;
-    assert_int_equal(socksaddr_read(&r, &b), 0);
-    *bound = b.addr;
-    return in[3];
-}
-
-static struct target no_target(void)
-{
-    struct target t;
-    struct addr none = addr_ipv4(0, 0, 0, 0, 0);
-    target_set_addr(&t, &none);
-    return t;
-}
-
-static struct user associate(struct two *t)
-{
-    struct user u = {.t = t, .tcp = world_connect(&t->socks)};
-    struct target none = no_target();
-    u.udp = udp_socket(1, &u.at);
-    assert_int_equal(ask_socks(t, u.tcp, 3, &none, &u.relay), 0);
-    assert_true(addr_is_loopback(&u.relay) && u.relay.port != 0); /* concrete */
-    return u;
-}
-
-static void end_user(struct user *u)
-{
-    (void)close(u->tcp);
-    (void)close(u->udp);
-}
-
-static void user_send(struct user *u, const struct target *to, const void *data, size_t len)
-{
-    static uint8_t buf[UDPHEAD_MAX + 65536];
-    memcpy(buf + UDPHEAD_MAX, data, len);
-    uint8_t *at = udphead_put(buf + UDPHEAD_MAX, true, to);
-    send_udp(u->udp, &u->relay, at, len + (size_t)(buf + UDPHEAD_MAX - at));
-}
-
-/* Waits for one whose head says that it is from `from`. */
-static void user_get(struct user *u, const struct addr *from, const void *data, size_t len)
-{
-    static uint8_t buf[65536];
-    struct addr relay;
-    struct udphead h;
-    size_t n = get_udp(u->t, u->udp, buf, sizeof(buf), &relay);
-    assert_true(addr_equal(&relay, &u->relay));
-    assert_int_equal(udphead_read(&h, true, buf, n), 0);
-    assert_int_equal(h.frag, 0);
-    assert_true(h.target.kind == TARGET_ADDRESS && addr_equal(&h.target.addr, from));
-    assert_int_equal(n - h.len, len);
-    assert_memory_equal(buf + h.len, data, len);
-}
-
-static struct target target_of(const char *host, uint16_t port)
-{
-    struct target t;
-    assert_int_equal(target_set_name(&t, host, strlen(host), port), 0);
-    return t;
-}
-
-/* A target's own socket: takes one and answers. */
-static void answer(struct two *t, int fd, const void *expected, size_t expected_len,
-                   const void *data, size_t len)
-{
-    static uint8_t buf[65536];
-    struct addr from;
-    assert_int_equal(get_udp(t, fd, buf, sizeof(buf), &from), expected_len);
-    assert_memory_equal(buf, expected, expected_len);
-    send_udp(fd, &from, data, len);
-}
-
-static struct two *with_peer(const char *allow)
-{
-    return setup(allow, PEER_ROUTE);
-}
 
 /* --- UDP ASSOCIATE --------------------------------------------------------------------------- */
 
@@ -295,46 +155,6 @@ static void policy_looks_at_each_target(void **state)
     teardown(t);
 }
 
-/* What comes in at a port of ours is taken for this machine's application: not for a peer. */
-static void nobody_gets_in_by_our_own_ports(void **state)
-{
-    (void)state;
-    struct addr local_at, bound;
-    struct two *t = with_peer("allow = any\n");
-    struct listener *forward = NULL;
-    assert_null(app_forward(t->home.app, "udp 127.0.0.1:0", "laptop:9", &forward));
-    struct addr at = listener_address(forward);
-    struct user u = associate(t);
-    struct target to = target_of("127.0.0.1", at.port);
-    struct context *home = &t->home.app->ctx;
-    user_send(&u, &to, "x", 1);
-    WORLD_UNTIL(&t->w, home->counters.udp.not_allowed == 1 || home->counters.udp.from_clients > 0);
-    assert_int_equal(home->counters.udp.from_clients, 0);
-
-    /* An association of another application here, which has sent nothing yet. */
-    const struct target said = no_target();
-    const struct association_options options = {
-        .at = addr_ipv4(127, 0, 0, 1, 0), .client = addr_ipv4(127, 0, 0, 1, 9), .said = &said};
-    struct association *a = NULL;
-    assert_int_equal(association_start(home, &options, &a), CAUSE_NONE);
-    bound = association_address(a);
-    to = target_of("127.0.0.1", bound.port);
-    user_send(&u, &to, "x", 1);
-    WORLD_UNTIL(&t->w, home->counters.udp.not_allowed == 2 || home->counters.udp.sent > 0);
-    assert_int_equal(home->counters.udp.sent, 0);
-    association_stop(a);
-
-    /* The port is free again, for anybody. */
-    listener_stop(forward);
-    int other = udp_socket(1, &local_at);
-    to = target_of("127.0.0.1", local_at.port);
-    user_send(&u, &to, "good", 4);
-    answer(t, other, "good", 4, "yes", 3);
-    end_user(&u);
-    (void)close(other);
-    teardown(t);
-}
-
 /* Whatever is allowed: one datagram that reaches many is an amplifier. */
 static void nobody_reaches_many_at_once(void **state)
 {
@@ -366,34 +186,6 @@ static void refused_datagrams_are_counted(void **state)
     WORLD_UNTIL(&t->w, t->home.app->ctx.counters.exit.failures[CAUSE_NOT_ALLOWED] == 1);
     assert_int_equal(t->home.app->exits.flows.count, 0);
     end_user(&u);
-    teardown(t);
-}
-
-/* What a peer may have here at once, it may not have once more in flows. */
-static void flows_count_as_connections_of_their_peer(void **state)
-{
-    (void)state;
-    struct addr at;
-    int server = udp_socket(1, &at);
-    struct two *t = with_peer("allow = any\nstreams_max = 1\n");
-    const struct app *home = t->home.app;
-    struct target to = target_of("127.0.0.1", at.port);
-    struct user first = associate(t), second = associate(t);
-    user_send(&first, &to, "one", 3);
-    answer(t, server, "one", 3, "yes", 3);
-    user_get(&first, &at, "yes", 3);
-    user_send(&second, &to, "two", 3);
-    WORLD_UNTIL(&t->w, home->ctx.counters.exit.over_peer_limit == 1 || home->exits.flows.count > 1);
-    assert_int_equal(home->exits.flows.count, 1);
-    end_user(&first);
-    end_user(&second);
-    WORLD_UNTIL(&t->w, home->exits.flows.count == 0);
-    struct user third = associate(t);
-    user_send(&third, &to, "one", 3);
-    answer(t, server, "one", 3, "yes", 3);
-    user_get(&third, &at, "yes", 3);
-    end_user(&third);
-    (void)close(server);
     teardown(t);
 }
 
@@ -456,17 +248,6 @@ static void a_forwarded_port_keeps_sources_apart(void **state)
     (void)close(first);
     (void)close(second);
     (void)close(server);
-    teardown(t);
-}
-
-static void a_unix_socket_takes_no_datagrams(void **state)
-{
-    (void)state;
-    struct listener *l = NULL;
-    struct two *t = with_peer("");
-    assert_non_null(app_forward(t->laptop.app, "udp 127.0.0.1:0", "home:/run/x.sock", &l));
-    assert_non_null(app_forward(t->laptop.app, "udp /run/x.sock", "home:53", &l));
-    assert_null(l);
     teardown(t);
 }
 
@@ -636,13 +417,10 @@ int main(void)
         cmocka_unit_test(only_the_client_is_heard),
         cmocka_unit_test(only_who_was_asked_may_answer),
         cmocka_unit_test(policy_looks_at_each_target),
-        cmocka_unit_test(nobody_gets_in_by_our_own_ports),
         cmocka_unit_test(nobody_reaches_many_at_once),
         cmocka_unit_test(refused_datagrams_are_counted),
-        cmocka_unit_test(flows_count_as_connections_of_their_peer),
         cmocka_unit_test(it_ends_with_its_connection_and_has_a_ceiling),
         cmocka_unit_test(a_forwarded_port_keeps_sources_apart),
-        cmocka_unit_test(a_unix_socket_takes_no_datagrams),
         cmocka_unit_test(a_forwarded_port_has_a_ceiling),
         cmocka_unit_test(bind_takes_one_connection),
         cmocka_unit_test(bind_takes_nobody_else),
