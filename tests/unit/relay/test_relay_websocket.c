@@ -203,6 +203,30 @@ static void a_ping_is_answered(void **state)
     world_close(&w);
 }
 
+/* What carries nothing is read too. */
+static void frames_without_payload_count_for_the_rate(void **state)
+{
+    (void)state;
+    static uint8_t empty[6 * 10000];
+    struct relay_server_config config = {.open = true, .limits = {.rate_bytes_per_s = 1000}};
+    struct world w;
+    world_open(&w, &config);
+    w.websocket = true;
+    struct world_client *a = world_add(&w, 1);
+    world_settle(&w);
+    assert_int_equal(a->ups, 1);
+    for (size_t at = 0; at < sizeof(empty); at += 6) {
+        assert_int_equal(ws_write_header(empty + at, WS_BINARY, 0, mask), 6);
+    }
+    relay_server_input(w.server, a->id, empty, sizeof(empty), w.now);
+    (void)world_server_events(&w);
+    assert_int_equal(a->pauses, 0); /* the burst has room for a whole packet */
+    relay_server_input(w.server, a->id, empty, sizeof(empty), w.now);
+    (void)world_server_events(&w);
+    assert_int_equal(a->pauses, 1);
+    world_close(&w);
+}
+
 static enum relay_close end_of(const uint8_t *bytes, size_t len)
 {
     static uint8_t out[4096];
@@ -328,6 +352,7 @@ int main(void)
         cmocka_unit_test(the_handshake_is_that_of_the_rfc),
         cmocka_unit_test(other_handshakes_get_their_answer),
         cmocka_unit_test(a_ping_is_answered),
+        cmocka_unit_test(frames_without_payload_count_for_the_rate),
         cmocka_unit_test(a_client_that_breaks_the_rules_is_closed),
         cmocka_unit_test(a_relay_without_proof_is_refused),
         cmocka_unit_test(a_client_bears_a_full_buffer),
