@@ -100,7 +100,7 @@ cell_times() {
     awk '
         function ms(clock, p) { split(clock, p, ":"); return ((p[1] * 60 + p[2]) * 60 + p[3]) * 1000 }
         function since(a, b) { return b - a < -43200000 ? b - a + 86400000 : b - a } # midnight
-        NR == 1 { asked = $1 % 86400 * 1000; first = ($2 - $1) * 1000; next }
+        $3 ~ /^HTTP/ { asked = $1 % 86400 * 1000; first = ($2 - $1) * 1000 }
         / relay up / && !up { up = ms(substr($1, 12, 12)) }
         / path direct peer=home/ && !direct { direct = ms(substr($1, 12, 12)) }
         END {
