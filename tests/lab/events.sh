@@ -313,7 +313,7 @@ for event in "${events[@]}"; do
     done
     {
         status=0
-        timeout -k 5 150 bash "${BASH_SOURCE[0]}" "$event" >"$events_out/$event" 2>&1 || status=$?
+        timeout -k 5 200 bash "${BASH_SOURCE[0]}" "$event" >"$events_out/$event" 2>&1 || status=$?
         echo "$status" >"$events_out/$event.status"
     } &
 done
