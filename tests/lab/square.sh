@@ -22,14 +22,17 @@ export NAT_DELAY=${NAT_DELAY:-10}
 # to be loaded first would come too late. The words of SOCKS and of HTTP go in one piece. Prints when it
 # connected and when the page's first line came, in seconds since 1970, then that line and the page.
 cell_ask() {
-    local line page=""
+    local line="" page=""
     until { exec 3<>/dev/tcp/127.0.0.1/1080; } 2>/dev/null; do
         sleep 0.01
     done
     local asked=$EPOCHREALTIME
     printf '\5\1\0\5\1\0\3\11home.peer\37\220GET /small HTTP/1.0\r\n\r\n' >&3
-    IFS= read -r -t 20 line <&3 || exit 1
+    until [[ "$line" == *HTTP/1.* ]]; do # before it is the answer of SOCKS, any bytes
+        IFS= read -r -t 20 line <&3 || exit 1
+    done
     printf '%s %s ' "$asked" "$EPOCHREALTIME"
+    line=HTTP${line##*HTTP}
     while IFS= read -r -t 20 page <&3; do
         line+=" $page"
     done
@@ -100,7 +103,7 @@ cell_times() {
     awk '
         function ms(clock, p) { split(clock, p, ":"); return ((p[1] * 60 + p[2]) * 60 + p[3]) * 1000 }
         function since(a, b) { return b - a < -43200000 ? b - a + 86400000 : b - a } # midnight
-        NR == 1 { asked = $1 % 86400 * 1000; first = ($2 - $1) * 1000; next }
+        $3 ~ /^HTTP/ { asked = $1 % 86400 * 1000; first = ($2 - $1) * 1000 }
         / relay up / && !up { up = ms(substr($1, 12, 12)) }
         / path direct peer=home/ && !direct { direct = ms(substr($1, 12, 12)) }
         END {
