@@ -6,13 +6,13 @@
 
 static int init_relays(struct node *n, const struct node_config *c)
 {
+    relay_home_init(&n->home);
     for (size_t i = 0; i < c->relay_count; i++) {
         struct relay_client_config relay = {.host = c->relays[i].host_header,
                                             .path = c->relays[i].path,
                                             .websocket = c->relays[i].websocket,
                                             .rng = n->rng,
-                                            .log = n->log,
-                                            .preferred = c->relays[i].home};
+                                            .log = n->log};
         memcpy(relay.secret, n->self.secret.bytes, KEY_LEN);
         memcpy(relay.public_key, n->self.public.bytes, KEY_LEN);
         struct relay_client *client = relay_client_new(&relay);
@@ -21,7 +21,7 @@ static int init_relays(struct node *n, const struct node_config *c)
             return ERR_NO_MEMORY;
         }
         n->relays[n->relay_count++] = (struct relay_link){
-            .client = client, .name = c->relays[i].name, .home = c->relays[i].home};
+            .client = client, .name = c->relays[i].name, .own = c->relays[i].home};
     }
     return 0;
 }
@@ -229,8 +229,5 @@ uint64_t node_next_ns(const struct node *n)
     next = time_min(next, node_birthday_next_release_ns(n));
     next = time_min(next, lifetime_next_ns(&n->lifetime));
     next = time_min(next, node_renewal_next_ns(n));
-    for (size_t i = 0; i < n->relay_count; i++) {
-        next = time_min(next, relay_client_next_ns(n->relays[i].client));
-    }
-    return next;
+    return time_min(next, node_relay_next_ns(n));
 }

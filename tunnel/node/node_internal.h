@@ -34,6 +34,7 @@
 #include "path/renewal.h"
 #include "path/stunclient.h"
 #include "relay/relay_client.h"
+#include "relay/relay_home.h"
 #include "wire/params.h"
 
 enum {
@@ -66,6 +67,7 @@ enum {
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
 
 _Static_assert((int)NODE_RECIPES_LEN_MAX >= (int)RECIPES_LEN_MAX, "node.h has room for them");
+_Static_assert((int)NODE_RELAYS_MAX <= (int)RELAY_HOME_MAX, "a home is one of them");
 _Static_assert((int)NODE_SOCKETS_MAX == (int)BIRTHDAY_NUMBERS_MAX, "node.h tells of all sockets");
 
 struct outgoing {
@@ -80,7 +82,7 @@ struct outgoing {
 struct relay_link {
     struct relay_client *client;
     const char *name; /* the caller's; lives as long as the node */
-    bool home;
+    bool own;         /* we listen there; else it is one of a peer's */
     bool want_connect;
     bool want_close;
     bool blocked; /* some peer's path waits for room in the client's buffer */
@@ -221,7 +223,8 @@ struct node {
 
     struct relay_link relays[NODE_RELAYS_MAX];
     size_t relay_count;
-    bool hurried; /* a relay: what it says is to be fetched */
+    struct relay_home home; /* the fastest of our own */
+    bool hurried;           /* a relay: what it says is to be fetched */
     struct peer *peers;
     size_t peer_count;
     uint32_t index_mask; /* hides which peer an index belongs to */
@@ -428,6 +431,11 @@ bool node_nat_output(struct node *n, struct node_batch *out, uint64_t now);
 void node_nat_tick(struct node *n, uint64_t now);
 uint64_t node_nat_next_ns(const struct node *n);
 
+/* --- node_stats.c --- */
+
+/* Adds what the session has counted of the node's counters. */
+void node_count_session(struct adit_counters *to, const struct conn *c);
+
 /* --- node_stream.c --- */
 
 uint64_t stream_handle(const struct peer *p, uint8_t generation, uint64_t id);
@@ -435,6 +443,7 @@ uint64_t stream_handle(const struct peer *p, uint8_t generation, uint64_t id);
 /* --- node_relay.c --- */
 
 void node_relay_tick(struct node *n, uint64_t now);
+uint64_t node_relay_next_ns(const struct node *n);
 /* Looks whether the relay is there, or tries to reach it, at once. */
 void node_hurry_relay(struct node *n, size_t relay, uint64_t now);
 
