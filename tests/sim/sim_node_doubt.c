@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -158,6 +159,54 @@ static void a_path_on_which_only_challenges_are_answered_is_left_for_longer_each
     fleet_free(f);
 }
 
+struct said {
+    unsigned doubted, confirmed, dropped;
+};
+
+static void note(void *user, enum log_level level, const char *module, const char *event,
+                 const char *text)
+{
+    struct said *s = user;
+    (void)level;
+    (void)text;
+    if (strcmp(module, "path") == 0) {
+        s->doubted += strcmp(event, "doubted") == 0;
+        s->confirmed += strcmp(event, "confirmed") == 0;
+        s->dropped += strcmp(event, "doubt_dropped") == 0;
+    }
+}
+
+static struct said log_of_a_silence(bool relay_dies)
+{
+    struct said said = {0};
+    struct fleet *f = direct_with_relay(9);
+    uint64_t id = endless(f);
+    f->nodes[0].log = (struct log){.write = note, .user = &said, .level = LOG_INFO};
+    fleet_udp(f, false);
+    fleet_app_more(&f->nodes[0].app, id, 500);
+    fleet_run(f, MS(400));
+    assert_int_equal(said.doubted, 1);
+    if (relay_dies) {
+        fleet_relay_kill(f, 0);
+    } else {
+        fleet_udp(f, true);
+    }
+    fleet_run(f, S(2));
+    fleet_free(f);
+    return said;
+}
+
+/* An answer confirms a path; that nobody carries the data in its place does not. */
+static void only_a_proof_is_called_one(void **state)
+{
+    (void)state;
+    struct said alive = log_of_a_silence(false), dead = log_of_a_silence(true);
+    assert_int_equal(alive.confirmed, 1);
+    assert_int_equal(alive.dropped, 0);
+    assert_int_equal(dead.confirmed, 0);
+    assert_int_equal(dead.dropped, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +214,7 @@ int main(void)
         cmocka_unit_test(a_transfer_outlives_its_path),
         cmocka_unit_test(a_path_that_stutters_is_not_left),
         cmocka_unit_test(a_path_on_which_only_challenges_are_answered_is_left_for_longer_each_time),
+        cmocka_unit_test(only_a_proof_is_called_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,7 +104,8 @@ struct renewed {
     uint64_t done[2];
 };
 
-/* 100 kB/s; looked at from the 130th second to the 430th: five ends. */
+/* 100 kB/s; looked at for 300 s: five ends. A NAT that lets everybody in breaks no path when it
+ * moves us, so that its first end is seen late, and the third is the one that tells. */
 static struct renewed steady(uint64_t life_a, uint64_t life_b, enum natbox_filtering filtering,
                              uint64_t seed)
 {
@@ -113,10 +114,13 @@ static struct renewed steady(uint64_t life_a, uint64_t life_b, enum natbox_filte
         {.mapping = NATBOX_EIM, .filtering = filtering, .life_ns = life_b}};
     struct fleet *f = pair_behind(&nat[0], &nat[1], seed);
     struct renewed r = {0};
-    fleet_open(f, 0, 1,
-               (struct fleet_plan){
-                   .up = 45 * MB, .down = MB, .pace_bytes = 2000, .pace_ns = MS(20)});
-    fleet_run(f, S(130));
+    fleet_open(
+        f, 0, 1,
+        (struct fleet_plan){.up = 50 * MB, .down = MB, .pace_bytes = 2000, .pace_ns = MS(20)});
+    fleet_run(f, S(filtering == NATBOX_EIF ? 190 : 130));
+    if (life_a != 0 && life_b != 0) { /* the hardest: both ends renew at the same moment */
+        f->nodes[1].node->renewal.due_ns = f->nodes[0].node->renewal.due_ns;
+    }
     uint64_t before[2] = {relayed(f, 0), relayed(f, 1)};
     uint64_t datagrams = f->nodes[0].datagrams_out + f->nodes[1].datagrams_out;
     f->nodes[0].app.max_gap_ns = f->nodes[1].app.max_gap_ns = 0;
@@ -130,7 +134,7 @@ static struct renewed steady(uint64_t life_a, uint64_t life_b, enum natbox_filte
         assert_true(n->sockets <= 2); /* the one that serves, and the former one */
         assert_int_equal(n->node->renewal.failed, 0);
     }
-    fleet_finish(f, S(60));
+    fleet_finish(f, S(120));
     print_message("             %" PRIu64 " + %" PRIu64 " renewals, gap %.0f ms, %" PRIu64
                   " datagrams in 300 s\n",
                   r.done[0], r.done[1], (double)gap / 1e6, r.datagrams);
@@ -152,19 +156,19 @@ static void mappings_are_renewed_before_they_end(void **state)
     static const struct {
         bool a, b;
         enum natbox_filtering filtering;
-    } cases[] = {{true, false, NATBOX_APDF},
-                 {false, true, NATBOX_APDF},
-                 {true, true, NATBOX_APDF},
-                 {true, true, NATBOX_ADF}};
+    } cases[] = {{true, false, NATBOX_APDF}, {false, true, NATBOX_APDF}, {true, true, NATBOX_APDF},
+                 {true, true, NATBOX_ADF},   {true, false, NATBOX_EIF},  {true, true, NATBOX_EIF}};
     uint64_t plain = steady(0, 0, NATBOX_APDF, 10).datagrams;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct renewed r = steady(cases[i].a ? S(60) : 0, cases[i].b ? S(60) : 0,
-                                  cases[i].filtering, 11 + i);
-        assert_in_range(r.done[0], cases[i].a ? 5 : 0, cases[i].a ? 7 : 0);
-        assert_in_range(r.done[1], cases[i].b ? 5 : 0, cases[i].b ? 7 : 0);
+        struct renewed r =
+            steady(cases[i].a ? S(60) : 0, cases[i].b ? S(60) : 0, cases[i].filtering, 11 + i);
+        assert_in_range(r.done[0], cases[i].a ? 5 : 0, cases[i].a ? 8 : 0);
+        assert_in_range(r.done[1], cases[i].b ? 5 : 0, cases[i].b ? 8 : 0);
         /* For each of them: STUN, two lists, challenges of new paths and of old ones until they are
-         * forgotten, the search for the MTU. */
-        assert_true(r.datagrams <= plain + (r.done[0] + r.done[1]) * 90);
+         * forgotten, the search for the MTU. Where everybody is let in the shared socket's ways
+         * stay alive beside. */
+        unsigned each = cases[i].filtering == NATBOX_EIF ? 160 : 90;
+        assert_true(r.datagrams <= plain + (r.done[0] + r.done[1]) * each);
     }
 }
 

@@ -239,10 +239,10 @@ struct node {
     uint16_t lifetime_socket; /* a temporary one, while it runs */
     uint64_t lifetime_keep_ns;
     struct renewal renewal;
-    uint16_t renewal_socket; /* a temporary one that serves in place of the shared one; or 0 */
-    uint16_t renewal_next;   /* that is to serve next, */
-    uint16_t renewal_old;    /* that has served until now ... */
-    uint64_t renewal_old_ns; /* ... and is closed then */
+    uint16_t renewal_socket;      /* a temporary one that serves in place of the shared one; or 0 */
+    uint16_t renewal_next;        /* that is to serve next, */
+    uint16_t renewal_old;         /* that has served until now ... */
+    uint64_t renewal_old_ns;      /* ... and is closed then */
     struct birthday birthday;     /* `who` is a peer's index */
     uint64_t release_ns;          /* when kept sockets are looked at next */
     struct addr gateway, client;  /* family ADDR_NONE: no router known */
@@ -399,8 +399,8 @@ void node_lifetime_tick(struct node *n, uint64_t now);
 
 /* --- node_renewal.c --- */
 
-/* What a STUN server said to the shared socket: another mapping than before, or not. */
-void node_renewal_observed(struct node *n, bool changed, uint64_t now);
+/* What a STUN server said to the shared socket; NULL: its mapping is another one than before. */
+void node_renewal_observed(struct node *n, const struct addr *mapped, uint64_t now);
 /* The network is another one. */
 void node_renewal_reset(struct node *n, uint64_t now);
 /* Adds to our list what peers shall move to; returns its count. */

@@ -267,7 +267,7 @@ static void take_events(struct node *n, uint64_t now)
             observe(n, &ev, now);
             predict(n, now);
             if (ev.addr.family == ADDR_IPV4) {
-                node_renewal_observed(n, false, now);
+                node_renewal_observed(n, &ev.addr, now);
             }
             if (cand_own_add(&n->own, CAND_REFLEXIVE, &ev.addr, now)) {
                 LOG_AT(n->log, LOG_INFO, "stun", "mapped", "address=%s rtt_us=%llu",
@@ -279,7 +279,7 @@ static void take_events(struct node *n, uint64_t now)
             LOG_AT(n->log, LOG_INFO, "stun", "changed", "family=%d", (int)ev.family);
             keep_newest_mappings(n, now);
             if (ev.family == ADDR_IPV4) {
-                node_renewal_observed(n, true, now);
+                node_renewal_observed(n, NULL, now);
             }
             portmap_check(&n->portmap, now);
             for (size_t i = 0; i < n->peer_count; i++) {

@@ -76,8 +76,7 @@ static bool is_alive(const struct node *n, uint16_t socket, uint64_t now)
     for (size_t i = 0; i < n->peer_count; i++) {
         for (uint8_t id = 1; id < PACKET_PATHS_MAX; id++) {
             const struct path *path = &n->peers[i].paths.paths[id];
-            if (path->id != 0 && path->where.kind == WHERE_DIRECT &&
-                path->where.socket == socket &&
+            if (path->id != 0 && path->where.kind == WHERE_DIRECT && path->where.socket == socket &&
                 time_since(path->heard_ns, now) < NODE_SOCKET_KEEP_NS) {
                 return true;
             }
@@ -205,15 +204,15 @@ void node_renewal_list(struct peer *p, const struct frame_candidate *list, size_
 
 /* --- STUN --- */
 
-void node_renewal_observed(struct node *n, bool changed, uint64_t now)
+void node_renewal_observed(struct node *n, const struct addr *mapped, uint64_t now)
 {
     uint64_t before = n->renewal.life_ns;
     if (n->lively == 0) {
         renewal_lapse(&n->renewal);
-    } else if (changed) {
-        renewal_changed(&n->renewal, now);
+    } else if (mapped) {
+        renewal_seen(&n->renewal, mapped, now);
     } else {
-        renewal_seen(&n->renewal, now);
+        renewal_changed(&n->renewal, now);
     }
     if (n->renewal.life_ns != before) {
         LOG_AT(n->log, LOG_INFO, "renewal", before == 0 ? "learned" : "unlearned", "life_s=%llu",

@@ -37,11 +37,14 @@ static bool is_alike(uint64_t a, uint64_t b)
     return (a > b ? a - b : b - a) <= slack;
 }
 
-void renewal_seen(struct renewal *r, uint64_t now)
+void renewal_seen(struct renewal *r, const struct addr *mapped, uint64_t now)
 {
+    bool same = addr_equal(mapped, &r->shared);
+    r->shared = r->shared.family == ADDR_NONE ? *mapped : r->shared;
     if (r->begun_ns == 0) {
         set_begun(r, now);
-    } else if (r->life_ns != 0 && time_since(r->begun_ns, now) > r->life_ns + r->life_ns / 4) {
+    } else if (same && r->life_ns != 0 &&
+               time_since(r->begun_ns, now) > r->life_ns + r->life_ns / 4) {
         r->life_ns = r->age_ns = 0; /* it is not so, or not any more */
         set_made(r, r->made_ns);
     }
@@ -55,12 +58,14 @@ void renewal_changed(struct renewal *r, uint64_t now)
         r->life_ns = time_min(age, r->age_ns);
     }
     r->age_ns = plausible ? age : 0;
+    r->shared = (struct addr){0}; /* until the next answer */
     set_begun(r, now);
 }
 
 void renewal_lapse(struct renewal *r)
 {
     r->begun_ns = r->age_ns = 0;
+    r->shared = (struct addr){0};
 }
 
 /* --- renewing --- */

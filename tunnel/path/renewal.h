@@ -27,10 +27,11 @@
 
 struct renewal {
     struct rng rng;
-    uint64_t begun_ns; /* since when the shared socket has its mapping; 0 = not known */
-    uint64_t age_ns;   /* that the one before reached; 0 = not known */
-    uint64_t life_ns;  /* learned; 0 = nothing */
-    uint64_t made_ns;  /* of the mapping that serves; 0 = not known */
+    struct addr shared; /* that the shared socket is seen at; ADDR_NONE = not known */
+    uint64_t begun_ns;  /* since when the shared socket has its mapping; 0 = not known */
+    uint64_t age_ns;    /* that the one before reached; 0 = not known */
+    uint64_t life_ns;   /* learned; 0 = nothing */
+    uint64_t made_ns;   /* of the mapping that serves; 0 = not known */
     uint64_t due_ns;
     bool asking;
     uint64_t asked_ns;
@@ -45,8 +46,9 @@ void renewal_init(struct renewal *r, struct rng rng);
 
 /* --- learning: what is said of the shared socket while it is in use --- */
 
-void renewal_seen(struct renewal *r, uint64_t now);    /* it has the mapping of before, or a first */
-void renewal_changed(struct renewal *r, uint64_t now); /* it has another one */
+/* A server says where it is seen; of another address than before, _changed tells. */
+void renewal_seen(struct renewal *r, const struct addr *mapped, uint64_t now);
+void renewal_changed(struct renewal *r, uint64_t now);
 /* It is not in use any more: what it has later may be older or younger than it looks. */
 void renewal_lapse(struct renewal *r);
 

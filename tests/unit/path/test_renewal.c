@@ -13,12 +13,14 @@
 struct bench {
     struct renewal r;
     struct pcg pcg;
-    struct addr server;
+    struct addr server, mapped, other;
 };
 
 static void init(struct bench *b)
 {
     b->server = addr_ipv4(198, 51, 100, 1, 3478);
+    b->mapped = addr_ipv4(203, 0, 113, 7, 5000);
+    b->other = addr_ipv4(203, 0, 113, 7, 5001);
     renewal_init(&b->r, pcg_rng(&b->pcg, 1));
 }
 
@@ -26,7 +28,7 @@ static void init(struct bench *b)
 static void learn(struct bench *b)
 {
     init(b);
-    renewal_seen(&b->r, S(1000));
+    renewal_seen(&b->r, &b->mapped, S(1000));
     renewal_changed(&b->r, S(1060));
     renewal_changed(&b->r, S(1120));
     assert_int_equal(b->r.life_ns, S(60));
@@ -72,7 +74,7 @@ static void ages_that_differ_are_none(void **state)
         struct bench b;
         uint64_t now = S(1000);
         init(&b);
-        renewal_seen(&b.r, now);
+        renewal_seen(&b.r, &b.mapped, now);
         for (size_t k = 0; k < 3; k++) {
             now += S(cases[i][k]);
             renewal_changed(&b.r, now);
@@ -87,7 +89,7 @@ static void a_pause_in_between_makes_an_age_unknown(void **state)
     (void)state;
     struct bench b;
     init(&b);
-    renewal_seen(&b.r, S(1000));
+    renewal_seen(&b.r, &b.mapped, S(1000));
     renewal_changed(&b.r, S(1060));
     renewal_lapse(&b.r);
     renewal_changed(&b.r, S(1120));
@@ -103,9 +105,11 @@ static void a_mapping_that_outlives_it_disproves_it(void **state)
     (void)state;
     struct bench b;
     learn(&b);
-    renewal_seen(&b.r, S(1120) + S(75));
+    renewal_seen(&b.r, &b.mapped, S(1121));
+    renewal_seen(&b.r, &b.mapped, S(1120) + S(75));
+    renewal_seen(&b.r, &b.other, S(1120) + S(80)); /* the change is told right after it */
     assert_int_equal(b.r.life_ns, S(60));
-    renewal_seen(&b.r, S(1120) + S(76));
+    renewal_seen(&b.r, &b.mapped, S(1120) + S(81));
     assert_int_equal(b.r.life_ns, 0);
     assert_int_equal(renewal_next_ns(&b.r), TIME_NEVER);
 }
