@@ -42,6 +42,13 @@ struct job {
 
 TAILQ_HEAD(jobs, job);
 
+/* A thread. Under the lock. */
+struct worker {
+    struct resolver_core *core;
+    pthread_t id;
+    bool used, busy;
+};
+
 /* Shared with the threads; the last who holds it frees it. */
 struct resolver_core {
     uv_mutex_t lock;
@@ -53,6 +60,7 @@ struct resolver_core {
     bool stopped;
     LIST_HEAD(, job) all; /* the loop's */
     size_t count;
+    struct worker workers[RESOLVER_THREADS];
 };
 
 size_t resolver_localhost(const char *name, struct addr addrs[RESOLVER_ADDRS])
@@ -148,13 +156,16 @@ static void run(struct resolver_core *c, struct job *j)
 
 static void *work(void *arg)
 {
-    struct resolver_core *c = arg;
+    struct worker *w = arg;
+    struct resolver_core *c = w->core;
     bool fresh = true; /* nobody has waited yet: there is work, or a thread too many */
     uv_mutex_lock(&c->lock);
     while (!c->stopped) {
         struct job *j = next_job(c);
         if (j) {
+            w->busy = true;
             run(c, j);
+            w->busy = false;
             fresh = true;
         } else if (fresh) {
             c->idle++;
@@ -164,29 +175,41 @@ static void *work(void *arg)
             break;
         }
     }
-    c->threads--;
+    if (!c->stopped) { /* else whoever stopped has seen to it */
+        (void)pthread_detach(w->id);
+        w->used = false;
+        c->threads--;
+    }
     let_go(c);
     return NULL;
 }
 
-/* Detached: the system gives no way to break a question off, and nobody wants to wait for it. Its
- * signals are the loop's. */
+static struct worker *free_worker(struct resolver_core *c)
+{
+    struct worker *w = c->workers;
+    while (w->used) {
+        w++;
+    }
+    return w;
+}
+
+/* With the lock held, and room for one more. Its signals are the loop's. */
 static bool start_thread(struct resolver_core *c)
 {
-    pthread_t id;
+    struct worker *w = free_worker(c);
     pthread_attr_t attr;
     sigset_t all, before;
     if (pthread_attr_init(&attr) != 0) {
         return false;
     }
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool started = pthread_create(&id, &attr, work, c) == 0;
+    w->core = c;
+    w->used = pthread_create(&w->id, &attr, work, w) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_attr_destroy(&attr);
-    return started;
+    return w->used;
 }
 
 /* --- the loop -------------------------------------------------------------------------------- */
@@ -276,8 +299,24 @@ static void on_closed(uv_handle_t *handle)
     let_go(c);
 }
 
+/* Idle threads end at once and are waited for. Those with a question are let go of: the system
+ * gives no way to break it off, and nobody wants to wait for it. */
+static size_t part_with_threads(struct resolver_core *c, pthread_t idle[RESOLVER_THREADS])
+{
+    size_t n = 0;
+    for (struct worker *w = c->workers; w < c->workers + RESOLVER_THREADS; w++) {
+        if (w->used && w->busy) {
+            (void)pthread_detach(w->id);
+        } else if (w->used) {
+            idle[n++] = w->id;
+        }
+    }
+    return n;
+}
+
 void resolver_stop(struct resolver *r)
 {
+    pthread_t idle[RESOLVER_THREADS];
     struct resolver_core *c = r->core;
     struct job *j;
     if (!c) {
@@ -293,8 +332,12 @@ void resolver_stop(struct resolver *r)
             mem_free(j);
         }
     }
+    size_t n = part_with_threads(c, idle);
     uv_cond_broadcast(&c->work);
     uv_mutex_unlock(&c->lock);
+    while (n > 0) {
+        (void)pthread_join(idle[--n], NULL);
+    }
     uv_close((uv_handle_t *)&c->wake, on_closed);
 }
 
