@@ -36,8 +36,8 @@ static uint32_t relay_bits(const struct node *n, const struct node_peer_config *
         count++;
     }
     for (size_t i = 0; !c->relays && i < n->relay_count && count < NODE_PEER_RELAYS_MAX; i++) {
-        bits |= n->relays[i].home ? UINT32_C(1) << i : 0;
-        count += n->relays[i].home;
+        bits |= n->relays[i].own ? UINT32_C(1) << i : 0;
+        count += n->relays[i].own;
     }
     return bits;
 }
@@ -100,6 +100,7 @@ static void retire_conn(struct peer *p, enum cause cause, struct conn *fresh)
     p->bytes_out += stats.bytes_out;
     p->packets_lost += stats.packets_lost;
     conn_abandon(p->conn, cause);
+    node_count_session(&p->node->counters, p->conn);
     struct old_session *old = mem_new(1, sizeof(*old));
     CHECK(old); /* a few bytes, right after a whole conn could be had */
     old->conn = p->conn;
