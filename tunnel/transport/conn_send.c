@@ -399,8 +399,10 @@ static size_t build(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint
                     uint64_t now)
 {
     struct path *p = &c->paths[path];
-    if (p->probes > 0 && conn_carries(c, path) && !conn_has_data(c, path)) {
-        conn_requeue_oldest(c, path); /* a second probe says it all once more */
+    /* A second probe says it all once more; where copies do that by another path, it stays a ping:
+     * what they bring home must not hide that this path is silent. */
+    if (p->probes > 0 && c->copy.path == 0 && conn_carries(c, path) && !conn_has_data(c, path)) {
+        conn_requeue_oldest(c, path);
     }
     size_t probe = probe_size(c, path, cap, now);
     bool copy = probe == 0 && c->state == CONN_OPEN && conn_copy_is_wanted(c, path, now);
