@@ -72,8 +72,8 @@ struct adit_relay_stats {
     const char *host;
     uint16_t port;
     enum adit_relay_state state;
-    uint64_t rtt_ns; /* 0 = not measured yet */
-    uint64_t dropped;
+    uint64_t rtt_ns;  /* 0 = not measured yet */
+    uint64_t dropped; /* packets: more than the relay lets us send */
     bool tls, websocket;
     bool home;       /* the fastest of the node's own */
     const char *why; /* it is not up, or NULL; lives until the node is called again */
@@ -111,7 +111,7 @@ struct adit_nat_stats {
     X(handshakes_invalid)                                                                          \
     X(handshakes_replayed) /* an old timestamp */                                                  \
     X(handshakes_limited)  /* too many; a cookie was asked for or nothing answered */              \
-    X(relay_dropped)                                                                               \
+    X(relay_dropped)       /* over the rate that a relay allows */                                 \
     X(streams_refused)                                                                             \
     X(datagrams_in)                                                                                \
     X(datagrams_out)                                                                               \

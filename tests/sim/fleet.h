@@ -39,6 +39,7 @@ struct fleet_config {
     struct link_config udp;  /* between any two nodes */
     uint64_t relay_delay_ns; /* one way, to any relay */
     uint64_t relay_rate_bps;
+    uint64_t relay_client_bytes_per_s; /* that a relay lets one client send; 0 = no limit */
     uint64_t resume_timeout_ns;
     struct conn_limits limits;
     bool blind;  /* no node has an endpoint of another: fleet_know() */

@@ -292,6 +292,7 @@ void fleet_relay_start(struct fleet *f, size_t relay)
     struct fleet_relay *r = &f->relays[relay];
     assert_null(r->server);
     struct relay_server_config config = {.open = true, .rng = f->world.rng};
+    config.limits.rate_bytes_per_s = f->config.relay_client_bytes_per_s;
     memset(config.secret, 0x40 + (int)relay, sizeof(config.secret));
     *r = (struct fleet_relay){.fleet = f, .index = relay, .tick = {.fire = on_tick}};
     (void)snprintf(r->name, sizeof(r->name), "relay%u", (unsigned)relay % 10);

@@ -125,12 +125,6 @@ uint64_t keyring_rekey_ns(const struct keyring *ring)
     return keys && keys->initiator ? time_add(keys->created_ns, REKEY_AFTER_TIME_NS) : TIME_NEVER;
 }
 
-bool keyring_wants_rekey_on_receive(const struct keyring *ring, uint64_t now)
-{
-    const struct keyset *keys = ring->current;
-    return keys && keys->initiator && time_since(keys->created_ns, now) >= REKEY_ON_RECEIVE_NS;
-}
-
 uint64_t keyring_next_ns(const struct keyring *ring)
 {
     uint64_t next = TIME_NEVER;

@@ -26,7 +26,6 @@
  * key would not outlive a lost handshake; after the reject time it is neither used nor kept. */
 #define REKEY_AFTER_TIME_NS (120 * NS_PER_S)
 #define REJECT_AFTER_TIME_NS (180 * NS_PER_S)
-#define REKEY_ON_RECEIVE_NS (REJECT_AFTER_TIME_NS - KEEPALIVE_TIMEOUT_NS - REKEY_TIMEOUT_NS)
 
 /* Packets sealed under one key. ChaCha20-Poly1305 could go on for 2^60, AES-GCM cannot: RFC 8446
  * section 5.5 allows 2^24.5 records of 2^14 bytes, which leaves an attacker an advantage of 2^-57.
@@ -99,8 +98,6 @@ struct keyset *keyring_sender(const struct keyring *ring, uint64_t now);
 bool keyring_wants_rekey(const struct keyring *ring, uint64_t now);
 /* When that becomes true by time alone. */
 uint64_t keyring_rekey_ns(const struct keyring *ring);
-/* Asked after receiving; later, so that a peer that only sends does the work. */
-bool keyring_wants_rekey_on_receive(const struct keyring *ring, uint64_t now);
 
 /* When keyring_expire has something to wipe, or TIME_NEVER. */
 uint64_t keyring_next_ns(const struct keyring *ring);

@@ -85,8 +85,7 @@ struct relay_link {
     bool own;         /* we listen there; else it is one of a peer's */
     bool want_connect;
     bool want_close;
-    bool blocked; /* some peer's path waits for room in the client's buffer */
-    uint64_t dropped;
+    bool blocked;           /* some peer's path waits for room in the client's buffer */
     char why[NODE_WHY_MAX]; /* it went down, or did not come up; "" since it is up */
 };
 

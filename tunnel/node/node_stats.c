@@ -57,6 +57,12 @@ void node_peer_stats(const struct node *n, size_t peer, struct adit_peer_stats *
     }
 }
 
+/* Made, but more than the relay said that it would take. */
+static uint64_t dropped_of(const struct relay_link *r)
+{
+    return relay_client_stats(r->client)->dropped_rate;
+}
+
 void node_relay_stats(const struct node *n, size_t relay, struct adit_relay_stats *out)
 {
     const struct relay_link *r = &n->relays[relay];
@@ -67,7 +73,7 @@ void node_relay_stats(const struct node *n, size_t relay, struct adit_relay_stat
                  : state == RELAY_CLIENT_IDLE ? ADIT_RELAY_IDLE
                                               : ADIT_RELAY_CONNECTING,
         .rtt_ns = relay_client_rtt_ns(r->client),
-        .dropped = r->dropped,
+        .dropped = dropped_of(r),
         .home = relay == n->home.home,
         .why = r->why[0] ? r->why : NULL,
     };
@@ -89,7 +95,7 @@ void node_counters(const struct node *n, struct adit_counters *out)
 {
     *out = n->counters;
     for (size_t i = 0; i < n->relay_count; i++) {
-        out->relay_dropped += n->relays[i].dropped;
+        out->relay_dropped += dropped_of(&n->relays[i]);
     }
     out->birthday_runs = n->birthday.stats.runs;
     out->birthday_won = n->birthday.stats.won;

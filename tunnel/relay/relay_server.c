@@ -400,8 +400,3 @@ const struct relay_server_stats *relay_server_stats(const struct relay_server *s
 {
     return &s->stats;
 }
-
-size_t relay_server_pool_bytes(const struct relay_server *s)
-{
-    return s->pool.bytes;
-}

@@ -220,8 +220,6 @@ void relay_server_cluster_bye(struct relay_server *s);
 uint64_t relay_server_cluster_id(const struct relay_server *s);
 
 const struct relay_server_stats *relay_server_stats(const struct relay_server *s);
-/* The memory that queues and half-received frames hold, spare buffers included. */
-size_t relay_server_pool_bytes(const struct relay_server *s);
 const char *relay_close_text(enum relay_close reason);
 
 #endif

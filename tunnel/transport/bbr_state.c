@@ -132,8 +132,6 @@ static bool is_time_to_probe(const struct bbr *b, uint64_t cwnd, uint64_t now)
            b->rounds - b->probed_round >= patience * least(packets, BBR_RENO_ROUNDS);
 }
 
-/* Where round trips vary much, what is in flight may never come down to what fits into the least
- * one: a few rounds are enough then. */
 /* A bandwidth of before the last two cycles is not believed any more, nor is one of before the time
  * that those take without the patience. */
 static void forget_bw(struct bbr *b)
@@ -142,6 +140,8 @@ static void forget_bw(struct bbr *b)
     b->max_bw[1] = 0;
 }
 
+/* Where round trips vary much, what is in flight may never come down to what fits into the least
+ * one: a few rounds are enough then. */
 static bool is_drained(const struct bbr *b, const struct rate_sample *rs)
 {
     uint64_t bdp = bbr_inflight(b, bbr_max_bw(b), BBR_GAIN(100));

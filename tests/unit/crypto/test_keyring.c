@@ -182,8 +182,6 @@ static void keys_age(void **state)
     struct keyset *keys = install(&ring, INITIATOR, 1, START_NS);
     assert_false(keyring_wants_rekey(&ring, START_NS + REKEY_AFTER_TIME_NS - 1));
     assert_true(keyring_wants_rekey(&ring, START_NS + REKEY_AFTER_TIME_NS));
-    assert_false(keyring_wants_rekey_on_receive(&ring, START_NS + REKEY_ON_RECEIVE_NS - 1));
-    assert_true(keyring_wants_rekey_on_receive(&ring, START_NS + REKEY_ON_RECEIVE_NS));
     assert_ptr_equal(keyring_sender(&ring, START_NS + REJECT_AFTER_TIME_NS - 1), keys);
     assert_true(keyring_usable(keys, START_NS + REJECT_AFTER_TIME_NS - 1));
     assert_null(keyring_sender(&ring, START_NS + REJECT_AFTER_TIME_NS));
@@ -198,7 +196,6 @@ static void responder_leaves_the_time_to_the_initiator(void **state)
     struct keyset *keys = install(&ring, RESPONDER, 1, START_NS);
     assert_true(keyring_confirm(&ring, keys));
     assert_false(keyring_wants_rekey(&ring, START_NS + REJECT_AFTER_TIME_NS));
-    assert_false(keyring_wants_rekey_on_receive(&ring, START_NS + REJECT_AFTER_TIME_NS));
 }
 
 static void keys_wear_out(void **state)
