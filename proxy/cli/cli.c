@@ -10,9 +10,9 @@
 #include <sysexits.h>
 
 static const struct cli_command *const commands[] = {
-    &cmd_init,  &cmd_run,      &cmd_status, &cmd_ping,    &cmd_why,
-    &cmd_bench, &cmd_netcheck, &cmd_check,  &cmd_connect, &cmd_forward,
-    &cmd_serve, &cmd_env,      &cmd_key,    &cmd_relay,   &cmd_demo,
+    &cmd_init,  &cmd_invite, &cmd_join,     &cmd_run,   &cmd_status,  &cmd_ping,
+    &cmd_why,   &cmd_bench,  &cmd_netcheck, &cmd_check, &cmd_connect, &cmd_forward,
+    &cmd_serve, &cmd_env,    &cmd_key,      &cmd_relay, &cmd_demo,
 };
 
 enum {
@@ -70,9 +70,9 @@ static void print_command_help(const struct cli_command *c)
         char letter[] = {'-', o->letter, ',', ' ', '\0'};
         (void)snprintf(left, sizeof(left), "%s--%s%s%s", o->letter ? letter : "    ", o->name,
                        o->value ? " " : "", o->value ? o->value : "");
-        (void)printf("  %-22s %s\n", left, o->help);
+        (void)printf("  %-24s %s\n", left, o->help);
     }
-    (void)printf("  %-22s %s\n", "-h, --help", "this text");
+    (void)printf("  %-24s %s\n", "-h, --help", "this text");
 }
 
 static const struct cli_command *find_command(const char *name)
