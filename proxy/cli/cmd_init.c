@@ -15,12 +15,16 @@ static void print_next(const char *name, const char *ini, const char *key, bool 
     const char *option = given ? " -c " : "";
     const char *file = given ? ini : "";
     (void)printf("public key of %s:\n\n    %s\n\n"
-                 "Next:\n"
-                 "  1. on each other machine, add to its adit.ini:\n\n"
-                 "         [peer %s]\n         key = %s\n\n"
-                 "  2. add a [peer] section for each of them, and a [relay], to\n     %s\n"
-                 "  3. adit check%s%s && adit run%s%s\n",
-                 name, key, name, key, ini, option, file, option, file);
+                 "Next, for each other machine:\n"
+                 "  1. here:   adit invite%s%s\n"
+                 "             (and --relay URL, as long as the ini has no [relay])\n"
+                 "  2. there:  adit join 'THE LINE THAT PRINTS'\n"
+                 "  3. here:   the line that prints\n"
+                 "Or by hand: [peer %s] with the key above in the ini there, and its own in\n"
+                 "%s.\n"
+                 "What a peer may reach stands in its section, as `allow`. Then:\n\n"
+                 "    adit check%s%s && adit run%s%s\n",
+                 name, key, option, file, name, ini, option, file, option, file);
 }
 
 static int refuse_existing(const char *file)

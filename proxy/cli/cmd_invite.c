@@ -181,8 +181,6 @@ static int run(const struct cli_call *call)
     int code = inifile_open(&f, ini);
     if (code == EX_OK) {
         code = cli_value(call, "cancel") ? cancel(&f) : invite(call, &f);
-    } else if (code == EX_NOINPUT) {
-        cli_error("`adit init` makes an ini and a key");
     }
     inifile_close(&f);
     return code;
