@@ -9,7 +9,7 @@ DEPS_DEMO=(curl)
 DEPS_BENCH=(microsocks dante-server openssh-client openssh-server shadowsocks-libev)
 DEPS_TESTS=(libcmocka-dev clang clang-format valgrind nftables iproute2 curl jq procps
     openssh-server openssh-client openssl git chromium miniupnpd-nftables python3 python3-socks iperf3
-    bind9-dnsutils nats-server)
+    bind9-dnsutils nats-server python3-requests wget proxychains4 nghttp2-server netcat-openbsd)
 
 deps_is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

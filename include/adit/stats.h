@@ -75,6 +75,7 @@ struct adit_relay_stats {
     uint64_t rtt_ns; /* 0 = not measured yet */
     uint64_t dropped;
     bool tls, websocket;
+    bool home;       /* the fastest of the node's own */
     const char *why; /* it is not up, or NULL; lives until the node is called again */
 };
 

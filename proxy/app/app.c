@@ -220,6 +220,9 @@ const char *app_forward(struct app *app, const char *listen, const char *target,
     if (!why) {
         why = config_parse_forward(&to, app->ctx.config, target);
     }
+    if (!why && at.udp && to.path[0]) {
+        why = "takes no datagrams";
+    }
     if (why) {
         return why;
     }

@@ -20,8 +20,8 @@
 
 enum {
     RESOLVER_ADDRS = 16, /* of one name; more are not looked at */
-    RESOLVER_THREADS = 64,
-    RESOLVER_PER_OWNER = 24,
+    RESOLVER_THREADS = 128,
+    RESOLVER_PER_OWNER = 64,   /* 32 names of both families that hang */
     RESOLVER_QUESTIONS = 2048, /* different ones at once */
 };
 

@@ -135,6 +135,7 @@ static struct control_relay describe_relay(const struct adit_relay_stats *s, str
         .state = relay_state(s->state),
         .rtt_us = microseconds(s->rtt_ns),
         .dropped = s->dropped,
+        .home = s->home,
         .why = s->why,
     };
 }

@@ -34,7 +34,9 @@ const struct cli_command cmd_forward = {
     .more =
         "LISTEN is a port of 127.0.0.1, a loopback IP:PORT, or the path of a unix socket with a /\n"
         "in it; HOST:PORT instead of PEER:PORT goes where the routes say. It ends with this\n"
-        "command; for good, there is [forward] in the ini.",
+        "command; for good, there is [forward] in the ini. PEER:/PATH is a unix socket of the "
+        "peer\n"
+        "that its `allow` lists.",
     .arguments_min = 2,
     .arguments_max = 2,
     .run = run,

@@ -62,6 +62,7 @@ static void put_relay(struct builder *b, cJSON *relays, const struct control_rel
     put_text(b, relay, "state", r->state);
     put_number(b, relay, "rtt_us", r->rtt_us);
     put_number(b, relay, "dropped", r->dropped);
+    put_bool(b, relay, "home", r->home);
     put_text(b, relay, "why", r->why);
 }
 

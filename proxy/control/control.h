@@ -9,13 +9,14 @@
  *                      "cwnd","in_flight","probe_timeouts"},
  *              "aead":"aes256gcm|chacha20poly1305","streams","bytes_in","bytes_out",
  *              "last_handshake_s","last_heard_s"}],
- *    "relays":[{"name","url","state":"idle|connecting|connected","rtt_us","why"}],
+ *    "relays":[{"name","url","state":"idle|connecting|connected","rtt_us","home","why"}],
  *    "counters":{...}}
  * What is not known is null: an address of a relay path, an rtt not measured, a peer never heard.
  */
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,7 @@ struct control_relay {
     const char *name, *url, *state;
     const char *why; /* it is not connected */
     uint64_t rtt_us, dropped;
+    bool home; /* the fastest of those that the node listens on */
 };
 
 struct control_counter {

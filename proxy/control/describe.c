@@ -81,6 +81,8 @@ static void add_relay(struct lines *t, const cJSON *relay, int width)
               lines_text_of(relay, "state", "?"), lines_text_of(relay, "url", "?"));
     lines_add_ms(t, "  rtt ", lines_number_of(relay, "rtt_us", -1));
     const char *why = lines_text_of(relay, "why", "");
+    bool home = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(relay, "home"));
+    lines_add(t, home ? "  home" : "");
     lines_add(t, why[0] ? "  (%.190s)\n" : "%s\n", why);
 }
 

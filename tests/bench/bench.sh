@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Adit and what one would take instead of it, measured in one run, in turns: see README.md here.
 #
-#   bench.sh [--quick] [--rounds N] [--only NAME,NAME...] [--lan | --wan | --fair] [--json FILE]
+#   bench.sh [--quick] [--rounds N] [--readme] [--only NAME,NAME...] [--lan | --wan | --fair] [--json FILE]
 #            [--rates MBIT,MBIT...] [--losses PERCENT,PERCENT...]
 #
 #   home 10.77.0.2 ------+             +----- laptop 10.77.0.3      veth, MTU 1500
@@ -20,7 +20,7 @@ export BENCH_LOAD BENCH_LINK LAB_WEBSERVER=$BENCH_LOAD
 
 readonly TARGET_PORT=7000 SSH_USER=bench SSH_UID=1000
 hz=$(getconf CLK_TCK)
-rounds=3 bulk_s=1.5 short_s=1 wan_s=4 idle=1000 parts="lan wan" only="" json=""
+rounds=3 bulk_s=1.5 short_s=1 wan_s=4 idle=1000 parts="lan wan" only="" json="" readme=""
 wan_rates="20 100 500" wan_losses="0 0.1 1 5" wan_names="plain_microsocks ssh_aes128gcm ssh_bbr adit adit_cubic"
 while [ $# -gt 0 ]; do
     case $1 in
@@ -33,6 +33,7 @@ while [ $# -gt 0 ]; do
     --rates) wan_rates=${2//,/ } && shift ;;
     --losses) wan_losses=${2//,/ } && shift ;;
     --json) json=$2 && shift ;;
+    --readme) readme=$lab_root/README.md ;;
     *) echo "bench.sh: unknown option $1" >&2 && exit 64 ;;
     esac
     shift
@@ -329,7 +330,7 @@ memory() {
     held=$(pss_kib adit)
     echo >&"${HOLD[1]}"
     wait "$opener"
-    sleep 1
+    sleep 4 # buffers go back after two seconds of silence
     after=$(pss_kib adit)
     {
         echo "0 adit memory.rest_kib $rest"
@@ -445,6 +446,15 @@ table() {
         (.left_out | to_entries[] | "Left out: \(.key): \(.value)")' "$1"
 }
 
+# into_readme TABLE: puts it where the marks are.
+into_readme() {
+    grep -q '^<!-- bench -->$' "$readme" || lab_fail "no place for the table in $readme"
+    awk -v table="$1" '
+        /^<!-- bench -->$/ { print; while ((getline line < table) > 0) print line; skip = 1; next }
+        /^<!-- end of bench -->$/ { skip = 0 }
+        !skip' "$readme" >"$LAB/readme" && cat "$LAB/readme" >"$readme"
+}
+
 # --- the run ---------------------------------------------------------------------------------
 
 setup() {
@@ -541,4 +551,5 @@ to_json >"$LAB/bench.json"
 [ -z "$json" ] || cp "$LAB/bench.json" "$json"
 cat "$LAB/bench.json"
 echo
-table "$LAB/bench.json"
+table "$LAB/bench.json" | tee "$LAB/table"
+[ -z "$readme" ] || into_readme "$LAB/table"

@@ -28,6 +28,11 @@ enum { LOAD_BLOCK = 256 * 1024, LOAD_STACK = 64 * 1024 };
 
 #define LOAD_REPORT_NS UINT64_C(20000000)
 
+/* What had come and when; both ends are on one machine and read the same clock. */
+struct load_report {
+    uint64_t ns, bytes;
+};
+
 struct load_target {
     char front[64]; /* address of the proxy */
     const char *front_port;

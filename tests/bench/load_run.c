@@ -1,6 +1,7 @@
 /* The application in front of the proxy. Threads that block: what is measured is the proxy. */
 #include "load.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,8 @@
 #include <unistd.h>
 
 enum { MESSAGE = 128, SAMPLES_MAX = 1 << 20, CONN_THREADS = 16, IDLE_MAX = 10000 };
+
+#define DRAIN_NS UINT64_C(1000000000)
 
 /* What is measured: [from, to). */
 struct window {
@@ -51,11 +54,10 @@ static int must_connect(const struct load_target *t, char mode)
 
 /* --- bulk ------------------------------------------------------------------------------------ */
 
-static void note(struct bulk *b, uint64_t total)
+static void note(struct bulk *b, uint64_t total, uint64_t now)
 {
-    uint64_t now = load_now();
     b->total = total;
-    if (now < b->window.from_ns) {
+    if (now < b->window.from_ns || now > b->window.to_ns) {
         return;
     }
     if (b->first_ns == 0) {
@@ -70,7 +72,7 @@ static void *push(void *arg)
 {
     static const uint8_t content[LOAD_BLOCK];
     struct bulk *b = arg;
-    while (load_write(b->fd, content, sizeof(content))) {
+    while (load_now() < b->window.to_ns && load_write(b->fd, content, sizeof(content))) {
     }
     return NULL;
 }
@@ -80,18 +82,43 @@ static void download(struct bulk *b)
     char *block = malloc(LOAD_BLOCK);
     ssize_t n;
     while (block && load_now() < b->window.to_ns && (n = read(b->fd, block, LOAD_BLOCK)) > 0) {
-        note(b, b->total + (uint64_t)n);
+        note(b, b->total + (uint64_t)n, load_now());
     }
     free(block);
 }
 
+/* All that was said by now, with what is left of a report that has come in part. */
+static bool read_reports(struct bulk *b, uint8_t *part, size_t *have)
+{
+    struct load_report r;
+    ssize_t n = read(b->fd, part + *have, sizeof(r) - *have);
+    if (n <= 0) {
+        return n < 0 && (errno == EAGAIN || errno == EINTR);
+    }
+    *have += (size_t)n;
+    if (*have == sizeof(r)) {
+        memcpy(&r, part, sizeof(r));
+        note(b, r.bytes, r.ns);
+        *have = 0;
+    }
+    return true;
+}
+
+/* Goes on after the window: what is on the way costs time that counts, so it has to arrive. */
 static void upload(struct bulk *b)
 {
     unsigned long pusher;
-    uint64_t total;
+    uint8_t part[sizeof(struct load_report)];
+    size_t have = 0;
+    struct timeval patience = {.tv_usec = 150000};
+    (void)setsockopt(b->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     load_thread(push, b, &pusher);
-    while (load_now() < b->window.to_ns && load_read(b->fd, &total, sizeof(total))) {
-        note(b, total);
+    while (load_now() < b->window.to_ns + DRAIN_NS) {
+        bool over = load_now() > b->window.to_ns;
+        uint64_t before = b->total;
+        if (!read_reports(b, part, &have) || (over && before == b->total && have == 0)) {
+            break;
+        }
     }
     (void)shutdown(b->fd, SHUT_RDWR);
     (void)pthread_join(pusher, NULL);

@@ -20,21 +20,21 @@ static void send_all(int fd)
     }
 }
 
-/* Says every now and then how much came, so that it is arrival that is measured. */
+/* Says every now and then how much had come when, so that it is arrival that is measured, also
+ * where a proxy carries nothing back as long as something goes forth (microsocks). */
 static void receive_all(int fd)
 {
     char *block = malloc(LOAD_BLOCK);
-    uint64_t total = 0;
-    uint64_t said_ns = load_now();
+    struct load_report report = {.ns = load_now()};
     ssize_t n;
     while (block && (n = read(fd, block, LOAD_BLOCK)) > 0) {
-        total += (uint64_t)n;
+        report.bytes += (uint64_t)n;
         uint64_t now = load_now();
-        if (now - said_ns < LOAD_REPORT_NS) {
+        if (now - report.ns < LOAD_REPORT_NS) {
             continue;
         }
-        said_ns = now;
-        if (!load_write(fd, &total, sizeof(total))) {
+        report.ns = now;
+        if (!load_write(fd, &report, sizeof(report))) {
             break;
         }
     }

@@ -5,7 +5,8 @@
  *     bench_relay round PORT PID MS               the median round trip of two polite clients
  *     bench_relay greedy PORT PID MS              the same while two others send all they can
  *
- * PID is the relay's process: its memory and processor time are read from /proc.
+ * PID is the relay's process: its memory and processor time are read from /proc. PORT may be two
+ * with a comma between them, of two relays of a cluster: the receivers are at the second one.
  */
 #include "relay.h"
 
@@ -28,6 +29,10 @@ enum {
     POLITE_BYTES = 64,
     ROUNDS_MAX = 1 << 20,
     NS_PER_MS = 1000000,
+};
+
+struct ports {
+    uint16_t from, to;
 };
 
 struct pair {
@@ -105,11 +110,11 @@ static void run_idle(uint16_t port, long pid, size_t count)
 
 /* --- forward --- */
 
-static void pair_open(struct pair *p, uint16_t port)
+static void pair_open(struct pair *p, const struct ports *ports)
 {
     *p = (struct pair){0};
-    peer_open(&p->from, port);
-    peer_open(&p->to, port);
+    peer_open(&p->from, ports->from);
+    peer_open(&p->to, ports->to);
     peer_unblock(&p->from);
     peer_unblock(&p->to);
 }
@@ -166,12 +171,12 @@ static void pump(struct pair *pairs, size_t count, size_t size, uint64_t end)
     }
 }
 
-static void run_forward(uint16_t port, long pid, uint64_t ms, size_t size, size_t count)
+static void run_forward(const struct ports *ports, long pid, uint64_t ms, size_t size, size_t count)
 {
     static struct pair pairs[PAIRS_MAX];
     uint64_t sent = 0, heard = 0, bytes = 0;
     for (size_t i = 0; i < count; i++) {
-        pair_open(&pairs[i], port);
+        pair_open(&pairs[i], ports);
     }
     pump(pairs, count, size, bench_now() + 100 * (uint64_t)NS_PER_MS); /* warm */
     for (size_t i = 0; i < count; i++) {
@@ -217,12 +222,12 @@ static void expect_packet(struct peer *p)
     }
 }
 
-static void measure_rounds(uint16_t port, uint64_t ms)
+static void measure_rounds(const struct ports *ports, uint64_t ms)
 {
     static uint32_t rounds[ROUNDS_MAX];
     struct pair p;
     size_t count = 0;
-    pair_open(&p, port);
+    pair_open(&p, ports);
     uint64_t end = bench_now() + ms * NS_PER_MS;
     for (uint64_t start = bench_now(); start < end && count < ROUNDS_MAX; start = bench_now()) {
         (void)peer_send(&p.from, p.to.key, POLITE_BYTES, 1);
@@ -238,7 +243,7 @@ static void measure_rounds(uint16_t port, uint64_t ms)
            rounds[count * 99 / 100] / 1000);
 }
 
-static void run_greedy(uint16_t port, uint64_t ms)
+static void run_greedy(const struct ports *ports, uint64_t ms)
 {
     pid_t child = fork();
     if (child < 0) {
@@ -246,12 +251,12 @@ static void run_greedy(uint16_t port, uint64_t ms)
     }
     if (child == 0) {
         static struct pair pair;
-        pair_open(&pair, port);
+        pair_open(&pair, ports);
         pump(&pair, 1, GREEDY_BYTES, UINT64_MAX / 2);
         _exit(EX_SOFTWARE);
     }
     (void)usleep(200000);
-    measure_rounds(port, ms);
+    measure_rounds(ports, ms);
     int status = 0;
     if (waitpid(child, &status, WNOHANG) != 0) {
         errno = ECHILD;
@@ -284,21 +289,28 @@ static void raise_descriptors(void)
 int main(int argc, char **argv)
 {
     if (argc < 5 || sodium_init() < 0) {
-        fprintf(stderr, "usage: relay idle|forward|round|greedy PORT PID NUMBER [SIZE PAIRS]\n");
+        fprintf(stderr,
+                "usage: relay idle|forward|round|greedy PORT[,PORT] PID NUMBER [SIZE PAIRS]\n");
         return EX_USAGE;
     }
-    uint16_t port = (uint16_t)number(argv[2], 65535);
+    char *second = strchr(argv[2], ',');
+    if (second) {
+        *second++ = '\0';
+    }
+    const struct ports both = {(uint16_t)number(argv[2], 65535),
+                               (uint16_t)number(second ? second : argv[2], 65535)};
+    const struct ports *ports = &both;
     long pid = (long)number(argv[3], 1UL << 30);
     unsigned long n = number(argv[4], 1000000);
     raise_descriptors();
     if (strcmp(argv[1], "idle") == 0) {
-        run_idle(port, pid, n);
+        run_idle(ports->from, pid, n);
     } else if (strcmp(argv[1], "forward") == 0 && argc == 7) {
-        run_forward(port, pid, n, number(argv[5], 65536), number(argv[6], PAIRS_MAX));
+        run_forward(ports, pid, n, number(argv[5], 65536), number(argv[6], PAIRS_MAX));
     } else if (strcmp(argv[1], "round") == 0) {
-        measure_rounds(port, n);
+        measure_rounds(ports, n);
     } else if (strcmp(argv[1], "greedy") == 0) {
-        run_greedy(port, n);
+        run_greedy(ports, n);
     } else {
         return EX_USAGE;
     }

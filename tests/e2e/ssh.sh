@@ -5,36 +5,12 @@
 #   sshd 127.0.0.1:2222    relay 10.77.0.4
 . "$(dirname "${BASH_SOURCE[0]}")/../lab/lab.sh"
 
-command -v sshd >/dev/null || PATH=$PATH:/usr/sbin
-for program in sshd ssh ssh-keygen; do
-    command -v "$program" >/dev/null || lab_skip "$program is not installed"
-done
+. "$(dirname "${BASH_SOURCE[0]}")/sshd.bash"
+
 readonly BYTES=50000000
 
-# sshd as root wants further user ids, which these namespaces do not have; as somebody else it
-# serves just him. So it gets a user of its own.
-start_sshd() {
-    ssh-keygen -q -t ed25519 -N '' -f "$LAB/host_key"
-    ssh-keygen -q -t ed25519 -N '' -f "$LAB/user_key"
-    { grep -v ':1000:' /etc/passwd && echo "me:x:1000:1000::$LAB/user:/bin/bash"; } >"$LAB/passwd"
-    mount --bind "$LAB/passwd" /etc/passwd
-    cat >"$LAB/sshd_config" <<CONFIG
-ListenAddress 127.0.0.1:2222
-HostKey $LAB/host_key
-AuthorizedKeysFile $LAB/user_key.pub
-PidFile none
-StrictModes no
-UsePAM no
-CONFIG
-    lab_spawn sshd home unshare -U --map-user=1000 --map-group=1000 \
-        "$(command -v sshd)" -D -e -f "$LAB/sshd_config"
-    lab_wait_until 15 lab_listens sshd home 2222
-}
-
 at_home() {
-    lab_exec laptop ssh -F none -i "$LAB/user_key" -p 2222 -o BatchMode=yes -o LogLevel=ERROR \
-        -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
-        -o ProxyCommand="$ADIT connect -c $LAB/laptop.ini %h %p" me@home.peer "$@"
+    lab_exec laptop ssh "${sshd_options[@]}" -o ProxyCommand="$ADIT connect -c $LAB/laptop.ini %h %p" me@home.peer "$@"
 }
 
 greets() {
@@ -51,7 +27,7 @@ code() {
 
 lab_three
 sed -i 's/^listen = 127.0.0.1:1080$/listen = none/' "$LAB/laptop.ini"
-start_sshd
+sshd_start
 lab_three_start
 lab_wait_until 30 greets
 lab_await_path laptop home direct

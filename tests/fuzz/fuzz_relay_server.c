@@ -1,9 +1,10 @@
-/* What clients may say to a relay: a script of connections, chunks, reads, pauses and closings,
- * with reloads and the end in between. Each step is two bytes, what to do and how much; chunks
- * follow in place. Logins, packets and questions are made here, since no fuzzer guesses a box or a
- * key. */
+/* What clients, and other relays of a cluster, may say to a relay: a script of connections, chunks,
+ * reads, pauses and closings, with reloads, messages and the end in between. Each step is two
+ * bytes, what to do and how much; chunks follow in place. Logins, packets and questions are made
+ * here, since no fuzzer guesses a box or a key. */
 #include "relay/relay_server.h"
 #include "relay/stun_server.h"
+#include "wire/clustermsg.h"
 #include "wire/derp.h"
 
 #include <base/bytes.h>
@@ -58,6 +59,18 @@ static void drain(struct relay *r)
         CHECK((uint32_t)ev.id < relay_server_slots(r->server));
         for (size_t i = 0; i < CLIENTS && ev.type == RELAY_SERVER_EV_CLOSE; i++) {
             r->ids[i] = r->ids[i] == ev.id ? 0 : r->ids[i];
+        }
+    }
+}
+
+static void publish(struct relay *r)
+{
+    struct relay_cluster_output out;
+    volatile uint8_t touched = 0;
+    while (relay_server_cluster_output(r->server, &out, r->now)) {
+        CHECK(out.o.type <= CLUSTER_UNSUBSCRIBE || out.o.head_len >= CLUSTERMSG_HEAD);
+        if (out.payload.len > 0) {
+            touched = (uint8_t)(touched + out.payload.data[out.payload.len - 1]);
         }
     }
 }
@@ -129,8 +142,30 @@ static void ask(struct relay *r, uint64_t id, uint8_t amount)
     relay_server_input(r->server, id, text + first, len - first, r->now);
 }
 
+/* Any message, or one with a head that is right and a body of known keys. */
+static void hear(struct relay *r, struct reader *script, uint8_t amount)
+{
+    static uint8_t message[CLUSTERMSG_PACKET_HEAD + 255];
+    size_t len = amount < reader_left(script) ? amount : reader_left(script);
+    const uint8_t *chunk = read_bytes(script, len);
+    if (amount & 1 || len < 4) {
+        relay_server_cluster_input(r->server, chunk, len, r->now);
+        return;
+    }
+    struct writer w = writer_of(message, sizeof(message));
+    clustermsg_write_head(&w, (enum clustermsg_type)(chunk[0] % 9), chunk[1] * NS_PER_S,
+                          chunk[2] % 4);
+    write_bytes(&w, keys[chunk[3] % 3], 32);
+    write_bytes(&w, keys[chunk[3] / 3 % 3], chunk[3] & 128 ? 32 : 8);
+    write_bytes(&w, chunk, len);
+    size_t cut = chunk[3] & 64 ? len : 0;
+    relay_server_cluster_input(r->server, message, writer_len(&w) - cut, r->now);
+    relay_server_cluster_nobody(r->server, keys[chunk[1] % 3], r->now);
+}
+
 /* What is rarer than a connection. */
-static void run_rare(struct relay *r, size_t i, uint8_t which, uint8_t amount)
+static void run_rare(struct relay *r, size_t i, uint8_t which, uint8_t amount,
+                     struct reader *script)
 {
     switch (which) {
     case 1:
@@ -146,6 +181,12 @@ static void run_rare(struct relay *r, size_t i, uint8_t which, uint8_t amount)
             r->draining = true;
         }
         break;
+    case 4:
+        hear(r, script, amount);
+        break;
+    case 5:
+        relay_server_cluster_link(r->server, amount & 1, r->now);
+        break;
     default:
         connect_client(r, i);
         break;
@@ -160,7 +201,7 @@ static void run_step(struct relay *r, struct reader *script)
     size_t len = amount < reader_left(script) ? amount : reader_left(script);
     switch (what & 7) {
     case 0:
-        run_rare(r, i, (what >> 3) & 7, amount);
+        run_rare(r, i, (what >> 3) & 7, amount, script);
         break;
     case 1:
         connect_client(r, i);
@@ -188,13 +229,16 @@ static void run_step(struct relay *r, struct reader *script)
         break;
     }
     drain(r);
+    publish(r);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct pcg pcg;
     const struct stun_server_stats stun = {0};
+    const struct relay_cluster_config cluster = {.unix_offset = NS_PER_S};
     struct relay_server_config config = {
+        .cluster = data && len % 2 ? &cluster : NULL, /* or alone */
         .open = true,
         .limits = {.clients_max = 3,
                    .pending_max = 2,

@@ -1,9 +1,11 @@
 /* A small DNS server for the lab (RFC 1035): says who asked for what.
  *
- *   lab_dnsserver ADDRESS PORT [NAME=IPv4]...
+ *   lab_dnsserver ADDRESS PORT [NAME=IP]...
  *
- * Over UDP only. Each query becomes a line on standard output, "NAME TYPE"; names listed have an A
- * record and nothing else, all others do not exist.
+ * Over UDP only. Each query becomes a line on standard output, "NAME TYPE"; names listed have the
+ * records of their addresses, at most one of each family; all others do not exist. Nothing is
+ * answered for names that begin with "silent", and for those that begin with "late" nothing but the
+ * A record.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -16,7 +18,16 @@
 #include <sys/socket.h>
 #include <sysexits.h>
 
-enum { HEAD = 12, MESSAGE = 512, NAME = 255, TYPE_A = 1, NXDOMAIN = 3, ANSWER = 16, TTL = 0 };
+enum {
+    HEAD = 12,
+    MESSAGE = 512,
+    NAME = 255,
+    TYPE_A = 1,
+    TYPE_AAAA = 28,
+    NXDOMAIN = 3,
+    ANSWER = 28,
+    TTL = 0
+};
 
 struct query {
     char name[NAME + 1];
@@ -52,31 +63,36 @@ static bool read_query(struct query *q, const uint8_t *in, size_t len)
     return true;
 }
 
-static const char *find(const char *name, char *const *records)
+/* The address of that type. `known`: the name has one, of whatever type. */
+static const char *find(const char *name, unsigned type, char *const *records, bool *known)
 {
+    const char *found = NULL;
     size_t len = strlen(name);
     for (; *records; records++) {
         if (strncasecmp(*records, name, len) == 0 && (*records)[len] == '=') {
-            return *records + len + 1;
+            const char *ip = *records + len + 1;
+            *known = true;
+            found = type == (strchr(ip, ':') ? TYPE_AAAA : TYPE_A) ? ip : found;
         }
     }
-    return NULL;
+    return found;
 }
 
 /* Turns the query in `m` into its answer. */
-static size_t answer(uint8_t *m, const struct query *q, const char *ip)
+static size_t answer(uint8_t *m, const struct query *q, const char *ip, bool known)
 {
-    static const uint8_t record[] = {0xc0, HEAD, 0, TYPE_A, 0, 1, 0, 0, 0, TTL, 0, 4};
-    bool found =
-        ip && q->type == TYPE_A && inet_pton(AF_INET, ip, m + q->len + sizeof(record)) == 1;
+    bool v6 = q->type == TYPE_AAAA;
+    const uint8_t record[] = {0xc0, HEAD, 0,          v6 ? TYPE_AAAA : TYPE_A, 0, 1, 0, 0, 0,
+                              TTL,  0,    v6 ? 16 : 4};
+    bool found = ip && inet_pton(v6 ? AF_INET6 : AF_INET, ip, m + q->len + sizeof(record)) == 1;
     m[2] = 0x84; /* a response, authoritative */
-    m[3] = ip ? 0 : NXDOMAIN;
+    m[3] = known ? 0 : NXDOMAIN;
     memset(m + 6, 0, 6);
     m[7] = found;
     if (found) {
         memcpy(m + q->len, record, sizeof(record));
     }
-    return q->len + (found ? ANSWER : 0);
+    return q->len + (found ? sizeof(record) + (v6 ? 16 : 4) : 0);
 }
 
 static void serve(int fd, char *const *records)
@@ -92,7 +108,13 @@ static void serve(int fd, char *const *records)
         }
         (void)printf("%s %u\n", q.name, q.type);
         (void)fflush(stdout);
-        size_t len = answer(m, &q, find(q.name, records));
+        if (strncasecmp(q.name, "silent", 6) == 0 ||
+            (strncasecmp(q.name, "late", 4) == 0 && q.type != TYPE_A)) {
+            continue;
+        }
+        bool known = false;
+        const char *ip = find(q.name, q.type, records, &known);
+        size_t len = answer(m, &q, ip, known);
         (void)sendto(fd, m, len, 0, (const struct sockaddr *)&from, from_len);
     }
 }
@@ -101,7 +123,7 @@ int main(int argc, char **argv)
 {
     struct sockaddr_in here = {.sin_family = AF_INET};
     if (argc < 3 || inet_pton(AF_INET, argv[1], &here.sin_addr) != 1) {
-        (void)fprintf(stderr, "usage: lab_dnsserver ADDRESS PORT [NAME=IPv4]...\n");
+        (void)fprintf(stderr, "usage: lab_dnsserver ADDRESS PORT [NAME=IP]...\n");
         return EX_USAGE;
     }
     here.sin_port = htons((uint16_t)strtoul(argv[2], NULL, 10));

@@ -180,7 +180,7 @@ lab_heal() {
 
 # Bytes that crossed a host's cable in both directions: the kernel's word, not Adit's.
 lab_cable_bytes() {
-    lab_exec "$1" ip -s -j link show dev eth0 | jq '.[0].stats64 | .rx.bytes + .tx.bytes'
+    lab_exec "$1" awk '$1 == "eth0:" { printf "%.0f\n", $2 + $10 }' /proc/net/dev
 }
 
 # --- processes -----------------------------------------------------------------------------------

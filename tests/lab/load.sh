@@ -5,6 +5,8 @@
 #   home 10.77.0.2 ---+--- laptop 10.77.0.3 (front, the crowd)
 #   exit, echo :9000  +--- relay 10.77.0.4
 #
+# Alone: it measures what the processes compute.
+#
 # Environment: LAB_HOLD (connections at once), LAB_RATE (new ones a second), LAB_RATE_SECONDS. The whole
 # of it: LAB_HOLD=10000 LAB_RATE=2000 LAB_RATE_SECONDS=60 tests/run lab load
 . "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
@@ -42,7 +44,16 @@ release() {
     lab_join "$1" || lab_fail "$1 ended with $?"
 }
 
+# The kernel remembers each connection for a minute after its end, and the ports would run out.
+many_ports() {
+    # shellcheck disable=SC2016 # the inner shell's
+    lab_exec "$1" sh -c 'echo "1024 65535" >/proc/sys/net/ipv4/ip_local_port_range
+        echo 4096 >/proc/sys/net/ipv4/tcp_max_tw_buckets'
+}
+
 lab_three
+many_ports home
+many_ports laptop
 sed -i 's/^log = info$/log = warn/' "$LAB/home.ini" "$LAB/laptop.ini"
 lab_spawn echo home "$LAB_CROWD" serve 0.0.0.0 9000
 lab_wait_until 10 lab_listens echo home 9000

@@ -27,11 +27,12 @@
 #
 # How EIM is made: the kernel's NAT keeps no mappings, only flows. A plain `masquerade` keeps the
 # port while it is free, but a packet that came unasked and was let in occupies the address pair,
-# and the flow toward its sender then leaves from another port. So here the outside port is a hash
-# of the inside address and port, the same for every destination, and what arrives finds its way
-# back through a map that the packets on their way out fill (`inside`). Whom each port has
-# talked to (`talked`) decides who may come in. Packets that may not are dropped before
-# the kernel notes their flow.
+# and the flow toward its sender then leaves from another port. So here what goes out chooses a port by
+# chance and notes it (`outside`), the same for every destination until nothing has gone out for
+# NAT_IDLE; after that it is another one, as a port that stayed would make a node believe that
+# it had not been forgotten. What arrives finds its way back through a map that the packets on their way
+# out fill (`inside`). Whom each port has talked to (`talked`) decides who may come in. Packets that
+# may not are dropped before the kernel notes their flow.
 #
 # A router that maps ports (edm_portmap) runs a real miniupnpd, which insists on an outside address that
 # looks public: 11.0.113.2 or .3 instead of 203.0.113.x. What it maps helps only those who come in, since
@@ -58,7 +59,7 @@ declare -A nat_kind nat_seed nat_apart
 
 # The address that a router translates to.
 nat_outside() {
-    ip -n "$1" -j -4 address show dev eth0 | jq -r '.[0].addr_info[0].local'
+    ip -n "$1" -o -4 address show dev eth0 | sed -n '1s|.* inet \([0-9.]*\)/.*|\1|p'
 }
 
 nat_has_ipv4() {
@@ -277,15 +278,22 @@ NFT
 # nat_eim ROUTER ALLOWED: ALLOWED says which arriving packets find the way back in. What comes from
 # inside for the outside address turns back if the two LANs are apart.
 nat_eim() {
-    local outside seed=${nat_seed[$1]:-1} turn="" turned="" apart=""
+    local outside turn="" turning="" turned="" apart=""
+    local port="{ ip saddr . udp sport : numgen random mod 64511 offset 1024 }"
     outside=$(nat_outside "$1")
     if [ -n "${nat_apart[$1]:-}" ]; then
         turn="iifname != eth0 ip daddr $outside meta l4proto udp dnat ip to udp dport map @inside"
-        turned="oifname lan* ip saddr 192.168.0.0/16 ct status dnat meta l4proto udp snat to $outside : jhash ip saddr . udp sport mod 65535 seed $seed offset 1"
+        turning="oifname lan* ip saddr 192.168.0.0/16 ct status dnat meta l4proto udp"
+        turned="$turning snat to $outside : ip saddr . udp sport map @outside"
+        turning+=" update @outside $port"
         apart="iifname lan* oifname lan* ct status dnat accept; iifname lan* oifname lan* drop"
     fi
     nat_load "$1" <<NFT
 table ip nat {
+    map outside {
+        type ipv4_addr . inet_service : inet_service
+        flags dynamic,timeout; timeout ${NAT_IDLE}s; size 65535;
+    }
     map inside {
         type inet_service : ipv4_addr . inet_service
         flags dynamic,timeout; timeout ${NAT_IDLE}s; size 65535;
@@ -299,9 +307,14 @@ table ip nat {
         ${2:+iifname eth0 meta l4proto udp $2 dnat ip to udp dport map @inside}
         $turn
     }
+    chain choose {
+        type filter hook postrouting priority 99; policy accept;
+        oifname eth0 meta l4proto udp update @outside $port
+        $turning
+    }
     chain out {
         type nat hook postrouting priority 100; policy accept;
-        oifname eth0 meta l4proto udp snat to $outside : jhash ip saddr . udp sport mod 65535 seed $seed offset 1
+        oifname eth0 meta l4proto udp snat to $outside : ip saddr . udp sport map @outside
         oifname eth0 snat to $outside
         $turned
     }

@@ -1,5 +1,8 @@
 /* NATs that forget: after a while without packets, or after a while whatever is sent. */
+#include "node/node_internal.h"
 #include "sim/fleet.h"
+
+#include <adit/why.h>
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -68,10 +71,108 @@ static void mappings_that_end_after_60_s_cost_no_byte(void **state)
     transfer(S(60), S(60), 3);
 }
 
+/* --- after two ends of the kind it is known when the next one comes --- */
+
+/* What has gone to the relay as data; challenges are not counted. */
+static uint64_t relayed(const struct fleet *f, size_t node)
+{
+    struct adit_why w;
+    uint64_t packets = 0;
+    node_why(f->nodes[node].node, fleet_peer(node, 1 - node), &w, f->world.now);
+    for (size_t i = 0; i < w.path_count; i++) {
+        packets += w.paths[i].kind == ADIT_PATH_RELAY ? w.paths[i].packets_sent : 0;
+    }
+    return packets;
+}
+
+/* No moment of doubt at either end, all that time. */
+static void run_without_doubt(struct fleet *f, uint64_t ns)
+{
+    uint64_t until = f->world.now + ns;
+    while (world_step(&f->world, until)) {
+        for (size_t i = 0; i < 2; i++) {
+            const struct peer *p = &f->nodes[i].node->peers[0];
+            if (p->ways.all || !peer_is_direct(p, f->world.now)) {
+                fail_msg("node %zu doubts its path at %.3f s", i, (double)f->world.now / 1e9);
+            }
+        }
+    }
+}
+
+struct renewed {
+    uint64_t datagrams; /* of both */
+    uint64_t done[2];
+};
+
+/* 100 kB/s; looked at from the 130th second to the 430th: five ends. */
+static struct renewed steady(uint64_t life_a, uint64_t life_b, enum natbox_filtering filtering,
+                             uint64_t seed)
+{
+    struct natbox_config nat[2] = {
+        {.mapping = NATBOX_EIM, .filtering = filtering, .life_ns = life_a},
+        {.mapping = NATBOX_EIM, .filtering = filtering, .life_ns = life_b}};
+    struct fleet *f = pair_behind(&nat[0], &nat[1], seed);
+    struct renewed r = {0};
+    fleet_open(f, 0, 1,
+               (struct fleet_plan){
+                   .up = 45 * MB, .down = MB, .pace_bytes = 2000, .pace_ns = MS(20)});
+    fleet_run(f, S(130));
+    uint64_t before[2] = {relayed(f, 0), relayed(f, 1)};
+    uint64_t datagrams = f->nodes[0].datagrams_out + f->nodes[1].datagrams_out;
+    f->nodes[0].app.max_gap_ns = f->nodes[1].app.max_gap_ns = 0;
+    run_without_doubt(f, S(300));
+    r.datagrams = f->nodes[0].datagrams_out + f->nodes[1].datagrams_out - datagrams;
+    uint64_t gap = f->nodes[1].app.max_gap_ns;
+    for (size_t i = 0; i < 2; i++) {
+        struct fleet_node *n = &f->nodes[i];
+        r.done[i] = n->node->renewal.done;
+        assert_int_equal(relayed(f, i), before[i]);
+        assert_true(n->sockets <= 2); /* the one that serves, and the former one */
+        assert_int_equal(n->node->renewal.failed, 0);
+    }
+    fleet_finish(f, S(60));
+    print_message("             %" PRIu64 " + %" PRIu64 " renewals, gap %.0f ms, %" PRIu64
+                  " datagrams in 300 s\n",
+                  r.done[0], r.done[1], (double)gap / 1e6, r.datagrams);
+    assert_true(gap <= MS(60));
+    fleet_run(f, S(200)); /* nothing is open: what served is closed */
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(f->nodes[i].app.completed, 1);
+        assert_int_equal(f->nodes[i].app.resets, 0);
+        assert_int_equal(f->nodes[i].strays, 0);
+        assert_int_equal(f->nodes[i].sockets, 0);
+    }
+    fleet_free(f);
+    return r;
+}
+
+static void mappings_are_renewed_before_they_end(void **state)
+{
+    (void)state;
+    static const struct {
+        bool a, b;
+        enum natbox_filtering filtering;
+    } cases[] = {{true, false, NATBOX_APDF},
+                 {false, true, NATBOX_APDF},
+                 {true, true, NATBOX_APDF},
+                 {true, true, NATBOX_ADF}};
+    uint64_t plain = steady(0, 0, NATBOX_APDF, 10).datagrams;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct renewed r = steady(cases[i].a ? S(60) : 0, cases[i].b ? S(60) : 0,
+                                  cases[i].filtering, 11 + i);
+        assert_in_range(r.done[0], cases[i].a ? 5 : 0, cases[i].a ? 7 : 0);
+        assert_in_range(r.done[1], cases[i].b ? 5 : 0, cases[i].b ? 7 : 0);
+        /* For each of them: STUN, two lists, challenges of new paths and of old ones until they are
+         * forgotten, the search for the MTU. */
+        assert_true(r.datagrams <= plain + (r.done[0] + r.done[1]) * 90);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mappings_that_end_after_60_s_cost_no_byte),
+        cmocka_unit_test(mappings_are_renewed_before_they_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -190,6 +190,25 @@ static void a_path_that_was_cut_is_remembered(void **state)
     fleet_free(f);
 }
 
+/* Between the first silence and the end of a path, or its next answer. */
+static void doubt_is_named(void **state)
+{
+    (void)state;
+    struct fleet_config config = fleet_config_default("sim_node_why", 8);
+    struct fleet *f = talking(&config, S(3));
+    fleet_udp(f, false);
+    fleet_open(f, 0, 1, (struct fleet_plan){.up = 2000000, .down = 1});
+    fleet_run(f, S(1));
+    struct adit_why w = why(f, 0);
+    assert_says(w.text, "direct, but in doubt");
+    assert_says(path_of(&w, ADIT_PATH_DIRECT)->reason, "in doubt: ");
+    assert_says(path_of(&w, ADIT_PATH_RELAY)->reason, "while the direct path is in doubt");
+    fleet_run(f, S(5));
+    w = why(f, 0);
+    assert_says(w.text, "relay: ");
+    fleet_free(f);
+}
+
 static void without_a_session_it_says_so(void **state)
 {
     (void)state;
@@ -215,6 +234,7 @@ int main(void)
         cmocka_unit_test(one_hard_nat_with_guessing_uses_a_socket_of_its_own),
         cmocka_unit_test(without_search_it_says_so),
         cmocka_unit_test(a_path_that_was_cut_is_remembered),
+        cmocka_unit_test(doubt_is_named),
         cmocka_unit_test(without_a_session_it_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

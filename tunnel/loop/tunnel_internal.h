@@ -31,6 +31,7 @@ static inline unsigned tunnel_stream_hash(const void *stream)
 #include "loop/resolve_uv.h"
 #include "loop/udp_uv.h"
 #include "loop/upnp_uv.h"
+#include "os/udp_watch.h"
 
 enum {
     TUNNEL_HOST_MAX = 256,
@@ -86,6 +87,8 @@ struct adit {
     struct udp_batch batch; /* of all of them */
     struct addr listen;
     bool offload;
+    uv_timer_t watching; /* while batches go out */
+    struct udp_watch watch;
     uv_prepare_t prepare;
     uv_timer_t timer;
     const struct log *log;
@@ -112,6 +115,8 @@ struct adit {
     uv_timer_t look; /* at the interfaces, while somebody is being looked for */
     bool looking;
     uint64_t unsent_ns; /* when the node was last told that the system refused to send */
+    uv_timer_t trim;    /* memory that many streams have left behind */
+    unsigned dropped;   /* streams since then */
     uv_timer_t rebind;  /* the shared socket was lost: the next try to have another */
     unsigned rebinds;   /* tries that failed */
     bool portmap;
@@ -136,6 +141,11 @@ void tunnel_pump(struct adit *a);
 void tunnel_finish_stop(struct adit *a);
 /* The socket that a->blocked waits for can be written to again. */
 void tunnel_unblock(struct adit *a);
+
+/* --- tunnel_batches.c --- */
+
+/* A batch went out by the shared socket: somebody looks whether batches arrive. */
+void tunnel_watch_batches(struct adit *a);
 
 /* --- tunnel_sockets.c --- */
 

@@ -114,6 +114,7 @@ static void on_rebind(uv_timer_t *timer)
         return;
     }
     a->rebinds = 0;
+    a->watch = (struct udp_watch){0}; /* the new one's totals begin at nought */
     LOG_AT(a->log, LOG_INFO, "udp", "rebound", "port=%u", (unsigned)a->listen.port);
     node_moved(a->node, sys_now_ns());
     a->work = true;

@@ -4,6 +4,11 @@
 #include <base/err.h>
 
 #include "os/sysclock.h"
+#include "os/trim.h"
+
+/* So many streams leave memory behind that is worth giving back, once none has gone for a while and
+ * the sessions have let go of their buffers. */
+enum { TRIM_STREAMS = 64, TRIM_AFTER_MS = 2500 };
 
 static struct stream_user *find_stream(struct adit *a, uint64_t stream)
 {
@@ -28,10 +33,20 @@ static bool add_stream(struct adit *a, uint64_t stream, void *user)
     return true;
 }
 
+static void on_trim(uv_timer_t *timer)
+{
+    struct adit *a = timer->data;
+    a->dropped = 0;
+    trim_memory();
+}
+
 static void drop_stream(struct adit *a, struct stream_user *s)
 {
     HASH_DEL(a->streams, s);
     mem_free(s);
+    if (++a->dropped >= TRIM_STREAMS && !a->stopping) {
+        (void)uv_timer_start(&a->trim, on_trim, TRIM_AFTER_MS, 0);
+    }
 }
 
 void tunnel_stream_event(struct adit *a, const struct node_event *in, enum adit_event_type type)

@@ -15,7 +15,7 @@
 #include "os/sysclock.h"
 
 /* Batches sent before the loop looks at its sockets again. */
-enum { OUTPUT_ROUNDS = 64 };
+enum { OUTPUT_ROUNDS = 8 };
 
 /* --- events --- */
 
@@ -114,7 +114,11 @@ static bool send_batch(struct adit *a, struct node_batch *b)
     }
     while (b->len > 0) {
         size_t sent = 0;
+        bool batch = b->len > b->segment;
         int err = send_some(udp, b, &sent);
+        if (batch && b->socket == 0) {
+            tunnel_watch_batches(a);
+        }
         if (err == 0) {
             b->len = 0;
             break;
@@ -311,9 +315,12 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
     (void)uv_timer_init(loop, &a->timer);
     (void)uv_timer_init(loop, &a->look);
     (void)uv_timer_init(loop, &a->rebind);
-    a->prepare.data = a->timer.data = a->look.data = a->rebind.data = a;
+    (void)uv_timer_init(loop, &a->trim);
+    (void)uv_timer_init(loop, &a->watching);
+    a->prepare.data = a->timer.data = a->look.data = a->rebind.data = a->trim.data = a;
+    a->watching.data = a;
     (void)uv_prepare_start(&a->prepare, on_prepare);
-    a->open_handles = 4;
+    a->open_handles = 6;
     tunnel_tell_literals(a, config);
     tunnel_look(a);
     node_start(a->node, sys_now_ns());
@@ -365,6 +372,8 @@ void tunnel_finish_stop(struct adit *a)
     uv_close((uv_handle_t *)&a->timer, on_handle_closed);
     uv_close((uv_handle_t *)&a->look, on_handle_closed);
     uv_close((uv_handle_t *)&a->rebind, on_handle_closed);
+    uv_close((uv_handle_t *)&a->trim, on_handle_closed);
+    uv_close((uv_handle_t *)&a->watching, on_handle_closed);
 }
 
 void adit_local(const struct adit *a, struct addr *out)

@@ -160,6 +160,11 @@ void udp_uv_grow(struct udp_uv *u)
     udp_grow(&u->socket);
 }
 
+void udp_uv_batch_sends(struct udp_uv *u, bool on)
+{
+    udp_batch_sends(&u->socket, on);
+}
+
 void udp_uv_catch_up(struct udp_uv *u, uint64_t now)
 {
     CHECK(!u->closing);

@@ -12,8 +12,9 @@
 
 #include <uv.h>
 
-/* Batches of one round: up to 4 x 16 reads of up to 64 datagrams. */
-enum { UDP_UV_ROUND_BATCHES = 4 };
+/* Batches of one round: 16 reads of up to 64 datagrams each, some milliseconds of work when they
+ * are full. */
+enum { UDP_UV_ROUND_BATCHES = 1 };
 
 struct udp_uv;
 
@@ -45,6 +46,9 @@ int udp_uv_set_hops(struct udp_uv *u, int hops);
 
 /* The buffers of a socket that was opened with smaller ones become those of the default. */
 void udp_uv_grow(struct udp_uv *u);
+
+/* udp_batch_sends. */
+void udp_uv_batch_sends(struct udp_uv *u, bool on);
 
 /* Reads what has arrived by now, as when the loop finds it readable: on_batch may be called. For
  * who is about to believe a timeout: timers run before sockets are looked at, and after a pause of

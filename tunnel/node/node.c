@@ -6,13 +6,13 @@
 
 static int init_relays(struct node *n, const struct node_config *c)
 {
+    relay_home_init(&n->home);
     for (size_t i = 0; i < c->relay_count; i++) {
         struct relay_client_config relay = {.host = c->relays[i].host_header,
                                             .path = c->relays[i].path,
                                             .websocket = c->relays[i].websocket,
                                             .rng = n->rng,
-                                            .log = n->log,
-                                            .preferred = c->relays[i].home};
+                                            .log = n->log};
         memcpy(relay.secret, n->self.secret.bytes, KEY_LEN);
         memcpy(relay.public_key, n->self.public.bytes, KEY_LEN);
         struct relay_client *client = relay_client_new(&relay);
@@ -21,7 +21,7 @@ static int init_relays(struct node *n, const struct node_config *c)
             return ERR_NO_MEMORY;
         }
         n->relays[n->relay_count++] = (struct relay_link){
-            .client = client, .name = c->relays[i].name, .home = c->relays[i].home};
+            .client = client, .name = c->relays[i].name, .own = c->relays[i].home};
     }
     return 0;
 }
@@ -88,6 +88,7 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     birthday_init(&n->birthday, c->punch ? c->birthday_sockets : 0, n->rng);
     recipes_init(&n->recipes);
     lifetime_init(&n->lifetime, n->rng);
+    renewal_init(&n->renewal, n->rng);
     if (c->recipes && recipes_import(&n->recipes, c->recipes, c->recipes_len) != 0) {
         LOG_AT(n->log, LOG_WARN, "node", "recipes_unreadable", "bytes=%zu", c->recipes_len);
     }
@@ -212,6 +213,7 @@ void node_tick(struct node *n, uint64_t now)
     node_nat_tick(n, now);
     node_birthday_tick(n, now);
     node_lifetime_tick(n, now);
+    node_renewal_tick(n, now);
     struct heap_node *first;
     while ((first = heap_first(&n->timers)) != NULL && first->at <= now) {
         struct peer *p = container_of(first, struct peer, timer);
@@ -226,8 +228,6 @@ uint64_t node_next_ns(const struct node *n)
     uint64_t next = time_min(heap_next(&n->timers), node_nat_next_ns(n));
     next = time_min(next, node_birthday_next_release_ns(n));
     next = time_min(next, lifetime_next_ns(&n->lifetime));
-    for (size_t i = 0; i < n->relay_count; i++) {
-        next = time_min(next, relay_client_next_ns(n->relays[i].client));
-    }
-    return next;
+    next = time_min(next, node_renewal_next_ns(n));
+    return time_min(next, node_relay_next_ns(n));
 }

@@ -37,7 +37,7 @@ struct node_relay_config {
     const char *name;
     const char *host_header; /* "host" or "host:port" */
     const char *path;
-    bool home;
+    bool home; /* of our own: we listen there */
     bool websocket;
 };
 

@@ -248,6 +248,7 @@ void node_birthday_tick(struct node *n, uint64_t now)
     }
     if (now >= n->release_ns) {
         release_old(n, now);
+        node_renewal_release(n, now);
         n->release_ns = now + NODE_SOCKET_KEEP_NS / 4;
     }
 }

@@ -2,7 +2,7 @@
  *
  * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
  * node_relay.c relays, node_nat.c how the world sees us, node_birthday.c birthday probing,
- * node_lifetime.c how long NATs remember,
+ * node_lifetime.c how long NATs remember, node_renewal.c what comes before a mapping ends,
  * node_stream.c streams, node_ping.c round trips, node_stats.c
  * and node_why.c looking; peer.c the session of one
  * peer, peer_handshake.c how it gets keys, peer_path.c which way its packets go, peer_candidate.c
@@ -31,8 +31,10 @@
 #include "path/pathset.h"
 #include "path/portmap.h"
 #include "path/recipe.h"
+#include "path/renewal.h"
 #include "path/stunclient.h"
 #include "relay/relay_client.h"
+#include "relay/relay_home.h"
 #include "wire/params.h"
 
 enum {
@@ -65,6 +67,7 @@ enum {
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
 
 _Static_assert((int)NODE_RECIPES_LEN_MAX >= (int)RECIPES_LEN_MAX, "node.h has room for them");
+_Static_assert((int)NODE_RELAYS_MAX <= (int)RELAY_HOME_MAX, "a home is one of them");
 _Static_assert((int)NODE_SOCKETS_MAX == (int)BIRTHDAY_NUMBERS_MAX, "node.h tells of all sockets");
 
 struct outgoing {
@@ -79,7 +82,7 @@ struct outgoing {
 struct relay_link {
     struct relay_client *client;
     const char *name; /* the caller's; lives as long as the node */
-    bool home;
+    bool own;         /* we listen there; else it is one of a peer's */
     bool want_connect;
     bool want_close;
     bool blocked; /* some peer's path waits for room in the client's buffer */
@@ -168,6 +171,7 @@ struct peer {
     struct pathset paths;
     uint8_t chosen;           /* the path that the shell was told of */
     struct pathset_ways ways; /* as the conn was told */
+    uint64_t doubted_ns;      /* since when they are so because of a doubt, the last time */
     uint32_t opened;          /* bit set of path ids that the conn knows */
     uint64_t heard_ns, active_ns;
     uint64_t sent_ns;   /* first stream packet since something was heard; 0 = none */
@@ -179,6 +183,7 @@ struct peer {
     bool punching;
     uint64_t punch_ns;         /* since when */
     bool hard;                 /* the peer's list shows an EDM NAT */
+    struct addr renewed;       /* where it has a mapping that outlives the others; or ADDR_NONE */
     uint64_t birthday_ns;      /* no birthday run that we ask for before */
     uint64_t birthday_wait_ns; /* back-off of these */
     unsigned birthday_asks;    /* that were not answered, in a row */
@@ -218,7 +223,8 @@ struct node {
 
     struct relay_link relays[NODE_RELAYS_MAX];
     size_t relay_count;
-    bool hurried; /* a relay: what it says is to be fetched */
+    struct relay_home home; /* the fastest of our own */
+    bool hurried;           /* a relay: what it says is to be fetched */
     struct peer *peers;
     size_t peer_count;
     uint32_t index_mask; /* hides which peer an index belongs to */
@@ -232,6 +238,11 @@ struct node {
     struct lifetime lifetime;
     uint16_t lifetime_socket; /* a temporary one, while it runs */
     uint64_t lifetime_keep_ns;
+    struct renewal renewal;
+    uint16_t renewal_socket; /* a temporary one that serves in place of the shared one; or 0 */
+    uint16_t renewal_next;   /* that is to serve next, */
+    uint16_t renewal_old;    /* that has served until now ... */
+    uint64_t renewal_old_ns; /* ... and is closed then */
     struct birthday birthday;     /* `who` is a peer's index */
     uint64_t release_ns;          /* when kept sockets are looked at next */
     struct addr gateway, client;  /* family ADDR_NONE: no router known */
@@ -386,6 +397,27 @@ bool node_lifetime_input(struct node *n, unsigned socket, const struct addr *fro
 bool node_lifetime_output(struct node *n, struct node_batch *out, uint64_t now);
 void node_lifetime_tick(struct node *n, uint64_t now);
 
+/* --- node_renewal.c --- */
+
+/* What a STUN server said to the shared socket: another mapping than before, or not. */
+void node_renewal_observed(struct node *n, bool changed, uint64_t now);
+/* The network is another one. */
+void node_renewal_reset(struct node *n, uint64_t now);
+/* Adds to our list what peers shall move to; returns its count. */
+size_t node_renewal_tell(const struct node *n, struct frame_candidate list[CAND_MAX], size_t count);
+/* What the peer's list says. */
+void node_renewal_list(struct peer *p, const struct frame_candidate *list, size_t count,
+                       uint64_t now);
+/* Says of each path how many of its ends are renewed. Before choosing. */
+void node_renewal_mark(struct peer *p);
+bool node_renewal_input(struct node *n, unsigned socket, const struct addr *from,
+                        const uint8_t *data, size_t len, uint64_t now);
+bool node_renewal_output(struct node *n, struct node_batch *out, uint64_t now);
+void node_renewal_tick(struct node *n, uint64_t now);
+/* Closes what serves no more; from time to time. */
+void node_renewal_release(struct node *n, uint64_t now);
+uint64_t node_renewal_next_ns(const struct node *n);
+
 /* --- node_nat.c --- */
 
 /* Counts the peer as lively or not, after what may have changed that. */
@@ -406,6 +438,7 @@ uint64_t stream_handle(const struct peer *p, uint8_t generation, uint64_t id);
 /* --- node_relay.c --- */
 
 void node_relay_tick(struct node *n, uint64_t now);
+uint64_t node_relay_next_ns(const struct node *n);
 /* Looks whether the relay is there, or tries to reach it, at once. */
 void node_hurry_relay(struct node *n, size_t relay, uint64_t now);
 

@@ -21,6 +21,7 @@ void node_moved(struct node *n, uint64_t now)
     LOG_AT(n->log, LOG_INFO, "node", "moved", "addresses=%zu", n->own.count);
     stunclient_forget(&n->stun, now);
     node_lifetime_reset(n, true);
+    node_renewal_reset(n, now);
     portmap_check(&n->portmap, now); /* is it the router that we know? */
     (void)cand_own_replace(&n->own, CAND_REFLEXIVE, NULL, 0, now);
     (void)cand_own_replace(&n->own, CAND_PREDICTED, NULL, 0, now);
@@ -183,6 +184,9 @@ void node_nat_lively(struct peer *p, uint64_t now)
     n->want_stun_names = n->want_stun_names || n->lively == 1;
     n->lively_ns = n->lively == 1 && lively ? now : n->lively_ns;
     stunclient_need(&n->stun, n->lively > 0, now);
+    if (n->lively == 0) {
+        renewal_lapse(&n->renewal);
+    }
 }
 
 void node_nat_observed(struct node *n, const struct addr *seen, uint64_t now)
@@ -262,6 +266,9 @@ static void take_events(struct node *n, uint64_t now)
         case STUNCLIENT_MAPPED:
             observe(n, &ev, now);
             predict(n, now);
+            if (ev.addr.family == ADDR_IPV4) {
+                node_renewal_observed(n, false, now);
+            }
             if (cand_own_add(&n->own, CAND_REFLEXIVE, &ev.addr, now)) {
                 LOG_AT(n->log, LOG_INFO, "stun", "mapped", "address=%s rtt_us=%llu",
                        addr_format(&ev.addr, text), (unsigned long long)(ev.rtt_ns / NS_PER_US));
@@ -271,6 +278,9 @@ static void take_events(struct node *n, uint64_t now)
         case STUNCLIENT_CHANGED:
             LOG_AT(n->log, LOG_INFO, "stun", "changed", "family=%d", (int)ev.family);
             keep_newest_mappings(n, now);
+            if (ev.family == ADDR_IPV4) {
+                node_renewal_observed(n, true, now);
+            }
             portmap_check(&n->portmap, now);
             for (size_t i = 0; i < n->peer_count; i++) {
                 pathset_probe_all(&n->peers[i].paths, now);

@@ -121,6 +121,7 @@ void node_input(struct node *n, unsigned socket, const struct addr *from, uint8_
         return; /* the last ones of a socket that is being closed */
     }
     if (node_lifetime_input(n, socket, from, data, len, now) ||
+        node_renewal_input(n, socket, from, data, len, now) ||
         (socket == 0 && node_nat_input(n, from, data, len, now))) {
         n->counters.packets_in++;
         return;

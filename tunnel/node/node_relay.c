@@ -60,6 +60,42 @@ static void on_peer_gone(struct node *n, size_t relay, const uint8_t *bytes, uin
     }
 }
 
+/* --- home --- */
+
+static const char *name_of(const struct node *n, size_t relay)
+{
+    return relay < n->relay_count ? n->relays[relay].name : "none";
+}
+
+static void settle_home(struct node *n, uint64_t now)
+{
+    size_t was = n->home.home;
+    for (size_t i = 0; i < n->relay_count; i++) {
+        bool up = relay_client_state(n->relays[i].client) == RELAY_CLIENT_UP;
+        relay_home_note(&n->home, i, up && n->relays[i].own,
+                        relay_client_rtt_ns(n->relays[i].client));
+    }
+    if (!relay_home_choose(&n->home, now)) {
+        return;
+    }
+    LOG_AT(n->log, LOG_INFO, "relay", "home", "relay=%s before=%s", name_of(n, n->home.home),
+           name_of(n, was));
+    for (size_t i = 0; i < n->relay_count; i++) {
+        relay_client_set_preferred(n->relays[i].client, i == n->home.home);
+    }
+}
+
+uint64_t node_relay_next_ns(const struct node *n)
+{
+    uint64_t next = relay_home_next_ns(&n->home);
+    for (size_t i = 0; i < n->relay_count; i++) {
+        next = time_min(next, relay_client_next_ns(n->relays[i].client));
+    }
+    return next;
+}
+
+/* --- what a relay says --- */
+
 static void drain(struct node *n, size_t relay, uint64_t now)
 {
     struct relay_link *r = &n->relays[relay];
@@ -97,6 +133,7 @@ static void drain(struct node *n, size_t relay, uint64_t now)
             break;
         }
     }
+    settle_home(n, now);
 }
 
 void node_relay_connected(struct node *n, size_t relay, uint64_t now)

@@ -68,6 +68,7 @@ void node_relay_stats(const struct node *n, size_t relay, struct adit_relay_stat
                                               : ADIT_RELAY_CONNECTING,
         .rtt_ns = relay_client_rtt_ns(r->client),
         .dropped = r->dropped,
+        .home = relay == n->home.home,
         .why = r->why[0] ? r->why : NULL,
     };
 }

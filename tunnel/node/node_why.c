@@ -15,6 +15,7 @@ struct view {
     struct netcheck_report nat;
     bool direct;     /* in use, and trusted */
     bool relay;      /* in use */
+    bool doubt;      /* the direct path in use; a relay carries the data too */
     bool ipv4, ipv6; /* addresses of ours */
     size_t proven;   /* direct paths */
     uint64_t now;
@@ -35,6 +36,8 @@ static const char *kind_text(enum cand_source source)
         return "predicted";
     case CAND_CONFIGURED:
         return "configured";
+    case CAND_RENEWED:
+        return "renewed";
     case CAND_BIRTHDAY:
         break;
     }
@@ -107,6 +110,7 @@ static const char *silence_reason(const struct view *v, const struct cand_remote
         return "a firewall before the peer does not expect us";
     case CAND_REFLEXIVE:
     case CAND_PEER_REFLEXIVE:
+    case CAND_RENEWED:
     case CAND_BIRTHDAY:
         break;
     }
@@ -180,6 +184,9 @@ static void tell_own(const struct view *v, struct adit_why *out)
 
 static const char *direct_reason(const struct view *v, const struct path *path, bool trusted)
 {
+    if (v->doubt && path->id == v->p->paths.best) {
+        return "in doubt: data goes by a relay, and by this path too in case that it is alive";
+    }
     if (path->id == v->p->paths.best) {
         return trusted ? "in use: direct, and it answers"
                        : "in use without trust, for want of a relay: it did answer once";
@@ -200,6 +207,9 @@ static const char *relay_reason(const struct view *v, const struct path *path)
     }
     if (path->id == v->p->paths.best) {
         return "in use: the best relay, and no direct path is trusted";
+    }
+    if (v->doubt && path->id == v->p->ways.use) {
+        return "carries the data while the direct path is in doubt";
     }
     if (path->doubted) {
         return "data that went there was not acknowledged";
@@ -327,6 +337,10 @@ static const char *text_of(const struct view *v)
     if (v->relay) {
         return relay_text(v);
     }
+    if (v->doubt) {
+        return "direct, but in doubt: it did not answer in time; a relay carries the data until it "
+               "does, or is given up";
+    }
     return p->paths.best != 0 ? "direct, although it does not answer: there is no other path"
                               : "no path: neither a relay nor an address of the peer answers";
 }
@@ -337,6 +351,7 @@ static struct view look(const struct peer *p, uint64_t now)
     const struct path *best = &p->paths.paths[p->paths.best];
     netcheck_report(&p->node->netcheck, &v.nat);
     v.direct = peer_is_direct(p, now);
+    v.doubt = p->ways.all;
     v.relay = p->paths.best != 0 && best->where.kind == WHERE_RELAY;
     for (size_t i = 0; i < p->node->own.count; i++) {
         v.ipv4 |= p->node->own.list[i].addr.family == ADDR_IPV4;

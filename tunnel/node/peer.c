@@ -36,8 +36,8 @@ static uint32_t relay_bits(const struct node *n, const struct node_peer_config *
         count++;
     }
     for (size_t i = 0; !c->relays && i < n->relay_count && count < NODE_PEER_RELAYS_MAX; i++) {
-        bits |= n->relays[i].home ? UINT32_C(1) << i : 0;
-        count += n->relays[i].home;
+        bits |= n->relays[i].own ? UINT32_C(1) << i : 0;
+        count += n->relays[i].own;
     }
     return bits;
 }

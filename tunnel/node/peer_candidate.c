@@ -15,7 +15,8 @@ static void tell(struct peer *p)
         return;
     }
     struct frame_candidate list[CAND_MAX];
-    size_t count = node_birthday_tell(p, list, cand_own_list(own, list));
+    size_t count = node_renewal_tell(p->node, list, cand_own_list(own, list));
+    count = node_birthday_tell(p, list, count);
     conn_send_candidates(p->conn, list, count);
     p->told_version = own->version + 1;
 }
@@ -81,6 +82,7 @@ void peer_on_candidates(struct peer *p, const struct frame_candidate *list, size
     cand_peer_take(&p->candidates, list, count, &p->node->own, now);
     set_punching(p, is_wanted(p, now), now);
     node_birthday_list(p, list, count, now);
+    node_renewal_list(p, list, count, now);
     node_wake(p);
 }
 
@@ -137,6 +139,7 @@ void peer_candidates_forget(struct peer *p)
     p->told_version = 0;
     p->punching = false;
     p->hard = false;
+    p->renewed = (struct addr){0};
 }
 
 uint64_t peer_candidates_next_ns(const struct peer *p)

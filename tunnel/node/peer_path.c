@@ -208,9 +208,16 @@ static void use_path(struct peer *p, enum frame_lane lane, uint8_t id, uint64_t 
     conn_path_use_for(p->conn, lane, id, old && !pathset_is_trusted(old, now), now);
 }
 
-static void log_doubt(const struct peer *p, bool doubt)
+/* Doubt also ends without a proof: when nothing is sent any more, or no relay stands by. */
+static void log_doubt(struct peer *p, bool doubt, uint64_t now)
 {
-    LOG_AT(p->node->log, LOG_INFO, "path", doubt ? "doubted" : "confirmed", "peer=%s", p->name);
+    bool proof = p->paths.paths[p->paths.best].proven_ns >= p->doubted_ns;
+    p->doubted_ns = doubt ? now : p->doubted_ns;
+    LOG_AT(p->node->log, LOG_INFO, "path",
+           doubt   ? "doubted"
+           : proof ? "confirmed"
+                   : "doubt_dropped",
+           "peer=%s", p->name);
 }
 
 static void use_ways(struct peer *p, uint64_t now)
@@ -222,7 +229,7 @@ static void use_ways(struct peer *p, uint64_t now)
         return;
     }
     if (ways.all != p->ways.all && p->chosen == p->paths.best) {
-        log_doubt(p, ways.all);
+        log_doubt(p, ways.all, now);
     }
     bool open = p->opened >> ways.also & 1;
     conn_path_copy(p->conn, open ? ways.also : 0, ways.all);
@@ -233,6 +240,7 @@ void peer_paths_settle(struct peer *p, uint64_t now)
 {
     take_proofs(p);
     open_paths(p, now);
+    node_renewal_mark(p);
     uint8_t id = pathset_choose(&p->paths, now);
     uint8_t direct = pathset_choose_of(&p->paths, WHERE_DIRECT, now);
     uint8_t relay = pathset_choose_of(&p->paths, WHERE_RELAY, now);

@@ -81,6 +81,11 @@ void udp_grow(struct udp_socket *s)
     set_buffers(s, &(struct udp_options){0});
 }
 
+void udp_batch_sends(struct udp_socket *s, bool on)
+{
+    s->offload = on && s->can_segment;
+}
+
 static int open_bound(struct udp_socket *s, const struct addr *bind_to,
                       const struct udp_options *options)
 {

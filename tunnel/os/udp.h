@@ -43,6 +43,7 @@ struct udp_stats {
     uint64_t bytes_in;
     uint64_t reads; /* messages, each of one or more coalesced datagrams */
     uint64_t datagrams_out;
+    uint64_t datagrams_batched; /* of these in batches that the kernel cut up */
     uint64_t bytes_out;
     uint64_t receive_errors;    /* ICMP errors and the like that a read stumbled over */
     uint64_t receive_truncated; /* dropped: larger than UDP_MESSAGE_BYTES or from no address */
@@ -60,6 +61,7 @@ struct udp_socket {
     int fd;             /* -1 = closed */
     int family;         /* AF_INET or AF_INET6 */
     bool dual;          /* IPv6 that carries IPv4 too */
+    bool can_segment;   /* the system takes batches that it cuts up itself */
     bool offload;       /* send segmentation in use; goes off for good when it fails */
     bool coalesce;      /* the kernel may join datagrams on the way in */
     bool dont_fragment; /* the system promised not to fragment */
@@ -101,6 +103,8 @@ int udp_open(struct udp_socket *s, const struct udp_options *options);
 void udp_close(struct udp_socket *s);
 /* Asks for buffers of UDP_BUFFER_BYTES for a socket that was opened with smaller ones. */
 void udp_grow(struct udp_socket *s);
+/* Batches in one piece, or datagram by datagram; on where the system refused them does nothing. */
+void udp_batch_sends(struct udp_socket *s, bool on);
 /* The bound address; the unspecified one unless the options named one. */
 int udp_local(const struct udp_socket *s, struct addr *out);
 

@@ -56,7 +56,8 @@ static void linux_setup(struct udp_socket *s, bool offload)
         (void)set_option(s->fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
     }
     (void)set_option(s->fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
-    s->offload = offload && can_segment(s->fd);
+    s->can_segment = offload && can_segment(s->fd);
+    s->offload = s->can_segment;
     s->coalesce = offload && set_option(s->fd, LEVEL_UDP, OPTION_GRO, 1);
 }
 
@@ -208,13 +209,14 @@ static int linux_send(struct udp_socket *s, const struct udp_chunk *c, size_t *s
     int rc = send_segmented(s, c);
     if (rc == 0) {
         *sent = c->len;
+        s->stats.datagrams_batched += (c->len + c->segment - 1) / c->segment;
     }
     if (rc != -EIO && rc != -EINVAL) {
         return rc;
     }
     rc = send_each(s, c, sent);
     if (*sent > 0) {
-        s->offload = false;
+        s->offload = s->can_segment = false;
         s->stats.segmentation_off = 1;
     }
     return rc;

@@ -32,6 +32,7 @@ static int rank_of(enum cand_source source, const struct addr *a)
     case CAND_CONFIGURED:
         return 6;
     case CAND_REFLEXIVE:
+    case CAND_RENEWED:
         return 5;
     case CAND_PEER_REFLEXIVE:
         return 4;

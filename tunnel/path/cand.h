@@ -41,6 +41,7 @@ enum cand_source {
     CAND_PREDICTED = 5,      /* where the next mapping of a hard NAT will probably be */
     CAND_CONFIGURED = 6,     /* written in the ini */
     CAND_BIRTHDAY = 7,       /* no candidate, but a sign; see birthday.h and PROTOCOL.md 6 */
+    CAND_RENEWED = 8,        /* reflexive, and outlives the others: PROTOCOL.md 6 */
 };
 
 enum {

@@ -13,6 +13,7 @@ static int rank_of(const struct cand_remote *r)
     static const int ranks[] = {
         [CAND_HOST] = 3,           [CAND_REFLEXIVE] = 5, [CAND_MAPPED] = 7,
         [CAND_PEER_REFLEXIVE] = 4, [CAND_PREDICTED] = 1, [CAND_CONFIGURED] = 6,
+        [CAND_RENEWED] = 5,
     };
     if (!r->named && r->source == CAND_PEER_REFLEXIVE) {
         return 8; /* an authentic packet came from there: nothing is likelier */

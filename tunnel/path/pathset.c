@@ -11,6 +11,11 @@ static bool clearly_faster(const struct path *a, const struct path *b)
     return a->rtt_ns != 0 && a->rtt_ns + a->rtt_ns / 8 + NS_PER_MS < b->rtt_ns;
 }
 
+static bool much_faster(const struct path *a, const struct path *b)
+{
+    return a->rtt_ns != 0 && 2 * a->rtt_ns < b->rtt_ns;
+}
+
 static struct path *first(struct pathset *s)
 {
     return &s->paths[1];
@@ -330,6 +335,9 @@ static bool better(const struct pathset *s, const struct path *a, const struct p
     }
     if (rank_a == 1) {
         return a->proven_ns > b->proven_ns + PATHSET_HEARTBEAT_NS;
+    }
+    if (a->renewed != b->renewed) {
+        return a->renewed > b->renewed ? !much_faster(b, a) : much_faster(a, b);
     }
     return clearly_faster(a, b);
 }

@@ -20,7 +20,9 @@
  * measured better (lifetime.h). Nothing holds mappings of paths that are not in use.
  *
  * Choice: a trusted direct path, the one of before while it is in doubt, a relay, a direct path
- * that is not trusted. Among direct paths the shorter round trip wins, by a clear margin.
+ * that is not trusted. Among direct paths the shorter round trip wins, by a clear margin; but one
+ * whose NATs' mappings are renewed before one whose mappings are about to end, unless that is twice
+ * as fast (another way altogether).
  *
  * Ids are the path ids on the wire (1 .. PACKET_PATHS_MAX-1).
  */
@@ -63,6 +65,7 @@ struct path {
     bool doubted;    /* suspected by the transport since its last proof */
     bool usable;     /* relay: its relay is connected and knows the peer */
     bool configured; /* never forgotten */
+    uint8_t renewed; /* how many of its ends have a mapping that outlives the former one's */
     struct where where;
     uint8_t token[FRAME_CHALLENGE_LEN]; /* of the outstanding challenge */
     uint64_t sent_ns;                   /* when it left; TIME_NEVER = none outstanding */

@@ -40,7 +40,7 @@ struct relay_client_config {
     struct rng rng;
     const struct log *log; /* may be NULL; outlives the client */
     struct relay_client_limits limits;
-    bool preferred; /* tell the relay that it is our home */
+    bool preferred; /* tell the relay that it is our home (relay_client_set_preferred) */
     bool websocket; /* DERP inside binary messages of WebSocket (RFC 6455) */
 };
 
@@ -109,6 +109,9 @@ void relay_client_failed(struct relay_client *c, int err, const char *why, uint6
 /* Skips the rest of a back-off, and tests a connection that is up with a ping that must be
  * answered within 3 s: for the moment after sleep or a change of network. */
 void relay_client_hurry(struct relay_client *c, uint64_t now);
+
+/* Whether the relay is our home from now on; said at once, and whenever it comes up. */
+void relay_client_set_preferred(struct relay_client *c, bool preferred);
 
 /* Bytes from the relay, copied to the in buffer; at most relay_client_room of them, which is at
  * least half of in_bytes_max after the events were drained. 0, ERR_NO_ROOM or ERR_CLOSED. Errors

@@ -85,6 +85,12 @@ static int on_header_value(http_parser *http, const char *at, size_t len)
     return 0;
 }
 
+/* A relay has no page to show at its path and sends nobody elsewhere (RFC 6585 6: 511). */
+static bool is_portal(unsigned status)
+{
+    return status == 200 || (status >= 300 && status < 400) || status == 511;
+}
+
 static void recv_http(struct relay_client *c)
 {
     static const http_parser_settings settings = {.on_header_field = on_header_field,
@@ -102,8 +108,9 @@ static void recv_http(struct relay_client *c)
         (void)snprintf(text, sizeof(text), "bad HTTP answer: %s", why);
         client_fail(c, ERR_MALFORMED, text);
     } else if (c->http.upgrade && c->http.status_code != 101) {
-        (void)snprintf(text, sizeof(text), "HTTP status %u instead of 101",
-                       (unsigned)c->http.status_code);
+        (void)snprintf(text, sizeof(text), "HTTP status %u instead of 101%s",
+                       (unsigned)c->http.status_code,
+                       is_portal(c->http.status_code) ? ": a captive portal?" : "");
         client_fail(c, ERR_PROTOCOL, text);
     } else if (c->http.upgrade && (!c->ws || client_ws_upgraded(c))) {
         client_set_state(c, RELAY_CLIENT_KEY);

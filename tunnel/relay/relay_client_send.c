@@ -57,6 +57,15 @@ void client_send_request(struct relay_client *c)
     client_send_done(c, (size_t)len);
 }
 
+/* Relays only count it: where there is no room it is not said. */
+static void note_preferred(struct relay_client *c)
+{
+    uint8_t *out = client_send_space(c, DERP_HEADER + 1);
+    if (out) {
+        client_send_done(c, derp_write_note_preferred(out, c->config.preferred));
+    }
+}
+
 int client_send_login(struct relay_client *c)
 {
     uint8_t nonce[DERP_NONCE];
@@ -69,11 +78,20 @@ int client_send_login(struct relay_client *c)
     }
     client_send_done(c, (size_t)len);
     if (c->config.preferred) {
-        out = client_send_space(c, DERP_HEADER + 1);
-        CHECK(out);
-        client_send_done(c, derp_write_note_preferred(out, true));
+        note_preferred(c);
     }
     return 0;
+}
+
+void relay_client_set_preferred(struct relay_client *c, bool preferred)
+{
+    bool in = c->state == RELAY_CLIENT_LOGIN || c->state == RELAY_CLIENT_UP;
+    if (c->config.preferred != preferred) {
+        c->config.preferred = preferred;
+        if (in) {
+            note_preferred(c);
+        }
+    }
 }
 
 void client_send_ping(struct relay_client *c)

@@ -153,6 +153,20 @@ static void a_server_with_a_certificate(void **state)
     config_free(c);
 }
 
+static void a_server_of_a_cluster(void **state)
+{
+    (void)state;
+    struct config *c = config_text_parse(
+        "[server]\nopen = yes\ncluster = nats://u:p@ss@a.example:4223, tls://[::1]\n"
+        "cluster = nats://token@10.0.0.1\ncluster_credentials = r.creds\ncluster_ca = /x/ca\n");
+    assert_int_equal(c->server.cluster.count, 3);
+    assert_string_equal(c->server.cluster.items[0], "nats://u:p@ss@a.example:4223");
+    assert_string_equal(c->server.cluster.items[2], "nats://token@10.0.0.1");
+    assert_string_equal(c->server.cluster_credentials, "/etc/adit/r.creds");
+    assert_string_equal(c->server.cluster_ca, "/x/ca");
+    config_free(c);
+}
+
 static void routes(void **state)
 {
     (void)state;
@@ -357,9 +371,11 @@ static void forwards(void **state)
     (void)state;
     struct config *c = config_text_parse(
         "[forward]\n127.0.0.1:8080 = Home:80\n[::1]:22 = 10.0.0.1:22\n/run/x = a.example:1\n"
-        "127.0.0.1:9 = localhost:9\nudp  127.0.0.1:9 = Home:53\n" PEER_A);
-    static const char *const expected[] = {"home.peer:80", "10.0.0.1:22", "a.example:1",
-                                           "localhost:9", "home.peer:53"};
+        "127.0.0.1:9 = localhost:9\nudp  127.0.0.1:9 = Home:53\n"
+        "127.0.0.1:10 = home:/run/Db.sock\n127.0.0.1:11 = home.peer:/x\n" PEER_A);
+    static const char *const expected[] = {"home.peer:80", "10.0.0.1:22",  "a.example:1",
+                                           "localhost:9",  "home.peer:53", "home.peer:/run/Db.sock",
+                                           "home.peer:/x"};
     assert_int_equal(c->forwards_count, COUNT(expected));
     for (size_t i = 0; i < COUNT(expected); i++) {
         char out[TARGET_TEXT_MAX];
@@ -379,6 +395,34 @@ static void forwards(void **state)
     config_text_refuse_part("[forward]\n127.0.0.1 = home:1\n" PEER_A, "is neither IP:PORT nor");
     config_text_refuse_part("[forward]\nudp /run/x = home:1\n" PEER_A, "datagrams need IP:PORT");
     config_text_refuse_part("[forward]\nudp 10.0.0.1:1 = home:1\n" PEER_A, "is not loopback");
+    config_text_refuse_part("[forward]\nudp 127.0.0.1:1 = home:/x\n" PEER_A, "takes no datagrams");
+    config_text_refuse_part("[forward]\n127.0.0.1:1 = a.example:/x\n" PEER_A, "that is no peer");
+    config_text_refuse_part("[forward]\n127.0.0.1:1 = hime:/x\n" PEER_A, "that there is not");
+    config_text_refuse_part("[forward]\n127.0.0.1:1 = home:/../x\n" PEER_A, "is no PEER:PORT");
+}
+
+static void how_targets_are_reached(void **state)
+{
+    (void)state;
+    struct config *c = config_text_parse("");
+    assert_int_equal(c->exit.dial_timeout_ns, 20 * NS_PER_S);
+    assert_int_equal(c->exit.upstream.kind, CONFIG_PROXY_NONE);
+    config_free(c);
+    c = config_text_parse(
+        "[exit]\ndial_timeout = 1500ms\nupstream = socks5://a:b@[::1]:9050\n" PEER_A
+        "allow = unix:/run/x\nstreams_max = 2k\nstreams_rate = 50\n");
+    assert_int_equal(c->exit.dial_timeout_ns, 1500 * NS_PER_MS);
+    assert_int_equal(c->exit.upstream.kind, CONFIG_PROXY_GIVEN);
+    assert_true(c->exit.upstream.at->socks5);
+    assert_string_equal(c->exit.upstream.at->login, "a:b");
+    assert_int_equal(c->peers[0].streams_max, 2048);
+    assert_int_equal(c->peers[0].streams_rate, 50);
+    assert_true(acl_allows_unix(&c->peers[0].allow, "/run/x"));
+    config_free(c);
+    config_text_refuse_part("[exit]\nupstream = p:1080\n", "is neither socks5:// nor http://");
+    config_text_refuse_part("[exit]\nupstream = http://1.2.3.4.5:1\n", "has a bad host");
+    config_text_refuse_part("[exit]\ndial_timeout = 1ms\n", "is too little");
+    config_text_refuse_part(PEER_A "allow = unix:x\n", "is no path of a unix socket");
 }
 
 static void long_comments_and_names(void **state)
@@ -459,6 +503,7 @@ int main(void)
         cmocka_unit_test(peer_without_relay_is_looked_for_on_all),
         cmocka_unit_test(ways_to_a_relay),
         cmocka_unit_test(a_server_with_a_certificate),
+        cmocka_unit_test(a_server_of_a_cluster),
         cmocka_unit_test(routes),
         cmocka_unit_test(server_and_limits),
         cmocka_unit_test(comments_spaces_and_line_ends),
@@ -469,6 +514,7 @@ int main(void)
         cmocka_unit_test(what_goes_out_directly_is_guarded),
         cmocka_unit_test(front_listens_on_unix_sockets),
         cmocka_unit_test(forwards),
+        cmocka_unit_test(how_targets_are_reached),
         cmocka_unit_test(long_comments_and_names),
         cmocka_unit_test(control_path_must_fit_a_socket),
         cmocka_unit_test(environment_may_be_empty),

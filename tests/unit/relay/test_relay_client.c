@@ -147,6 +147,33 @@ static void another_status_than_101_is_told_by_number(void **state)
     relay_client_free(c);
 }
 
+static void a_captive_portal_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        const char *text;
+    } cases[] = {
+        {"HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\n\r\n",
+         "HTTP status 302 instead of 101: a captive portal?"},
+        {"HTTP/1.1 200 OK\r\n\r\n<html>", "HTTP status 200 instead of 101: a captive portal?"},
+        {"HTTP/1.1 511 Network Authentication Required\r\n\r\n",
+         "HTTP status 511 instead of 101: a captive portal?"},
+        {"HTTP/1.1 503 Busy\r\n\r\n", "HTTP status 503 instead of 101"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct world w;
+        struct relay_client *c = lone_client(&w, 0);
+        relay_client_start(c, 5);
+        expect(c, RELAY_CLIENT_EV_CONNECT);
+        relay_client_connected(c, 6);
+        assert_int_equal(relay_client_input(c, cases[i].answer, strlen(cases[i].answer), 7), 0);
+        struct relay_client_event ev = expect(c, RELAY_CLIENT_EV_DOWN);
+        assert_string_equal(ev.text, cases[i].text);
+        relay_client_free(c);
+    }
+}
+
 /* Starts over with what the relay says instead of the right thing; it must end in DOWN. */
 static void assert_ends(const void *data, size_t len, bool up, int err)
 {
@@ -345,6 +372,7 @@ int main(void)
         cmocka_unit_test(tells_the_relay_that_it_is_home),
         cmocka_unit_test(asks_for_an_upgrade_in_http),
         cmocka_unit_test(another_status_than_101_is_told_by_number),
+        cmocka_unit_test(a_captive_portal_is_told),
         cmocka_unit_test(nonsense_ends_the_connection),
         cmocka_unit_test(unknown_frames_of_any_size_are_passed_over),
         cmocka_unit_test(answers_pings_and_survives_a_flood_of_them),
