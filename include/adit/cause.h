@@ -9,7 +9,7 @@
 #define CAUSE_TABLE(X)                                                                             \
     X(NONE, none, 0, "ended")                                                                      \
     X(FAILED, failed, 1, "failed for a reason not named here")                                     \
-    X(NOT_ALLOWED, not_allowed, 2, "not allowed by the exit")                                      \
+    X(NOT_ALLOWED, not_allowed, 2, "not allowed by the node that would dial")                      \
     X(NET_UNREACHABLE, net_unreachable, 3, "network unreachable from the exit")                    \
     X(HOST_UNREACHABLE, host_unreachable, 4, "host unreachable from the exit")                     \
     X(REFUSED, refused, 5, "connection refused by the target")                                     \

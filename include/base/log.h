@@ -1,4 +1,5 @@
-/* Log lines: level, module, event, then `key=value` pairs. Goes to an injected sink.
+/* Log lines: level, module, event, then `key=value` pairs. Goes to an injected sink. Control
+ * characters, which a stranger's text may have, become '?'.
  *
  * Each event is named once, so that it can be documented and counted. Nothing is formatted when
  * the level is off. A secret is never an argument: log fingerprints, not keys.

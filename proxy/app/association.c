@@ -6,6 +6,7 @@ struct association {
     struct context *ctx;
     struct assoc core;
     struct udpsock *udp;
+    struct own_place place;
     struct carrier carrier;
 };
 
@@ -68,6 +69,8 @@ enum cause association_start(struct context *ctx, const struct association_optio
     a->ctx = ctx;
     ctx->associations++;
     ctx->counters.udp.associations++;
+    a->place = (struct own_place){.addr = udpsock_address(a->udp), .udp = true};
+    own_add(&ctx->own, &a->place);
     assoc_init(&a->core, &options->client, options->said);
     carrier_init(&a->carrier, ctx, &options->way, on_answer, a);
     *out = a;
@@ -82,6 +85,7 @@ struct addr association_address(const struct association *a)
 void association_stop(struct association *a)
 {
     carrier_deinit(&a->carrier);
+    own_remove(&a->place);
     udpsock_close(a->udp);
     a->ctx->associations--;
     mem_free(a);

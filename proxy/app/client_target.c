@@ -3,6 +3,7 @@
 
 #include "policy/host.h"
 
+#include <adit/why.h>
 #include <base/err.h>
 
 #include <string.h>
@@ -304,17 +305,37 @@ void client_go(struct client *c)
     }
 }
 
-/* Without a session there is no path, nor is there where only the other kind is in use; with one it
- * is the target that does not answer. */
+static bool has_path_of_kind(const struct client *c, enum adit_path_kind kind)
+{
+    struct adit_why why;
+    bool found = false;
+    if (!adit_why(c->ctx->node, c->route.peer, &why)) {
+        return false;
+    }
+    for (size_t i = 0; i < why.path_count && !found; i++) {
+        const struct adit_why_path *p = &why.paths[i];
+        found = p->kind == kind && (p->used || p->trusted);
+    }
+    return found;
+}
+
+/* Without a session there is no path, nor is there where only the other kind works, whichever is in
+ * use; with one it is the target that does not answer. */
 static bool has_path(const struct client *c)
 {
     struct adit_peer_stats peer;
     if (!adit_peer_stats(c->ctx->node, c->route.peer, &peer) || peer.state != ADIT_PEER_CONNECTED) {
         return false;
     }
-    enum adit_lane lane = client_lane(c);
-    return lane == ADIT_LANE_ANY ||
-           peer.path.kind == (lane == ADIT_LANE_RELAY ? ADIT_PATH_RELAY : ADIT_PATH_DIRECT);
+    switch (client_lane(c)) {
+    case ADIT_LANE_DIRECT:
+        return has_path_of_kind(c, ADIT_PATH_DIRECT);
+    case ADIT_LANE_RELAY:
+        return has_path_of_kind(c, ADIT_PATH_RELAY);
+    case ADIT_LANE_ANY:
+        break;
+    }
+    return true;
 }
 
 void client_expire(struct client *c)

@@ -149,7 +149,7 @@ static void add(struct dialer *d, struct addr a)
     const struct acl *acl = d->wish.acl;
     a.port = t->port;
     const char *name = t->kind == TARGET_NAME ? t->name : NULL;
-    if (acl && own_has(&d->ctx->own, &a) && !acl_names(acl, &a, a.port)) {
+    if (acl && own_has(&d->ctx->own, &a, false) && !acl_names(acl, &a, a.port)) {
         dial_forbid(&d->core);
         return;
     }

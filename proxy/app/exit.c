@@ -323,7 +323,7 @@ static enum cause take(struct exits *e, const struct adit_event *ev, bool *reada
     struct wanted w = {0};
     *readable = true;
     if (is_flow(ev)) {
-        return exit_flows_open(&e->flows, ev);
+        return exit_flows_open(&e->flows, ev, &e->quotas[ev->peer]);
     }
     *readable = read_wanted(ev, &w);
     enum cause cause = *readable ? look_at(e, ev, &w) : CAUSE_BAD_TARGET;

@@ -31,7 +31,7 @@ struct exits {
     LIST_HEAD(, exit_service) services;
     size_t count, dialling;
     LIST_HEAD(, exit_conn) list;
-    struct quota *quotas; /* one for each peer */
+    struct quota *quotas; /* one for each peer, of connections and flows */
     struct exit_flows flows;
 };
 

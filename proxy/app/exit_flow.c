@@ -11,6 +11,7 @@ enum { LOOK_MS = 30000 }; /* for sockets that nobody uses */
 struct exit_flow {
     LIST_ENTRY(exit_flow) link;
     struct exit_flows *all;
+    struct quota *quota; /* of its peer */
     struct endpoint *end;
     struct outlet outlet;
 };
@@ -53,6 +54,7 @@ static void forget(struct exit_flow *f)
 {
     struct exit_flows *all = f->all;
     LIST_REMOVE(f, link);
+    quota_give(f->quota);
     outlet_deinit(&f->outlet);
     mem_free(f);
     if (--all->count == 0) {
@@ -110,23 +112,39 @@ static const struct endpoint_events flow_events = {
     .datagram = on_datagram,
 };
 
-enum cause exit_flows_open(struct exit_flows *all, const struct adit_event *ev)
+static struct exit_flow *flow_new(struct exit_flows *all, const struct adit_event *ev)
+{
+    bool room = all->count < all->ctx->limits.associations_max;
+    struct exit_flow *f = room ? mem_new(1, sizeof(*f)) : NULL;
+    if (f) {
+        f->all = all;
+        f->end = endpoint_of_stream(all->ctx->node, ev->stream);
+    }
+    if (f && !f->end) {
+        mem_free(f);
+        f = NULL;
+    }
+    return f;
+}
+
+enum cause exit_flows_open(struct exit_flows *all, const struct adit_event *ev, struct quota *quota)
 {
     struct context *ctx = all->ctx;
-    bool room = all->count < ctx->limits.associations_max;
     if (ctx->config->peers[ev->peer].allow.count == 0) {
         return CAUSE_NOT_ALLOWED;
     }
-    struct exit_flow *f = room ? mem_new(1, sizeof(*f)) : NULL;
-    struct endpoint *end = f ? endpoint_of_stream(ctx->node, ev->stream) : NULL;
-    if (!end) {
-        mem_free(f);
+    if (!quota_take(quota, uv_now(ctx->loop) * NS_PER_MS)) {
+        ctx->counters.exit.over_peer_limit++;
         return CAUSE_LIMIT;
     }
-    f->all = all;
-    f->end = end;
+    struct exit_flow *f = flow_new(all, ev);
+    if (!f) {
+        quota_give(quota);
+        return CAUSE_LIMIT;
+    }
+    f->quota = quota;
     outlet_init(&f->outlet, ctx, ev->peer, &ctx->config->peers[ev->peer].allow, on_received, f);
-    endpoint_attach(end, &flow_events, f);
+    endpoint_attach(f->end, &flow_events, f);
     LIST_INSERT_HEAD(&all->list, f, link);
     all->count++;
     start_timer(all);

@@ -5,6 +5,7 @@
 #define APP_EXIT_FLOW_H
 
 #include "app/context.h"
+#include "session/quota.h"
 
 #include <sys/queue.h>
 
@@ -18,8 +19,9 @@ struct exit_flows {
 };
 
 void exit_flows_init(struct exit_flows *f, struct context *ctx);
-/* Takes the stream over; a cause other than CAUSE_NONE: abort it. */
-enum cause exit_flows_open(struct exit_flows *f, const struct adit_event *ev);
+/* Takes the stream over, as one of what `quota`, the peer's, lets it have; a cause other than
+ * CAUSE_NONE: abort it. */
+enum cause exit_flows_open(struct exit_flows *f, const struct adit_event *ev, struct quota *quota);
 void exit_flows_stop(struct exit_flows *f);
 
 #endif

@@ -22,7 +22,7 @@ struct listener {
     struct config_listen at;
     struct client_door door;
     struct target target;
-    struct own_place place; /* TCP, once it listens */
+    struct own_place place; /* once it listens, unless by a unix socket */
     struct gate_entry paused;
     bool placed;
 };
@@ -115,8 +115,8 @@ static struct listener *listener_new(struct clients *clients, const struct confi
 /* Known as ours from now on. */
 static void place(struct listener *l)
 {
-    if (!is_unix(l) && !l->udp) {
-        l->place.addr = listener_address(l);
+    if (!is_unix(l)) {
+        l->place = (struct own_place){.addr = listener_address(l), .udp = l->at.udp};
         l->placed = true;
         own_add(&l->clients->ctx->own, &l->place);
     }

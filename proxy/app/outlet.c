@@ -45,7 +45,10 @@ static bool is_for_many(const struct addr *a)
 
 static bool may_send(const struct outlet *o, const struct addr *to, const char *name)
 {
-    return to->port != 0 && !is_for_many(to) && acl_allows(o->acl, to, to->port, name);
+    if (to->port == 0 || is_for_many(to) || !acl_allows(o->acl, to, to->port, name)) {
+        return false;
+    }
+    return !own_has(&o->ctx->own, to, true) || acl_names(o->acl, to, to->port);
 }
 
 /* True if the target needs no further try. */

@@ -36,14 +36,14 @@ static bool is_of_this_machine(const struct addr *a)
     return found;
 }
 
-bool own_has(const struct own *o, const struct addr *addr)
+bool own_has(const struct own *o, const struct addr *addr, bool udp)
 {
     struct addr a = acl_normalize(addr);
     const struct own_place *p;
     a.scope = 0;
     LIST_FOREACH (p, &o->places, entry) {
         bool all = addr_is_unspecified(&p->addr);
-        if (p->addr.port != a.port || (all && p->addr.family != a.family)) {
+        if (p->udp != udp || p->addr.port != a.port || (all && p->addr.family != a.family)) {
             continue;
         }
         if (all ? is_of_this_machine(&a) : addr_equal_ip(&p->addr, &a)) {

@@ -27,7 +27,7 @@ bool upstream_is_for(const struct context *ctx, const struct target *t)
         here = t->path[0] || resolver_localhost(t->name, local) > 0;
     } else {
         struct addr meant = acl_normalize(&t->addr);
-        here = addr_is_loopback(&meant) || own_has(&ctx->own, &t->addr);
+        here = addr_is_loopback(&meant) || own_has(&ctx->own, &t->addr, false);
     }
     return ctx->config->exit.upstream.kind == CONFIG_PROXY_GIVEN && !here;
 }

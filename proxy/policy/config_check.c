@@ -15,13 +15,21 @@ void config_point_at(struct config_parser *p, unsigned line, const char *key, co
     (void)snprintf(p->key_text, sizeof(p->key_text), "%s", key);
 }
 
+/* A key that is there at most once: at its own line, where it is missing at its section's. */
+static void point_at_key(struct config_parser *p, const char *section, const char *key)
+{
+    const struct config_section *s = config_find_section(section);
+    unsigned line = *config_key_line(p, config_find_key(s, key));
+    config_point_at(p, line > 0 ? line : *config_section_line(p, s), key, section, "");
+}
+
 /* What the section does not say and the table does. */
 static void fill_section(struct config_parser *p, const struct config_section *s, bool named)
 {
     for (const struct config_key *k = config_keys_table; k->name; k++) {
         bool fixed = strcmp(k->section, s->name) == 0 && !k->computed && k->initial[0] &&
                      !config_takes_any(k) && !(named && k->type == CONFIG_LISTENS);
-        if (fixed && !(p->keys_seen & config_key_bit(k))) {
+        if (fixed && *config_key_line(p, k) == 0) {
             config_point_at(p, 0, k->name, s->name, "");
             p->key = k;
             config_take(p, k->initial);
@@ -33,7 +41,7 @@ void config_check_section(struct config_parser *p)
 {
     for (const struct config_key *k = config_keys_table; p->section && k->name; k++) {
         bool here = strcmp(k->section, p->section->name) == 0;
-        if (here && k->required && !(p->keys_seen & config_key_bit(k))) {
+        if (here && k->required && *config_key_line(p, k) == 0) {
             p->key = k;
             p->line = p->section_line;
             (void)snprintf(p->key_text, sizeof(p->key_text), "%s", k->name);
@@ -51,7 +59,7 @@ static void fill_defaults(struct config_parser *p)
         p->base = (char *)p->config + s->offset;
         if (!s->named) {
             fill_section(p, s, false);
-        } else if (s->plain && !(p->sections_seen & config_section_bit(s))) {
+        } else if (s->plain && *config_section_line(p, s) == 0) {
             config_forget_keys(p, s);
             p->base = p->config->fronts;
             fill_section(p, s, false);
@@ -94,7 +102,7 @@ static void fill_from_env(struct config_parser *p)
         node->control = control_in(p, node->state);
     }
     if (node->control && strlen(node->control) > CONFIG_SOCKET_PATH_MAX) {
-        config_point_at(p, 0, "control", "node", "");
+        point_at_key(p, "node", "control");
         config_fail(p, "\"%.128s\" is longer than %d bytes, which a unix socket cannot be",
                     node->control, CONFIG_SOCKET_PATH_MAX);
     }
@@ -168,7 +176,7 @@ static void check_peers(struct config_parser *p)
         check_peer(p, i);
     }
     if (config->peers_count > config->limits.peers_max) {
-        config_point_at(p, 0, "peers_max", "limits", "");
+        point_at_key(p, "limits", "peers_max");
         config_fail(p, "there are %zu peers, more than %llu", config->peers_count,
                     (unsigned long long)config->limits.peers_max);
     }
@@ -268,10 +276,10 @@ static void check_tls(struct config_parser *p)
     bool listens = server->listen_tls.count > 0;
     bool whole = server->cert && server->cert_key;
     if (listens && !whole) {
-        config_point_at(p, 0, server->cert ? "cert_key" : "cert", "server", "");
+        point_at_key(p, "server", server->cert ? "cert_key" : "cert");
         config_fail(p, "is missing: listen_tls needs a certificate and its key");
     } else if (!listens && (server->cert || server->cert_key)) {
-        config_point_at(p, 0, "listen_tls", "server", "");
+        point_at_key(p, "server", "listen_tls");
         config_fail(p, "is missing: nobody listens with the certificate");
     }
 }
@@ -280,7 +288,7 @@ static void check_cluster(struct config_parser *p)
 {
     const struct config_server *server = &p->config->server;
     if (server->cluster.count == 0 && (server->cluster_credentials || server->cluster_ca)) {
-        config_point_at(p, 0, "cluster", "server", "");
+        point_at_key(p, "server", "cluster");
         config_fail(p, "is missing: there is nobody to show them to");
     }
 }
@@ -290,9 +298,9 @@ static void check_server(struct config_parser *p)
     const struct config_server *server = &p->config->server;
     const struct config_key *allow = config_find_key(config_find_section("server"), "allow");
     /* Keys that were given but wrong have their own error. */
-    bool listed = (p->keys_seen & config_key_bit(allow)) != 0;
+    bool listed = *config_key_line(p, allow) > 0;
     if (server->given && !server->open && !listed) {
-        config_point_at(p, 0, "allow", "server", "");
+        point_at_key(p, "server", "allow");
         config_fail(p, "nobody may use this relay: list public keys, or say open = yes");
     }
     check_cluster(p);
@@ -323,7 +331,7 @@ static void check_stun(struct config_parser *p)
         }
         why = before > 1 ? "is the third of its family" : why;
         if (why) {
-            config_point_at(p, 0, "stun", "server", "");
+            point_at_key(p, "server", "stun");
             config_fail(p, "\"%s\" %s", addr_format(&stun->items[i], text), why);
         }
     }

@@ -11,6 +11,8 @@
 
 /* Room for a section or key in messages; inih cuts nothing shorter than that. */
 enum { CONFIG_LABEL_MAX = 80 };
+/* Room for the tables of config_keys.c. */
+enum { CONFIG_SECTIONS_MAX = 16, CONFIG_KEYS_MAX = 256 };
 
 struct config_parser {
     struct config *config;
@@ -30,8 +32,10 @@ struct config_parser {
     char key_text[CONFIG_LABEL_MAX];
     void *base; /* the struct that the section fills */
 
-    uint64_t keys_seen;     /* by place in config_keys_table; of a named section the last one's */
-    uint64_t sections_seen; /* by place in config_sections */
+    /* Where they are, by their places in the tables; 0 = nowhere yet. Of keys in a named section
+     * the last one's. */
+    unsigned key_lines[CONFIG_KEYS_MAX];
+    unsigned section_lines[CONFIG_SECTIONS_MAX];
     bool no_memory;
 };
 
@@ -49,10 +53,11 @@ const struct config_section *config_find_section(const char *name);
 const struct config_key *config_find_key(const struct config_section *section, const char *name);
 /* Its name is no name of a key: [route], [forward], [serve]. */
 bool config_takes_any(const struct config_key *key);
-uint64_t config_key_bit(const struct config_key *key);
+/* The line in which it is, 0 if in none so far. */
+unsigned *config_key_line(struct config_parser *p, const struct config_key *key);
+unsigned *config_section_line(struct config_parser *p, const struct config_section *section);
 /* None of its keys was seen yet. */
 void config_forget_keys(struct config_parser *p, const struct config_section *section);
-uint64_t config_section_bit(const struct config_section *section);
 /* Says that the name is unknown, which one was probably meant, and which there are. */
 void config_fail_section(struct config_parser *p, const char *name);
 void config_fail_key(struct config_parser *p, const char *name);

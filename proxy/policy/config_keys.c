@@ -2,12 +2,12 @@
 
 #include "policy/config_internal.h"
 
-#include <base/check.h>
 #include <base/clock.h>
 
 #include <stdio.h>
 #include <string.h>
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define S(name) .section = name
 #define NODE(field) .offset = offsetof(struct config_node, field)
 #define RELAY(field) .offset = offsetof(struct config_relay, field)
@@ -117,7 +117,8 @@ const struct config_key config_keys_table[] = {
      PEER(bind)},
     {S("peer"), .name = "streams_max", .type = CONFIG_NUMBER, .initial = "0", .least = 0,
      .most = 64 << 10, .accepted = "a number up to 64k; 0 = what streams_max of [limits] says",
-     .help = "Connections that the peer may have here at once.", PEER(streams_max)},
+     .help = "Connections and flows of datagrams that the peer may have here at once.",
+     PEER(streams_max)},
     {S("peer"), .name = "streams_rate", .type = CONFIG_NUMBER, .initial = "0", .least = 0,
      .most = 1 << 20, .accepted = "a number up to 1M; 0 = no limit",
      .help = "New connections a second that the peer may ask for here.", PEER(streams_rate)},
@@ -277,27 +278,26 @@ const struct config_key *config_find_key(const struct config_section *section, c
     return NULL;
 }
 
-uint64_t config_key_bit(const struct config_key *key)
+_Static_assert(COUNT(config_keys_table) <= CONFIG_KEYS_MAX, "each key has its line");
+_Static_assert(COUNT(config_sections) <= CONFIG_SECTIONS_MAX, "each section has its line");
+
+unsigned *config_key_line(struct config_parser *p, const struct config_key *key)
 {
-    size_t place = (size_t)(key - config_keys_table);
-    CHECK(place < 64);
-    return UINT64_C(1) << place;
+    return &p->key_lines[key - config_keys_table];
+}
+
+unsigned *config_section_line(struct config_parser *p, const struct config_section *section)
+{
+    return &p->section_lines[section - config_sections];
 }
 
 void config_forget_keys(struct config_parser *p, const struct config_section *section)
 {
     for (const struct config_key *k = config_keys_table; k->name; k++) {
         if (strcmp(k->section, section->name) == 0) {
-            p->keys_seen &= ~config_key_bit(k);
+            *config_key_line(p, k) = 0;
         }
     }
-}
-
-uint64_t config_section_bit(const struct config_section *section)
-{
-    size_t place = (size_t)(section - config_sections);
-    CHECK(place < 64);
-    return UINT64_C(1) << place;
 }
 
 static size_t min3(size_t a, size_t b, size_t c)

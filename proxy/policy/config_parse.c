@@ -125,11 +125,12 @@ static void *open_single(struct config_parser *p, const struct config_section *s
         config_fail(p, "takes no name: write [%s]", s->name);
         return NULL;
     }
-    if (p->sections_seen & config_section_bit(s)) {
+    unsigned *line = config_section_line(p, s);
+    if (*line > 0) {
         config_fail(p, "is there twice");
         return NULL;
     }
-    p->sections_seen |= config_section_bit(s);
+    *line = p->line;
     p->config->server.given = p->config->server.given || strcmp(s->name, "server") == 0;
     if (s->named) {
         config_forget_keys(p, s);
@@ -256,8 +257,9 @@ static int on_key(void *user, const char *section, const char *name, const char 
         config_fail_key(p, p->key_text);
         return 1;
     }
-    bool again = (p->keys_seen & config_key_bit(p->key)) != 0;
-    p->keys_seen |= config_key_bit(p->key);
+    unsigned *line = config_key_line(p, p->key);
+    bool again = *line > 0;
+    *line = p->line;
     if (again && !p->key->list && !config_takes_any(p->key)) {
         config_fail(p, "is there twice");
     } else if (!value || !value[0]) {

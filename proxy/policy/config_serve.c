@@ -2,6 +2,7 @@
 #include "policy/config_internal.h"
 
 #include "policy/host.h"
+#include "policy/serve.h"
 
 #include <base/mem.h>
 
@@ -30,6 +31,9 @@ static const char *parse_target(struct config_serve *s, struct config_parser *p,
 {
     if (!strchr(text, '/')) {
         bool good = target_parse(&s->target, text, strlen(text)) == 0 && s->target.port != 0;
+        if (good && serve_is_meant(&s->target)) {
+            return "is a name in .peer, which is looked up nowhere: forward to it";
+        }
         return good ? NULL : "is neither HOST:PORT nor a path with a /";
     }
     char *path = p ? config_resolve_path(p, text) : mem_text(text);

@@ -66,6 +66,13 @@ static bool is_plain_name(const struct httpmsg_text *name)
     return name->len > 0 && !memchr(name->at, ' ', name->len) && !memchr(name->at, '\t', name->len);
 }
 
+/* HTTP/1.0 has no chunks: whoever speaks only that takes them for the body itself, or for the next
+ * request (RFC 9112 section 6.1). */
+static bool has_chunks_of_no_version(const http_parser *parser)
+{
+    return parser->http_minor == 0 && (parser->flags & F_CHUNKED) != 0;
+}
+
 /* 1 tells the parser that there is no body, -1 that it shall stop. */
 static int on_headers_complete(http_parser *parser)
 {
@@ -79,7 +86,7 @@ static int on_headers_complete(http_parser *parser)
     }
     if (m->kind == HTTPMSG_REQUEST) {
         parser->upgrade = 0; /* the answer decides; until then this is a request like others */
-        return 0;
+        return has_chunks_of_no_version(parser) ? -1 : 0;
     }
     unsigned status = parser->status_code;
     bool never = status / 100 == 1 || status == 204 || status == 304; /* RFC 9112 section 6.3 */

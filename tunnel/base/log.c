@@ -8,6 +8,15 @@ enum { LOG_TEXT_MAX = 512 };
 
 static const char *const level_names[] = {"error", "warn", "info", "debug", "trace"};
 
+/* Some of the text may be a stranger's: nothing in it begins a new line or speaks to a terminal. */
+static void flatten(char *text)
+{
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        *text = c < ' ' || c == 0x7f ? '?' : *text;
+    }
+}
+
 void log_line(const struct log *log, enum log_level level, const char *module, const char *event,
               const char *format, ...)
 {
@@ -16,6 +25,7 @@ void log_line(const struct log *log, enum log_level level, const char *module, c
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    flatten(text);
     log->write(log->user, level, module, event, text);
 }
 

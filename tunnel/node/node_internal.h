@@ -431,6 +431,11 @@ bool node_nat_output(struct node *n, struct node_batch *out, uint64_t now);
 void node_nat_tick(struct node *n, uint64_t now);
 uint64_t node_nat_next_ns(const struct node *n);
 
+/* --- node_stats.c --- */
+
+/* Adds what the session has counted of the node's counters. */
+void node_count_session(struct adit_counters *to, const struct conn *c);
+
 /* --- node_stream.c --- */
 
 uint64_t stream_handle(const struct peer *p, uint8_t generation, uint64_t id);

@@ -73,6 +73,18 @@ void node_relay_stats(const struct node *n, size_t relay, struct adit_relay_stat
     };
 }
 
+void node_count_session(struct adit_counters *to, const struct conn *c)
+{
+    struct conn_stats stats;
+    conn_stats(c, &stats);
+    to->streams_refused += stats.streams_refused;
+    to->datagrams_in += stats.datagrams_in;
+    to->datagrams_out += stats.datagrams_out;
+    to->datagrams_refused += stats.datagrams_refused;
+    to->datagrams_expired += stats.datagrams_expired;
+    to->datagrams_lost += stats.datagrams_lost;
+}
+
 void node_counters(const struct node *n, struct adit_counters *out)
 {
     *out = n->counters;
@@ -83,14 +95,7 @@ void node_counters(const struct node *n, struct adit_counters *out)
     out->birthday_won = n->birthday.stats.won;
     out->birthday_sent = n->birthday.stats.sent;
     for (size_t i = 0; i < n->peer_count; i++) {
-        struct conn_stats conn;
-        conn_stats(n->peers[i].conn, &conn);
-        out->streams_refused += conn.streams_refused;
-        out->datagrams_in += conn.datagrams_in;
-        out->datagrams_out += conn.datagrams_out;
-        out->datagrams_refused += conn.datagrams_refused;
-        out->datagrams_expired += conn.datagrams_expired;
-        out->datagrams_lost += conn.datagrams_lost;
+        node_count_session(out, n->peers[i].conn);
         out->path_changes += n->peers[i].path_changes;
     }
 }

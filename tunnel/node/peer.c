@@ -100,6 +100,7 @@ static void retire_conn(struct peer *p, enum cause cause, struct conn *fresh)
     p->bytes_out += stats.bytes_out;
     p->packets_lost += stats.packets_lost;
     conn_abandon(p->conn, cause);
+    node_count_session(&p->node->counters, p->conn);
     struct old_session *old = mem_new(1, sizeof(*old));
     CHECK(old); /* a few bytes, right after a whole conn could be had */
     old->conn = p->conn;

@@ -7,11 +7,15 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Where the system can count so far: a clock that is set past the timer would be heard of without
+ * end. The kernel's own end is a little later. */
+#define END_OF_TIME ((time_t)(sizeof(time_t) > 4 ? INT64_C(8) << 30 : INT_MAX))
+
 /* A timer for the end of time, cancelled when the wall clock is set (timerfd_create(2)); the kernel
  * sets it when the machine wakes up, too. */
 static int arm(int fd)
 {
-    struct itimerspec never = {.it_value = {.tv_sec = INT_MAX}};
+    struct itimerspec never = {.it_value = {.tv_sec = END_OF_TIME}};
     int flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET;
     return timerfd_settime(fd, flags, &never, NULL) == 0 ? 0 : -errno;
 }

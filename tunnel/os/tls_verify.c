@@ -59,8 +59,8 @@ static void add_name(char *out, size_t cap, const unsigned char *name, int len)
 static void add_ip(char *out, size_t cap, const unsigned char *ip, int len)
 {
     char text[INET6_ADDRSTRLEN];
-    if (inet_ntop(len == 4 ? AF_INET : AF_INET6, ip, text, sizeof(text)) &&
-        (len == 4 || len == 16)) {
+    if ((len == 4 || len == 16) &&
+        inet_ntop(len == 4 ? AF_INET : AF_INET6, ip, text, sizeof(text))) {
         add_name(out, cap, (const unsigned char *)text, (int)strlen(text));
     }
 }

@@ -45,7 +45,7 @@
 #define PATHSET_KEEPALIVE_JITTER_NS (500 * NS_PER_MS)
 #define PATHSET_RARE_NS (3600 * NS_PER_S)        /* in quiet times, what nothing depends on */
 #define PATHSET_PROBE_FIRST_NS (100 * NS_PER_MS) /* a path without proof: doubling from here */
-#define PATHSET_PROBE_LAST_NS (5 * NS_PER_S)     /* ... to here; to KEEPALIVE in quiet times */
+#define PATHSET_PROBE_LAST_NS (5 * NS_PER_S)     /* ... to here; to RARE in quiet times */
 #define PATHSET_FORGET_NS (45 * NS_PER_S)        /* a learned address never heard of again */
 #define PATHSET_HOLD_NS (1 * NS_PER_S)           /* a suspected path is in doubt at least so long */
 #define PATHSET_HOLD_LAST_NS (60 * NS_PER_S) /* doubling until something is acknowledged again */

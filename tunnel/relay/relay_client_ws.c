@@ -111,9 +111,10 @@ bool client_ws_input(struct relay_client *c, const uint8_t *data, size_t len)
 {
     struct ws_piece piece;
     const uint8_t *end = data + len;
-    int got;
-    while ((got = ws_read(&c->ws->reader, &data, end, c->in + c->in_len, c->in_cap - c->in_len,
-                          &piece)) > 0) {
+    int got = 0;
+    /* Payload is shorter than what carries it, so there is room as long as bytes are left. */
+    while (data < end && (got = ws_read(&c->ws->reader, &data, end, c->in + c->in_len,
+                                        c->in_cap - c->in_len, &piece)) > 0) {
         if (!take_piece(c, &piece)) {
             return false;
         }
@@ -121,7 +122,7 @@ bool client_ws_input(struct relay_client *c, const uint8_t *data, size_t len)
     if (got < 0) {
         client_fail(c, got, "the relay breaks WebSocket's rules");
     }
-    return got == 0;
+    return got >= 0;
 }
 
 bool client_ws_upgraded(struct relay_client *c)

@@ -257,6 +257,8 @@ size_t server_ws_sent(struct conn_ws *ws, size_t n);
 /* relay_server_recv.c */
 void server_recv_frames(struct relay_server *s, struct relay_conn *c, const uint8_t *data,
                         size_t len);
+/* Bytes have come that count for the client's rate; server_recv_frames charges its own. */
+void server_recv_charge(struct relay_server *s, struct relay_conn *c, size_t bytes);
 void server_recv_timer(struct relay_server *s, struct relay_conn *c);
 void server_send_info(struct relay_server *s, struct relay_conn *c);
 /* The rate or the burst is another one now. */

@@ -30,7 +30,7 @@ static void rate_refill(const struct relay_server *s, struct relay_conn *c)
 
 /* What has arrived is forwarded; a client that is ahead of its rate is not read from for as long
  * as it is ahead, and TCP makes it wait. */
-static void rate_charge(struct relay_server *s, struct relay_conn *c, size_t bytes)
+void server_recv_charge(struct relay_server *s, struct relay_conn *c, size_t bytes)
 {
     uint64_t rate = rate_of(s);
     if (rate == 0) {
@@ -272,6 +272,6 @@ void server_recv_frames(struct relay_server *s, struct relay_conn *c, const uint
         at += recv_some(s, c, data + at, len - at);
     }
     if (c->state == CONN_OPEN) {
-        rate_charge(s, c, len);
+        server_recv_charge(s, c, len);
     }
 }

@@ -55,15 +55,20 @@ void server_ws_input(struct relay_server *s, struct relay_conn *c, const uint8_t
     uint8_t plain[UNWRAP_BYTES];
     struct ws_piece piece;
     const uint8_t *end = data + len;
+    size_t wrapping = len; /* all that is no payload */
     while (c->state == CONN_LOGIN || c->state == CONN_OPEN) {
         int got = ws_read(&c->ws->reader, &data, end, plain, sizeof(plain), &piece);
         if (got < 0) {
             server_kill(s, c, RELAY_CLOSE_PROTOCOL);
         }
         if (got <= 0) {
-            return;
+            break;
         }
+        wrapping -= piece.opcode == WS_BINARY ? piece.len : 0;
         take_piece(s, c, &piece);
+    }
+    if (c->state == CONN_OPEN) {
+        server_recv_charge(s, c, wrapping);
     }
 }
 

@@ -54,12 +54,10 @@ static inline void pair_start(struct pair_world *t, struct pair_node *n, const c
     t->started++;
 }
 
-/* Each text stands behind the node's [peer] section, and begins in it. */
-static inline struct pair_world *pair_new(const char *home, const char *laptop)
+/* The loop and the keys, and no node yet. */
+static inline struct pair_world *pair_begin(void)
 {
     struct pair_world *t = mem_new(1, sizeof(*t));
-    char endpoint[ADDR_TEXT_MAX];
-    char rest[3000];
     assert_non_null(t);
     assert_int_equal(adit_init(), 0);
     (void)snprintf(t->folder, sizeof(t->folder), "/tmp/adit-test-XXXXXX");
@@ -69,11 +67,25 @@ static inline struct pair_world *pair_new(const char *home, const char *laptop)
     adit_key_generate(t->laptop.secrets.node);
     assert_int_equal(adit_key_public(t->home.public_key, t->home.secrets.node), 0);
     assert_int_equal(adit_key_public(t->laptop.public_key, t->laptop.secrets.node), 0);
+    return t;
+}
+
+/* Both nodes. Each text stands behind the node's [peer] section, and begins in it. */
+static inline void pair_go(struct pair_world *t, const char *home, const char *laptop)
+{
+    char endpoint[ADDR_TEXT_MAX];
+    char rest[3000];
     pair_start(t, &t->home, "home", 0, home);
     struct addr at = app_local(t->home.app);
     (void)snprintf(rest, sizeof(rest), "endpoint = %s\n%s", addr_format(&at, endpoint), laptop);
     pair_start(t, &t->laptop, "laptop", 0, rest);
     (void)app_front_address(t->laptop.app, 0, &t->socks);
+}
+
+static inline struct pair_world *pair_new(const char *home, const char *laptop)
+{
+    struct pair_world *t = pair_begin();
+    pair_go(t, home, laptop);
     return t;
 }
 

@@ -1,6 +1,8 @@
 /* The front and a peer, both real: services, wishes, what may not be reached, a restart. */
 #include "unit/app/pair_world.h"
 
+#include <adit/relay.h>
+
 #define FRONT "[front]\nlisten = 127.0.0.1:0\n"
 #define NO_FRONT "[front]\nlisten = none\n"
 
@@ -379,6 +381,50 @@ static void a_wish_for_a_path_is_kept(void **state)
     pair_free(t);
 }
 
+/* Bound to the relay, which works, while the direct path is in use: that the target says nothing is
+ * the target's fault. */
+static void a_silent_target_is_no_missing_path(void **state)
+{
+    (void)state;
+    struct jam j;
+    struct addr at, hub;
+    char home[128], laptop[128];
+    struct adit_relay *relay = NULL;
+    const struct addr any = addr_ipv4(127, 0, 0, 1, 0);
+    struct adit_relay_server_config config = {.listen = &any, .listen_count = 1, .open = true};
+    int listener = world_listen(&at);
+    jam_open(&j);
+    adit_key_generate(config.secret);
+    struct pair_world *t = pair_begin();
+    assert_int_equal(adit_relay_start(&t->w.loop, &config, &relay), 0);
+    assert_true(adit_relay_address(relay, 0, &hub));
+    (void)snprintf(laptop, sizeof(laptop), FRONT "[relay hub]\nurl = http://127.0.0.1:%u\n",
+                   (unsigned)hub.port);
+    (void)snprintf(home, sizeof(home),
+                   "allow = 127.0.0.1\n" NO_FRONT "[relay hub]\nurl = http://127.0.0.1:%u\n",
+                   (unsigned)hub.port);
+    pair_go(t, home, laptop);
+    int fd = pair_ask_as(t, "+relay-only", "home.peer", at.port);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    struct adit_peer_stats s;
+    WORLD_UNTIL(&t->w, app_peer_stats(t->laptop.app, 0, &s) && s.path.kind == ADIT_PATH_DIRECT);
+    t->laptop.app->ctx.times.connect = 300 * NS_PER_MS;
+    const uint64_t *failures = t->laptop.app->ctx.counters.front.failures;
+    assert_int_equal(-pair_ask_as(t, "+relay-only", "home.peer", j.at.port),
+                     SOCKS5_REP_TTL_EXPIRED);
+    assert_int_equal(failures[CAUSE_TIMED_OUT], 1);
+    assert_int_equal(failures[CAUSE_PEER_UNREACHABLE], 0);
+    assert_true(app_peer_stats(t->laptop.app, 0, &s));
+    assert_int_equal(s.path.kind, ADIT_PATH_DIRECT);
+    jam_close(&j);
+    (void)close(listener);
+    int stopped = t->stopped;
+    adit_relay_stop(relay, pair_on_stopped, &t->stopped);
+    WORLD_UNTIL(&t->w, t->stopped > stopped);
+    pair_free(t);
+}
+
 static void each_front_has_its_own_way(void **state)
 {
     (void)state;
@@ -428,6 +474,7 @@ int main(void)
         cmocka_unit_test(what_may_have_arrived_is_not_sent_twice),
         cmocka_unit_test(heads_of_plain_http_go_along),
         cmocka_unit_test(a_wish_for_a_path_is_kept),
+        cmocka_unit_test(a_silent_target_is_no_missing_path),
         cmocka_unit_test(each_front_has_its_own_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

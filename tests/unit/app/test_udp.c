@@ -2,6 +2,7 @@
  * and BIND. */
 #include "unit/app/two.h"
 
+#include "app/association.h"
 #include "app/udp_forward.h"
 #include "proto/udphead.h"
 
@@ -294,6 +295,46 @@ static void policy_looks_at_each_target(void **state)
     teardown(t);
 }
 
+/* What comes in at a port of ours is taken for this machine's application: not for a peer. */
+static void nobody_gets_in_by_our_own_ports(void **state)
+{
+    (void)state;
+    struct addr local_at, bound;
+    struct two *t = with_peer("allow = any\n");
+    struct listener *forward = NULL;
+    assert_null(app_forward(t->home.app, "udp 127.0.0.1:0", "laptop:9", &forward));
+    struct addr at = listener_address(forward);
+    struct user u = associate(t);
+    struct target to = target_of("127.0.0.1", at.port);
+    struct context *home = &t->home.app->ctx;
+    user_send(&u, &to, "x", 1);
+    WORLD_UNTIL(&t->w, home->counters.udp.not_allowed == 1 || home->counters.udp.from_clients > 0);
+    assert_int_equal(home->counters.udp.from_clients, 0);
+
+    /* An association of another application here, which has sent nothing yet. */
+    const struct target said = no_target();
+    const struct association_options options = {
+        .at = addr_ipv4(127, 0, 0, 1, 0), .client = addr_ipv4(127, 0, 0, 1, 9), .said = &said};
+    struct association *a = NULL;
+    assert_int_equal(association_start(home, &options, &a), CAUSE_NONE);
+    bound = association_address(a);
+    to = target_of("127.0.0.1", bound.port);
+    user_send(&u, &to, "x", 1);
+    WORLD_UNTIL(&t->w, home->counters.udp.not_allowed == 2 || home->counters.udp.sent > 0);
+    assert_int_equal(home->counters.udp.sent, 0);
+    association_stop(a);
+
+    /* The port is free again, for anybody. */
+    listener_stop(forward);
+    int other = udp_socket(1, &local_at);
+    to = target_of("127.0.0.1", local_at.port);
+    user_send(&u, &to, "good", 4);
+    answer(t, other, "good", 4, "yes", 3);
+    end_user(&u);
+    (void)close(other);
+    teardown(t);
+}
+
 /* Whatever is allowed: one datagram that reaches many is an amplifier. */
 static void nobody_reaches_many_at_once(void **state)
 {
@@ -325,6 +366,34 @@ static void refused_datagrams_are_counted(void **state)
     WORLD_UNTIL(&t->w, t->home.app->ctx.counters.exit.failures[CAUSE_NOT_ALLOWED] == 1);
     assert_int_equal(t->home.app->exits.flows.count, 0);
     end_user(&u);
+    teardown(t);
+}
+
+/* What a peer may have here at once, it may not have once more in flows. */
+static void flows_count_as_connections_of_their_peer(void **state)
+{
+    (void)state;
+    struct addr at;
+    int server = udp_socket(1, &at);
+    struct two *t = with_peer("allow = any\nstreams_max = 1\n");
+    const struct app *home = t->home.app;
+    struct target to = target_of("127.0.0.1", at.port);
+    struct user first = associate(t), second = associate(t);
+    user_send(&first, &to, "one", 3);
+    answer(t, server, "one", 3, "yes", 3);
+    user_get(&first, &at, "yes", 3);
+    user_send(&second, &to, "two", 3);
+    WORLD_UNTIL(&t->w, home->ctx.counters.exit.over_peer_limit == 1 || home->exits.flows.count > 1);
+    assert_int_equal(home->exits.flows.count, 1);
+    end_user(&first);
+    end_user(&second);
+    WORLD_UNTIL(&t->w, home->exits.flows.count == 0);
+    struct user third = associate(t);
+    user_send(&third, &to, "one", 3);
+    answer(t, server, "one", 3, "yes", 3);
+    user_get(&third, &at, "yes", 3);
+    end_user(&third);
+    (void)close(server);
     teardown(t);
 }
 
@@ -387,6 +456,17 @@ static void a_forwarded_port_keeps_sources_apart(void **state)
     (void)close(first);
     (void)close(second);
     (void)close(server);
+    teardown(t);
+}
+
+static void a_unix_socket_takes_no_datagrams(void **state)
+{
+    (void)state;
+    struct listener *l = NULL;
+    struct two *t = with_peer("");
+    assert_non_null(app_forward(t->laptop.app, "udp 127.0.0.1:0", "home:/run/x.sock", &l));
+    assert_non_null(app_forward(t->laptop.app, "udp /run/x.sock", "home:53", &l));
+    assert_null(l);
     teardown(t);
 }
 
@@ -556,10 +636,13 @@ int main(void)
         cmocka_unit_test(only_the_client_is_heard),
         cmocka_unit_test(only_who_was_asked_may_answer),
         cmocka_unit_test(policy_looks_at_each_target),
+        cmocka_unit_test(nobody_gets_in_by_our_own_ports),
         cmocka_unit_test(nobody_reaches_many_at_once),
         cmocka_unit_test(refused_datagrams_are_counted),
+        cmocka_unit_test(flows_count_as_connections_of_their_peer),
         cmocka_unit_test(it_ends_with_its_connection_and_has_a_ceiling),
         cmocka_unit_test(a_forwarded_port_keeps_sources_apart),
+        cmocka_unit_test(a_unix_socket_takes_no_datagrams),
         cmocka_unit_test(a_forwarded_port_has_a_ceiling),
         cmocka_unit_test(bind_takes_one_connection),
         cmocka_unit_test(bind_takes_nobody_else),

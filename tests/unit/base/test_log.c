@@ -51,6 +51,17 @@ static void formats_nothing_when_the_level_is_off(void **state)
     assert_int_equal(sink.lines, 0);
 }
 
+/* What a relay or a proxy says stands in a line: it cannot begin another one, or paint. */
+static void keeps_a_line_one_line(void **state)
+{
+    (void)state;
+    struct sink sink = {.lines = 0};
+    struct log log = {LOG_INFO, keep, &sink};
+    LOG_AT(&log, LOG_WARN, "relay", "health", "says=\"%s\"", "a\nerror x\x1b[31m\x7f\r\xc3\xa9");
+    assert_string_equal(sink.line, "warn relay health says=\"a?error x?[31m??\xc3\xa9\"");
+    assert_int_equal(sink.lines, 1);
+}
+
 static void cuts_a_line_that_is_too_long(void **state)
 {
     (void)state;
@@ -78,6 +89,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_level_module_event_and_pairs),
         cmocka_unit_test(formats_nothing_when_the_level_is_off),
+        cmocka_unit_test(keeps_a_line_one_line),
         cmocka_unit_test(cuts_a_line_that_is_too_long),
         cmocka_unit_test(level_names_round_trip),
     };

@@ -240,6 +240,25 @@ static void a_stream_may_be_written_and_given_up_before_there_is_a_session(void 
     node_free(n);
 }
 
+static void counters_outlive_a_session(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct adit_counters counters;
+    uint64_t stream, other;
+    bench_init(&b);
+    b.config.limits.streams_max = 1;
+    struct node *n = make(&b);
+    assert_int_equal(node_stream_open(n, 0, "x", 1, &stream, NOW), 0);
+    assert_int_equal(node_stream_open(n, 0, "x", 1, &other, NOW), ERR_NO_ROOM);
+    node_counters(n, &counters);
+    assert_int_equal(counters.streams_refused, 1);
+    assert_int_equal(node_stream_abort(n, stream, CAUSE_FAILED), 0);
+    node_counters(n, &counters);
+    assert_int_equal(counters.streams_refused, 1);
+    node_free(n);
+}
+
 static void a_node_that_stops_opens_nothing(void **state)
 {
     (void)state;
@@ -296,6 +315,7 @@ int main(void)
         cmocka_unit_test(what_is_stored_covers_what_is_sent),
         cmocka_unit_test(a_stream_that_is_not_there_is_no_trouble),
         cmocka_unit_test(a_stream_may_be_written_and_given_up_before_there_is_a_session),
+        cmocka_unit_test(counters_outlive_a_session),
         cmocka_unit_test(a_node_that_stops_opens_nothing),
         cmocka_unit_test(addresses_of_a_name_that_moves),
     };

@@ -8,6 +8,9 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#ifdef __linux__
+#include <sys/timerfd.h>
+#endif
 
 #define BOOT (5000 * NS_PER_S)
 #define AWAKE (3000 * NS_PER_S)
@@ -77,6 +80,18 @@ static void the_system_can_be_asked_to_tell(void **state)
     clockmon_close(fd);
     assert_true(clockmon_rearm(-1) < 0);
 }
+
+/* A timer that has run out would be heard of again and again. */
+static void the_end_of_time_is_far(void **state)
+{
+    (void)state;
+    struct itimerspec left;
+    int fd = clockmon_open();
+    assert_true(fd >= 0);
+    assert_int_equal(timerfd_gettime(fd, &left), 0);
+    assert_true(sizeof(time_t) == 4 || left.it_value.tv_sec / (365 * 86400) > 100);
+    clockmon_close(fd);
+}
 #endif
 
 int main(void)
@@ -89,6 +104,7 @@ int main(void)
         cmocka_unit_test(the_real_clocks_do_not_jump_by_themselves),
 #ifdef __linux__
         cmocka_unit_test(the_system_can_be_asked_to_tell),
+        cmocka_unit_test(the_end_of_time_is_far),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,6 +207,10 @@ static void certificates_that_prove_nothing_are_refused(void **state)
     certs_make(&f.certs, "ca2", &(struct certs_options){.authority = true});
     certs_make(&f.certs, "foreign",
                &(struct certs_options){.issuer = "ca2", .names = "DNS:relay.example"});
+    /* A name that says it is an address, and has one byte. */
+    certs_make(&f.certs, "odd",
+               &(struct certs_options){.issuer = "ca", .names = "DER:30:03:87:01:7f"});
+    refuse(&f, "odd", &options, "not for relay.example");
     refuse(&f, "other", &options, "its certificate is for other.example, not for relay.example");
     refuse(&f, "good", &(struct tls_client_options){.host = "192.0.2.8"},
            "its certificate is for relay.example, 192.0.2.7, not for 192.0.2.8");

@@ -47,6 +47,24 @@ static void unknown_names_bring_the_nearest_one(void **state)
                        "f.ini:4: [route]: there is no [peer hime], did you mean \"home\"?");
 }
 
+/* Also what is found out only at the end: the key's line, or the section's if the key is missing.
+ */
+static void late_errors_have_their_line(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"\n[server]\nlisten = 127.0.0.1:1\n", "f.ini:2: [server] allow: nobody may use this"},
+        {"[server]\nopen = yes\nlisten_tls = 127.0.0.1:1\n", "f.ini:1: [server] cert: is missing"},
+        {"[server]\nopen = yes\ncert = a\ncert_key = b\n", "f.ini:1: [server] listen_tls: is "},
+        {"[server]\nopen = yes\n\nstun = 127.0.0.1:1, 127.0.0.1:2\n", "f.ini:4: [server] stun: "},
+        {"[server]\nopen = yes\n[limits]\npeers_max = 1\n" PEER_A "[peer b]\nkey = " KEY_B "\n",
+         "f.ini:4: [limits] peers_max: there are 2 peers"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        config_text_refuse_part(cases[i][0], cases[i][1]);
+    }
+}
+
 static void bad_values_are_refused(void **state)
 {
     (void)state;
@@ -139,6 +157,7 @@ static void bad_values_are_refused(void **state)
         {"[serve]\na = localhost:1 home\n", "names a peer that there is not"},
         {PEER_A "[serve]\na = localhost:1 home home\n", "names a peer twice"},
         {"[serve]\na = localhost:1\na:80 = localhost:2\n", "is there twice"},
+        {"[serve]\na = home.peer:1\n", "is a name in .peer"},
         {"[route]\ndefault = peer\n", "is no way to go"},
         {"[route]\ndefault = peerhome\n", "is no way to go"},
         {"[route]\ndefault = peer home\n", "there is no [peer home]"},
@@ -339,6 +358,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_name_file_line_section_and_key),
         cmocka_unit_test(unknown_names_bring_the_nearest_one),
+        cmocka_unit_test(late_errors_have_their_line),
         cmocka_unit_test(bad_values_are_refused),
         cmocka_unit_test(nothing_may_be_there_twice),
         cmocka_unit_test(lines_that_are_no_lines),

@@ -43,6 +43,8 @@ static const struct seed seeds[] = {
     {HTTPMSG_REQUEST,
      "POST http://a/ HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
      HTTPMSG_BAD, 0, false},
+    {HTTPMSG_REQUEST, "POST http://a/ HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", HTTPMSG_BAD,
+     0, false},
     {HTTPMSG_REQUEST, "POST http://a/ HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", HTTPMSG_BAD, 0,
      false},
     {HTTPMSG_REQUEST, "POST http://a/ HTTP/1.1\r\nContent-Length: -1\r\n\r\n", HTTPMSG_BAD, 0,

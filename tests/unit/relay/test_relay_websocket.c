@@ -2,6 +2,7 @@
 #include "support/relay_world.h"
 #include "wire/websocket.h"
 
+#include <base/err.h>
 #include <base/mem.h>
 #include <base/rng.h>
 
@@ -202,6 +203,30 @@ static void a_ping_is_answered(void **state)
     world_close(&w);
 }
 
+/* What carries nothing is read too. */
+static void frames_without_payload_count_for_the_rate(void **state)
+{
+    (void)state;
+    static uint8_t empty[6 * 10000];
+    struct relay_server_config config = {.open = true, .limits = {.rate_bytes_per_s = 1000}};
+    struct world w;
+    world_open(&w, &config);
+    w.websocket = true;
+    struct world_client *a = world_add(&w, 1);
+    world_settle(&w);
+    assert_int_equal(a->ups, 1);
+    for (size_t at = 0; at < sizeof(empty); at += 6) {
+        assert_int_equal(ws_write_header(empty + at, WS_BINARY, 0, mask), 6);
+    }
+    relay_server_input(w.server, a->id, empty, sizeof(empty), w.now);
+    (void)world_server_events(&w);
+    assert_int_equal(a->pauses, 0); /* the burst has room for a whole packet */
+    relay_server_input(w.server, a->id, empty, sizeof(empty), w.now);
+    (void)world_server_events(&w);
+    assert_int_equal(a->pauses, 1);
+    world_close(&w);
+}
+
 static enum relay_close end_of(const uint8_t *bytes, size_t len)
 {
     static uint8_t out[4096];
@@ -229,7 +254,7 @@ static void a_client_that_breaks_the_rules_is_closed(void **state)
 }
 
 /* A client whose relay is played here: what it says to `answer`. */
-static struct relay_client *lone_client(struct rng rng)
+static struct relay_client *lone_client(struct rng rng, char key[WS_KEY_TEXT])
 {
     struct relay_client_config config = {.host = "r", .rng = rng, .websocket = true};
     struct relay_client_event ev;
@@ -243,6 +268,10 @@ static struct relay_client *lone_client(struct rng rng)
     relay_client_connected(c, 1);
     size_t len = relay_client_output(c, &data);
     assert_true(len > 0 && memcmp(data, "GET /derp HTTP/1.1\r\nHost: r\r\n", 29) == 0);
+    const char *at = strstr((const char *)data, "Sec-WebSocket-Key: ");
+    assert_non_null(at);
+    memcpy(key, at + 19, WS_KEY_TEXT - 1);
+    key[WS_KEY_TEXT - 1] = '\0';
     relay_client_sent(c, len);
     return c;
 }
@@ -251,7 +280,8 @@ static void answer_is_refused(const char *answer, const char *why)
 {
     struct pcg pcg;
     struct relay_client_event ev;
-    struct relay_client *c = lone_client(pcg_rng(&pcg, 3));
+    char key[WS_KEY_TEXT];
+    struct relay_client *c = lone_client(pcg_rng(&pcg, 3), key);
     assert_int_equal(relay_client_input(c, answer, strlen(answer), 2), 0);
     assert_true(relay_client_event(c, &ev));
     assert_int_equal(ev.type, RELAY_CLIENT_EV_DOWN);
@@ -269,6 +299,31 @@ static void a_relay_without_proof_is_refused(void **state)
     answer_is_refused(SWITCH "Sec-WebSocket-Accept: x" RFC_ACCEPT RFC_ACCEPT RFC_ACCEPT "\r\n\r\n",
                       wrong);
     answer_is_refused("HTTP/1.1 403 Forbidden\r\n\r\n", "HTTP status 403 instead of 101");
+}
+
+/* A relay that never ends its message may fill what there is to the last byte. */
+static void a_client_bears_a_full_buffer(void **state)
+{
+    (void)state;
+    static const uint8_t header[] = {0x82, 127, 0, 0, 0, 0, 0, 0x40, 0, 0};
+    static uint8_t filler[1 << 20];
+    char accept[WS_ACCEPT_TEXT];
+    char answer[256];
+    char key[WS_KEY_TEXT];
+    struct pcg pcg;
+    struct relay_client_event ev;
+    struct relay_client *c = lone_client(pcg_rng(&pcg, 3), key);
+    assert_true(ws_accept(accept, key));
+    int len = snprintf(answer, sizeof(answer), SWITCH "Sec-WebSocket-Accept: %s\r\n\r\n", accept);
+    assert_int_equal(relay_client_input(c, answer, (size_t)len, 2), 0);
+    assert_false(relay_client_event(c, &ev));
+    assert_int_equal(relay_client_input(c, header, sizeof(header), 2), 0);
+    size_t room = relay_client_room(c);
+    assert_true(room > 0 && room <= sizeof(filler));
+    assert_int_equal(relay_client_input(c, filler, room, 2), 0);
+    assert_int_equal(relay_client_room(c), 0);
+    assert_int_equal(relay_client_input(c, filler, 1, 2), ERR_NO_ROOM);
+    relay_client_free(c);
 }
 
 static void memory_that_runs_out_closes_and_no_more(void **state)
@@ -297,8 +352,10 @@ int main(void)
         cmocka_unit_test(the_handshake_is_that_of_the_rfc),
         cmocka_unit_test(other_handshakes_get_their_answer),
         cmocka_unit_test(a_ping_is_answered),
+        cmocka_unit_test(frames_without_payload_count_for_the_rate),
         cmocka_unit_test(a_client_that_breaks_the_rules_is_closed),
         cmocka_unit_test(a_relay_without_proof_is_refused),
+        cmocka_unit_test(a_client_bears_a_full_buffer),
         cmocka_unit_test(memory_that_runs_out_closes_and_no_more),
     };
     if (sodium_init() < 0) {

@@ -294,7 +294,8 @@ static void http_failures_have_their_status_and_a_page(void **state)
         enum cause cause;
         const char *start, *sentence;
     } expected[] = {
-        {CAUSE_NOT_ALLOWED, "HTTP/1.1 403 Forbidden\r\n", "not allowed by the exit"},
+        {CAUSE_NOT_ALLOWED, "HTTP/1.1 403 Forbidden\r\n",
+         "not allowed by the node that would dial"},
         {CAUSE_REFUSED_BY_ROUTE, "HTTP/1.1 403 ", "refused by a route"},
         {CAUSE_REFUSED, "HTTP/1.1 502 Bad Gateway\r\n", "connection refused"},
         {CAUSE_UNKNOWN_PEER, "HTTP/1.1 502 ", "no such peer"},
