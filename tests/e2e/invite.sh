@@ -49,8 +49,9 @@ lab_host relay 10.77.0.4
 for name in home laptop relay; do
     lab_make_key "$name"
 done
-printf '[server]\nlisten = 10.77.0.4:3340\nkey = relay.key\nallow = %s %s\n' \
-    "${lab_key[home]}" "${lab_key[laptop]}" >"$LAB/relay.ini"
+# The relay's ini is the one that is shipped, with these nodes' keys.
+sed '/^allow/d' "$lab_root/conf/relay.ini" >"$LAB/relay.ini"
+echo "allow = ${lab_key[home]} ${lab_key[laptop]}" >>"$LAB/relay.ini"
 lab_ini home 10.77.0.2:41000
 lab_ini laptop 10.77.0.3:41000
 printf '[front]\nlisten = none\n# the last line, without an end' >>"$LAB/home.ini"
@@ -158,6 +159,13 @@ lab_drop_udp home laptop
 grep -q '^listen = 127.0.0.1:1080' "$LAB/laptop.ini" ||
     printf '[front]\nlisten = 127.0.0.1:1080\n' >>"$LAB/laptop.ini"
 lab_relay relay
+[ "$(lab_exec relay ss -Hltn 'sport = :3340' | wc -l)" -eq 2 ] || lab_fail "not IPv4 and IPv6"
+expect_second=0
+sed '/^stun/d' "$LAB/relay.ini" >"$LAB/second.ini"
+lab_exec relay timeout 20 "$ADIT" relay -c "$LAB/second.ini" >"$LAB/complaint" 2>&1 ||
+    expect_second=$?
+[ "$expect_second" -eq 69 ] || lab_fail "a second relay on the same port: $expect_second"
+complains 'cannot_listen address=0\.0\.0\.0:3340 error=address already in use'
 lab_adit home
 mv "$LAB/kept.psk" "$LAB/good.psk"
 "$ADIT" key new "$LAB/kept.psk" >/dev/null
