@@ -1,5 +1,7 @@
 #include "loop/relay_uv.h"
 
+#include "loop/bindflags.h"
+#include "loop/stream_uv.h"
 #include "os/sysclock.h"
 #include "os/tcp.h"
 
@@ -14,9 +16,6 @@
 #include <sodium.h>
 #include <string.h>
 #include <sys/queue.h>
-
-#include "loop/bindflags.h"
-#include "loop/stream_uv.h"
 
 enum {
     READ_BYTES = 16 << 10,  /* of one client, before the others have their turn */
