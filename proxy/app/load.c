@@ -22,7 +22,8 @@ static int complain_about_file(FILE *errors, const char *why, const char *file, 
     return err == UV_EACCES || err == UV_EPERM ? EX_NOPERM : EX_NOINPUT;
 }
 
-static int parse(const char *file, const char *text, size_t len, FILE *errors, struct config **out)
+int load_config_text(const char *file, const char *text, size_t len, FILE *errors,
+                     struct config **out)
 {
     struct paths paths;
     paths_find(&paths);
@@ -60,7 +61,7 @@ int load_config(const char *file, FILE *errors, struct config **out)
     if (err != 0) {
         return complain_about_file(errors, "adit: ", file, err);
     }
-    int code = parse(file, text, len, errors, out);
+    int code = load_config_text(file, text, len, errors, out);
     mem_free(text);
     return code;
 }

@@ -12,6 +12,9 @@
 
 /* EX_NOINPUT: not readable; EX_CONFIG: every error as "FILE:LINE: ...". */
 int load_config(const char *file, FILE *errors, struct config **out);
+/* The same for text that is, or could become, the contents of `file`. */
+int load_config_text(const char *file, const char *text, size_t len, FILE *errors,
+                     struct config **out);
 /* A file with one key as text. EX_NOINPUT: not readable; EX_NOPERM: others may read it;
  * EX_CONFIG: no key in it. `why` stands before what is wrong; "" = nothing. */
 int load_secret(const char *file, const char *why, FILE *errors, uint8_t out[ADIT_KEY_LEN]);

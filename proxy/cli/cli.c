@@ -4,15 +4,17 @@
 
 #include <adit/key.h>
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 static const struct cli_command *const commands[] = {
-    &cmd_init,  &cmd_run,      &cmd_status, &cmd_ping,    &cmd_why,
-    &cmd_bench, &cmd_netcheck, &cmd_check,  &cmd_connect, &cmd_forward,
-    &cmd_serve, &cmd_env,      &cmd_key,    &cmd_relay,   &cmd_demo,
+    &cmd_init,  &cmd_invite, &cmd_join,     &cmd_run,   &cmd_status,  &cmd_ping,
+    &cmd_why,   &cmd_bench,  &cmd_netcheck, &cmd_check, &cmd_connect, &cmd_forward,
+    &cmd_serve, &cmd_env,    &cmd_key,      &cmd_relay, &cmd_demo,
 };
 
 enum {
@@ -58,8 +60,9 @@ static void print_help(void)
 
 static void print_command_help(const struct cli_command *c)
 {
-    (void)printf("usage: adit %s%s%s%s%s\n\n%s.\n", c->name, c->arguments[0] ? " " : "",
-                 c->arguments, c->options[0].name ? " [OPTION]..." : "", "", c->line);
+    (void)printf("usage: adit %s%s%s%s\n\n%c%s.\n", c->name, c->arguments[0] ? " " : "",
+                 c->arguments, c->options[0].name ? " [OPTION]..." : "",
+                 toupper((unsigned char)c->line[0]), c->line + 1);
     if (c->more) {
         (void)printf("\n%s\n", c->more);
     }
@@ -70,9 +73,9 @@ static void print_command_help(const struct cli_command *c)
         char letter[] = {'-', o->letter, ',', ' ', '\0'};
         (void)snprintf(left, sizeof(left), "%s--%s%s%s", o->letter ? letter : "    ", o->name,
                        o->value ? " " : "", o->value ? o->value : "");
-        (void)printf("  %-22s %s\n", left, o->help);
+        (void)printf("  %-24s %s\n", left, o->help);
     }
-    (void)printf("  %-22s %s\n", "-h, --help", "this text");
+    (void)printf("  %-24s %s\n", "-h, --help", "this text");
 }
 
 static const struct cli_command *find_command(const char *name)
@@ -255,6 +258,51 @@ const char *cli_config(const struct cli_call *call)
     return paths.config;
 }
 
+static bool takes_config(const struct cli_command *c)
+{
+    for (size_t i = 0; i < CLI_OPTIONS_MAX && c->options[i].name; i++) {
+        if (strcmp(c->options[i].name, "config") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What to do about an ini that is not there. */
+static void hint_at_ini(const struct cli_call *call, int code)
+{
+    const char *ini = code != EX_OK && takes_config(call->command) ? cli_config(call) : NULL;
+    if (!ini || access(ini, F_OK) == 0 || call->command == &cmd_init || code == EX_USAGE) {
+        return;
+    }
+    if (call->command == &cmd_relay) {
+        cli_error("a relay needs an ini with a [server] section; see `adit help relay`");
+    } else if (code == EX_NOINPUT || code == EX_CONFIG) {
+        cli_error("`adit init` makes an ini and a key");
+    }
+}
+
+/* A full disk must not look like success. */
+static int check_stdout(int code)
+{
+    if (code == EX_OK && (fflush(stdout) != 0 || ferror(stdout))) {
+        cli_error("standard output cannot be written to");
+        return EX_IOERR;
+    }
+    return code;
+}
+
+static int run_command(const struct cli_call *call)
+{
+    if (adit_init() != 0) {
+        cli_error("the system gives no randomness");
+        return EX_OSERR;
+    }
+    int code = call->command->run(call);
+    hint_at_ini(call, code);
+    return check_stdout(code);
+}
+
 int cli_main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -264,10 +312,10 @@ int cli_main(int argc, char **argv)
     const char *name = argv[1];
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
         (void)printf("adit %s\n", ADIT_VERSION);
-        return EX_OK;
+        return check_stdout(EX_OK);
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        return help(argc - 2, argv + 2);
+        return check_stdout(help(argc - 2, argv + 2));
     }
     const struct cli_command *command = find_command(name);
     if (!command) {
@@ -277,11 +325,7 @@ int cli_main(int argc, char **argv)
     struct parse p = {.call = &call, .argc = argc - 2, .argv = argv + 2};
     int code = parse(&p);
     if (code != EX_OK || p.help) {
-        return p.help && code == EX_OK ? help(1, &argv[1]) : code;
+        return p.help && code == EX_OK ? check_stdout(help(1, &argv[1])) : code;
     }
-    if (adit_init() != 0) {
-        cli_error("the system gives no randomness");
-        return EX_OSERR;
-    }
-    return command->run(&call);
+    return run_command(&call);
 }

@@ -28,6 +28,7 @@ enum {
     CONFIG_NAME_MAX = 63,
     CONFIG_HOST_MAX = 255,
     CONFIG_URL_PATH_MAX = 127,
+    CONFIG_URL_TEXT_MAX = CONFIG_HOST_MAX + CONFIG_URL_PATH_MAX + 24,
     CONFIG_SOCKET_PATH_MAX = 103, /* what every system's sockaddr_un holds */
     CONFIG_PUBLIC_KEY_LEN = 32,
     CONFIG_PIN_LEN = 32,
@@ -340,6 +341,15 @@ void config_serve_free(struct config_serve *serve);
 bool config_uid_is_welcome(const struct config_uids *uids, uint32_t uid, uint32_t own);
 /* "any", "direct-only", "relay-only". */
 bool config_parse_path(enum config_path *path, const char *text, size_t len);
+
+/* A name of a node, peer or relay: letters, digits, '-'; lower case into `out`. */
+bool config_set_name(char out[CONFIG_NAME_MAX + 1], const char *text);
+/* The URL of a relay. NULL, or what is wrong with it (static). */
+const char *config_parse_url(struct config_url *url, const char *text);
+/* As config_parse_url reads it, with what could be left out left out. Returns `out`. */
+const char *config_format_url(const struct config_url *url, char out[CONFIG_URL_TEXT_MAX]);
+/* "sha256:" and base64 or hex. */
+bool config_parse_pin(struct config_pin *pin, const char *text);
 
 /* `default`, and nothing else. */
 bool config_route_is_default(const struct config_route *route);

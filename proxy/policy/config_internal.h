@@ -82,8 +82,6 @@ void config_free_proxy(struct config_proxy *proxy);
 void config_free_relays(struct config_relays *relays);
 bool config_take_public_key(struct config_parser *p, struct config_public_key *key,
                             const char *text);
-/* A name of a node, peer or relay: letters, digits, '-'; lower case into `out`. */
-bool config_set_name(char out[CONFIG_NAME_MAX + 1], const char *text);
 /* The path as the ini means it: relative to its folder, ~ filled in. NULL: noted. */
 char *config_resolve_path(struct config_parser *p, const char *value);
 bool config_take_listen(struct config_parser *p, struct config_listen *listen, const char *text);

@@ -6,6 +6,7 @@
 #include <base/mem.h>
 
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -21,15 +22,14 @@ static const struct {
 
 enum { SCHEMES = sizeof(schemes) / sizeof(schemes[0]) };
 
-bool config_take_url(struct config_parser *p, struct config_url *url, const char *text)
+const char *config_parse_url(struct config_url *url, const char *text)
 {
     size_t i = 0;
     while (i < SCHEMES && strncmp(text, schemes[i].scheme, strlen(schemes[i].scheme)) != 0) {
         i++;
     }
     if (i == SCHEMES) {
-        config_fail_value(p, "\"%s\" does not start with http://, https://, ws:// or wss://", text);
-        return false;
+        return "does not start with http://, https://, ws:// or wss://";
     }
     const char *host = text + strlen(schemes[i].scheme);
     size_t len = strcspn(host, "/");
@@ -37,16 +37,39 @@ bool config_take_url(struct config_parser *p, struct config_url *url, const char
     struct config_url u = {
         .port = schemes[i].port, .tls = schemes[i].tls, .websocket = schemes[i].websocket};
     if (len == 0 || !host_split(u.host, &u.port, host, len) || u.port == 0) {
-        config_fail_value(p, "\"%s\" has a bad host or port", text);
-        return false;
+        return "has a bad host or port";
     }
     if (strlen(path) > CONFIG_URL_PATH_MAX || strpbrk(path, "?#")) {
-        config_fail_value(p, "\"%s\" has a bad path", text);
-        return false;
+        return "has a bad path";
     }
     memcpy(u.path, path, strlen(path) + 1);
     *url = u;
-    return true;
+    return NULL;
+}
+
+const char *config_format_url(const struct config_url *url, char out[CONFIG_URL_TEXT_MAX])
+{
+    size_t i = 0;
+    while (schemes[i].tls != url->tls || schemes[i].websocket != url->websocket) {
+        i++; /* the table has all four */
+    }
+    char port[8] = "";
+    if (url->port != schemes[i].port) {
+        (void)snprintf(port, sizeof(port), ":%u", (unsigned)url->port);
+    }
+    (void)snprintf(out, CONFIG_URL_TEXT_MAX, strchr(url->host, ':') ? "%s[%s]%s%s" : "%s%s%s%s",
+                   schemes[i].scheme, url->host, port,
+                   strcmp(url->path, "/derp") == 0 ? "" : url->path);
+    return out;
+}
+
+bool config_take_url(struct config_parser *p, struct config_url *url, const char *text)
+{
+    const char *why = config_parse_url(url, text);
+    if (why) {
+        config_fail_value(p, "\"%s\" %s", text, why);
+    }
+    return !why;
 }
 
 /* Base64 of either alphabet, with or without its '=', or hex. */
@@ -72,12 +95,17 @@ static bool parse_hash(uint8_t out[CONFIG_PIN_LEN], const char *text)
     return false;
 }
 
-void config_take_pin(struct config_parser *p, struct config_pins *list, const char *item)
+bool config_parse_pin(struct config_pin *pin, const char *text)
 {
     static const char sha256[] = "sha256:";
-    struct config_pin pin;
     size_t len = sizeof(sha256) - 1;
-    if (strncmp(item, sha256, len) != 0 || !parse_hash(pin.bytes, item + len)) {
+    return strncmp(text, sha256, len) == 0 && parse_hash(pin->bytes, text + len);
+}
+
+void config_take_pin(struct config_parser *p, struct config_pins *list, const char *item)
+{
+    struct config_pin pin;
+    if (!config_parse_pin(&pin, item)) {
         config_fail_value(p, "\"%s\" is no hash of a key", item);
         return;
     }

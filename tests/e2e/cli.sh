@@ -29,10 +29,10 @@ expect "$EX_USAGE" 'adit'
 expect "$EX_USAGE" 'adit' ''
 expect "$EX_USAGE" 'nonsense' nonsense
 expect 0 'run' --help
-for command in init run relay key status ping why bench netcheck check demo; do
+for command in init invite join run relay key status ping why bench netcheck check demo; do
     grep -qE "^ *(adit )?$command\b" said || lab_fail "--help does not list $command"
 done
-for command in init run relay key status ping why bench netcheck check demo; do
+for command in init invite join run relay key status ping why bench netcheck check demo; do
     expect 0 "$command" "$command" --help
     expect "$EX_USAGE" 'bogus' "$command" --bogus
 done

@@ -1,5 +1,7 @@
 #include "loop/relay_uv.h"
 
+#include "loop/bindflags.h"
+#include "loop/stream_uv.h"
 #include "os/sysclock.h"
 #include "os/tcp.h"
 
@@ -14,8 +16,6 @@
 #include <sodium.h>
 #include <string.h>
 #include <sys/queue.h>
-
-#include "loop/stream_uv.h"
 
 enum {
     READ_BYTES = 16 << 10,  /* of one client, before the others have their turn */
@@ -432,7 +432,7 @@ static void on_connection(uv_stream_t *stream, int status)
     run_events(r, now);
 }
 
-static int listen_on(struct relay_uv *r, const struct addr *where, bool tls)
+static int listen_on(struct relay_uv *r, const struct addr *where, bool tls, unsigned flags)
 {
     struct listener *l = &r->listeners[r->listeners_count];
     struct sockaddr_storage ss;
@@ -446,8 +446,14 @@ static int listen_on(struct relay_uv *r, const struct addr *where, bool tls)
     l->tcp.data = r;
     r->listeners_count++;
     r->handles++;
-    err = uv_tcp_bind(&l->tcp, (const struct sockaddr *)&ss, 0);
-    return err ? err : uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
+    err = uv_tcp_bind(&l->tcp, (const struct sockaddr *)&ss, flags);
+    err = err ? err : uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
+    if (err) {
+        char text[ADDR_TEXT_MAX];
+        LOG_AT(r->log, LOG_ERROR, "relay", "cannot_listen", "address=%s error=%s",
+               addr_format(where, text), uv_strerror(err));
+    }
+    return err;
 }
 
 static int make_server(struct relay_uv *r, const struct relay_uv_config *config)
@@ -490,10 +496,12 @@ int relay_uv_start(uv_loop_t *loop, const struct relay_uv_config *config, struct
         err = r->clients ? 0 : ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < config->listen_count && !err; i++) {
-        err = listen_on(r, &config->listen[i], false);
+        const struct addr *at = &config->listen[i];
+        err = listen_on(r, at, false, bindflags_of(config, at));
     }
     for (size_t i = 0; i < config->listen_tls_count && !err; i++) {
-        err = listen_on(r, &config->listen_tls[i], true);
+        const struct addr *at = &config->listen_tls[i];
+        err = listen_on(r, at, true, bindflags_of(config, at));
     }
     if (!err && config->cluster) {
         err = join_cluster(r, config->cluster);

@@ -198,6 +198,7 @@ static void init_makes_what_check_finds_good(void **state)
     (void)state;
     assert_int_equal(adit("adit init --name home -c @/new/adit.ini"), EX_OK);
     assert_says(out, "[peer home]");
+    assert_says(out, "adit invite -c ");
     assert_int_equal(mode_of("new/adit.key"), 0600);
     assert_int_equal(mode_of("new/adit.ini"), 0600);
     assert_int_equal(adit("adit check --config=@/new/adit.ini"), EX_OK);
@@ -273,6 +274,9 @@ static void errors_of_the_ini_name_file_and_line(void **state)
     assert_int_equal(adit("adit relay -c @/bad.ini"), EX_CONFIG);
     assert_int_equal(adit("adit status -c @/bad.ini"), EX_CONFIG);
     assert_int_equal(adit("adit run -c @/missing.ini"), EX_NOINPUT);
+    assert_says(err, "adit init");
+    assert_int_equal(adit("adit relay -c @/missing.ini"), EX_NOINPUT);
+    assert_says(err, "[server]");
     assert_int_equal(adit("adit check -c @/missing.ini"), EX_CONFIG);
 }
 
