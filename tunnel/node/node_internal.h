@@ -238,10 +238,10 @@ struct node {
     uint16_t lifetime_socket; /* a temporary one, while it runs */
     uint64_t lifetime_keep_ns;
     struct renewal renewal;
-    uint16_t renewal_socket; /* a temporary one that serves in place of the shared one; or 0 */
-    uint16_t renewal_next;   /* that is to serve next, */
-    uint16_t renewal_old;    /* that has served until now ... */
-    uint64_t renewal_old_ns; /* ... and is closed then */
+    uint16_t renewal_socket;      /* a temporary one that serves in place of the shared one; or 0 */
+    uint16_t renewal_next;        /* that is to serve next, */
+    uint16_t renewal_old;         /* that has served until now ... */
+    uint64_t renewal_old_ns;      /* ... and is closed then */
     struct birthday birthday;     /* `who` is a peer's index */
     uint64_t release_ns;          /* when kept sockets are looked at next */
     struct addr gateway, client;  /* family ADDR_NONE: no router known */
