@@ -23,8 +23,8 @@ struct bulk {
     struct window window;
     int fd;
     bool up;
-    uint64_t total; /* bytes of the whole time */
-    uint64_t first_ns, last_ns, first, last;
+    uint64_t total;       /* bytes of the whole time */
+    uint64_t first, last; /* of these until the window began and ended */
     unsigned long thread;
 };
 
@@ -57,15 +57,12 @@ static int must_connect(const struct load_target *t, char mode)
 static void note(struct bulk *b, uint64_t total, uint64_t now)
 {
     b->total = total;
-    if (now < b->window.from_ns || now > b->window.to_ns) {
-        return;
+    if (now <= b->window.to_ns) {
+        b->last = total;
     }
-    if (b->first_ns == 0) {
-        b->first_ns = now;
+    if (now < b->window.from_ns) {
         b->first = total;
     }
-    b->last_ns = now;
-    b->last = total;
 }
 
 static void *push(void *arg)
@@ -142,8 +139,8 @@ static void *run_bulk(void *arg)
 
 static double rate_of(const struct bulk *b)
 {
-    uint64_t ns = b->last_ns - b->first_ns;
-    return ns > 0 ? (double)(b->last - b->first) * 8e3 / (double)ns : 0;
+    uint64_t ns = b->window.to_ns - b->window.from_ns;
+    return (double)(b->last - b->first) * 8e3 / (double)ns;
 }
 
 static void bulk_start(struct bulk *list, size_t count, const struct load_target *t, bool up,
