@@ -1,6 +1,7 @@
 /* Who gets in, and by which door: passwords, unix sockets, forwarded ports, the PAC file. */
 #include "unit/app/front_world.h"
 
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -209,8 +210,11 @@ static void each_request_has_its_own_wish(void **state)
 
 enum { STRANGER = 65533, FRIEND = 65532 };
 
-/* A process of that user connects and waits for the end or an answer; its exit status tells. */
-static pid_t connect_as(uid_t uid, const char *path)
+enum { LET_IN, SENT_AWAY, NO_DOOR };
+
+/* A process of that user connects, waits for the end or an answer, and tells `told` of it. It does
+ * not exit: what it has inherited from the test is not its own to account for. */
+static pid_t connect_as(uid_t uid, const char *path, int told)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
@@ -220,21 +224,29 @@ static pid_t connect_as(uid_t uid, const char *path)
         return pid;
     }
     char in;
+    char result = NO_DOOR;
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (setuid(uid) != 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0) {
-        _exit(2);
+    if (setuid(uid) == 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0) {
+        (void)send(fd, "\x05\x01\x00", 3, MSG_NOSIGNAL);
+        result = recv(fd, &in, 1, 0) == 1 ? LET_IN : SENT_AWAY;
     }
-    (void)send(fd, "\x05\x01\x00", 3, MSG_NOSIGNAL);
-    _exit(recv(fd, &in, 1, 0) == 1 ? 0 : 1);
+    bool written = write(told, &result, 1) == 1;
+    (void)raise(SIGKILL);
+    _exit(written);
 }
 
 static int result_of(struct front_world *f, uid_t uid, const char *path)
 {
-    int status = 0;
-    pid_t pid = connect_as(uid, path);
+    int told[2];
+    int status;
+    char result;
+    assert_int_equal(pipe(told), 0);
+    pid_t pid = connect_as(uid, path, told[1]);
     WORLD_UNTIL(&f->w, waitpid(pid, &status, WNOHANG) == pid);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    (void)close(told[1]);
+    assert_int_equal(read(told[0], &result, 1), 1);
+    (void)close(told[0]);
+    return result;
 }
 
 /* The mode keeps strangers out; where the ini lets some users in, the system is asked who they are.
@@ -253,19 +265,19 @@ static void unix_sockets_know_their_guests(void **state)
     assert_int_equal(chmod(folder, 0711), 0);
     (void)snprintf(here.path, sizeof(here.path), "%s/front", folder);
     struct front_world *f = setup(NULL, &here, NULL);
-    assert_int_equal(result_of(f, STRANGER, here.path), 2);
-    assert_int_equal(result_of(f, 0, here.path), 0);
+    assert_int_equal(result_of(f, STRANGER, here.path), NO_DOOR);
+    assert_int_equal(result_of(f, 0, here.path), LET_IN);
     /* Somebody loosens the mode: still nobody gets in. */
     assert_int_equal(chmod(here.path, 0666), 0);
-    assert_int_equal(result_of(f, STRANGER, here.path), 1);
+    assert_int_equal(result_of(f, STRANGER, here.path), SENT_AWAY);
     assert_int_equal(f->ctx.counters.front.strangers, 1);
     listener_stop(f->listener);
     f->config->fronts[0].uids = (struct config_uids){.items = uids, .count = 1};
     assert_int_equal(listener_start(&f->clients, &here, &f->door, &f->listener), 0);
     assert_int_equal(stat(here.path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0666);
-    assert_int_equal(result_of(f, FRIEND, here.path), 0);
-    assert_int_equal(result_of(f, STRANGER, here.path), 1);
+    assert_int_equal(result_of(f, FRIEND, here.path), LET_IN);
+    assert_int_equal(result_of(f, STRANGER, here.path), SENT_AWAY);
     assert_int_equal(f->ctx.counters.front.strangers, 2);
     f->config->fronts[0].uids = (struct config_uids){0};
     teardown(f);

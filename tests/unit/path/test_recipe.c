@@ -95,7 +95,7 @@ static void come_back_as_they_were_written(void **state)
 static void what_is_not_ours_is_refused(void **state)
 {
     (void)state;
-    uint8_t bytes[RECIPES_LEN_MAX + 1];
+    uint8_t bytes[RECIPES_LEN_MAX + 1] = {0};
     struct recipes r;
     recipes_init(&r);
     note(&r, 1);
