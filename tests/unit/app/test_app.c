@@ -1,118 +1,17 @@
 /* Two nodes in one process, a direct path between them: front, tunnel, exit and control socket. */
-#include "app/app.h"
-#include "app/app_internal.h"
+#include "unit/app/two.h"
 
-#include "unit/app/world.h"
-
-#include <base/mem.h>
-
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
-struct node {
-    uint8_t public_key[ADIT_KEY_LEN];
-    struct app_secrets secrets;
-    struct config *config;
-    struct app *app;
-};
-
-struct two {
-    struct world w;
-    char folder[32];
-    struct node home, laptop;
-    struct addr socks;
-    int stopped, started;
-};
-
-static void on_stopped(void *user)
-{
-    ++*(int *)user;
-}
-
-static void make_keys(struct node *n)
-{
-    adit_key_generate(n->secrets.node);
-    assert_int_equal(adit_key_public(n->public_key, n->secrets.node), 0);
-}
-
-static void start(struct two *t, struct node *n, const struct node *peer, const char *name,
-                  const char *rest)
-{
-    char ini[2048];
-    char key[ADIT_KEY_TEXT_MAX];
-    struct config_errors errors;
-    const struct config_env env = {.name = name, .state = t->folder};
-    int len = snprintf(ini, sizeof(ini),
-                       "[node]\nlisten = 127.0.0.1:0\ncontrol = %s/%s.sock\n"
-                       "[peer %s]\nkey = %s\n%s",
-                       t->folder, name, n == &t->home ? "laptop" : "home",
-                       adit_key_format(peer->public_key, key), rest);
-    if (config_parse(&n->config, "x.ini", ini, (size_t)len, &env, &errors) != 0) {
-        fail_msg("%s", errors.items[0].text);
-    }
-    assert_int_equal(app_start(&t->w.loop, n->config, &n->secrets, NULL, &n->app), 0);
-    t->started++;
-}
-
-static void start_home(struct two *t, uint16_t port)
-{
-    char rest[256];
-    (void)snprintf(rest, sizeof(rest), "allow = 127.0.0.1:%u\n[front]\nlisten = none\n",
-                   (unsigned)port);
-    start(t, &t->home, &t->laptop, "home", rest);
-}
-
-static void start_laptop(struct two *t)
-{
-    char rest[256];
-    char endpoint[ADDR_TEXT_MAX];
-    struct addr at = app_local(t->home.app);
-    (void)snprintf(rest, sizeof(rest),
-                   "endpoint = %s\n[front]\nlisten = 127.0.0.1:0\n[route]\ndefault = peer home\n",
-                   addr_format(&at, endpoint));
-    start(t, &t->laptop, &t->home, "laptop", rest);
-    assert_true(app_front_address(t->laptop.app, 0, &t->socks));
-    assert_false(app_front_address(t->laptop.app, 1, &t->socks));
-}
+#define ALL_TO_HOME "[route]\ndefault = peer home\n"
 
 /* `port` is what home lets laptop reach on its loopback. */
-static struct two *setup(uint16_t port)
+static struct two *two_with(uint16_t port)
 {
-    struct two *t = mem_new(1, sizeof(*t));
-    assert_non_null(t);
-    assert_int_equal(adit_init(), 0);
-    (void)snprintf(t->folder, sizeof(t->folder), "/tmp/adit-test-XXXXXX");
-    assert_non_null(mkdtemp(t->folder));
-    world_init(&t->w);
-    make_keys(&t->home);
-    make_keys(&t->laptop);
-    start_home(t, port);
-    start_laptop(t);
-    return t;
-}
-
-static void stop_node(struct two *t, struct node *n)
-{
-    if (n->app) {
-        app_stop(n->app, on_stopped, &t->stopped);
-        n->app = NULL;
-    }
-}
-
-static void teardown(struct two *t)
-{
-    stop_node(t, &t->laptop);
-    stop_node(t, &t->home);
-    WORLD_UNTIL(&t->w, t->stopped == t->started);
-    world_deinit(&t->w);
-    config_free(t->home.config);
-    config_free(t->laptop.config);
-    char command[64];
-    (void)snprintf(command, sizeof(command), "rm -r %s", t->folder);
-    assert_int_equal(system(command), 0);
-    mem_free(t);
+    char allow[64];
+    (void)snprintf(allow, sizeof(allow), "allow = 127.0.0.1:%u\n", (unsigned)port);
+    return setup(allow, ALL_TO_HOME);
 }
 
 struct pair {
@@ -139,7 +38,7 @@ static void half_close_goes_each_way_through_the_tunnel(void **state)
     (void)state;
     struct addr at;
     int listener = world_listen(&at);
-    struct two *t = setup(at.port);
+    struct two *t = two_with(at.port);
     for (int server_first = 0; server_first < 2; server_first++) {
         struct pair p = connect_pair(t, listener, at.port);
         int first = server_first ? p.server : p.client;
@@ -168,7 +67,7 @@ static void resets_go_through_the_tunnel(void **state)
     (void)state;
     struct addr at;
     int listener = world_listen(&at);
-    struct two *t = setup(at.port);
+    struct two *t = two_with(at.port);
     struct pair p = connect_pair(t, listener, at.port);
     world_reset(p.server);
     assert_int_equal(world_end(&t->w, p.client), -ECONNRESET);
@@ -196,7 +95,7 @@ static void the_exit_says_why(void **state)
     struct addr closed, other;
     int fd = world_bind(&closed);
     int listener = world_listen(&other);
-    struct two *t = setup(closed.port);
+    struct two *t = two_with(closed.port);
     assert_int_equal(rep_of(t, "home.peer", closed.port), SOCKS5_REP_REFUSED);
     assert_int_equal(rep_of(t, "127.0.0.1", closed.port), SOCKS5_REP_REFUSED);
     assert_int_equal(rep_of(t, "home.peer", other.port), SOCKS5_REP_NOT_ALLOWED);
@@ -219,7 +118,7 @@ static void past_its_ceiling_the_exit_refuses(void **state)
     (void)state;
     struct addr at;
     int listener = world_listen(&at);
-    struct two *t = setup(at.port);
+    struct two *t = two_with(at.port);
     t->home.app->ctx.limits.exit_max = 1;
     struct pair p = connect_pair(t, listener, at.port);
     assert_int_equal(rep_of(t, "home.peer", at.port), SOCKS5_REP_FAILURE);
@@ -235,7 +134,7 @@ static void slow_reader_holds_the_sender_through_the_tunnel(void **state)
     enum { LEN = 128 << 20, STUCK_MS = 300 };
     struct addr at;
     int listener = world_listen(&at);
-    struct two *t = setup(at.port);
+    struct two *t = two_with(at.port);
     uint8_t *data = malloc(LEN);
     uint8_t *in = malloc(LEN);
     assert_non_null(data);
@@ -270,7 +169,7 @@ static void a_peer_that_stops_resets_and_can_come_back(void **state)
     (void)state;
     struct addr at;
     int listener = world_listen(&at);
-    struct two *t = setup(at.port);
+    struct two *t = two_with(at.port);
     struct pair p = connect_pair(t, listener, at.port);
     stop_node(t, &t->laptop);
     assert_int_equal(world_end(&t->w, p.client), -ECONNRESET);
@@ -278,7 +177,7 @@ static void a_peer_that_stops_resets_and_can_come_back(void **state)
     close_pair(&p);
     WORLD_UNTIL(&t->w, t->stopped == 1 && t->home.app->exits.count == 0);
     config_free(t->laptop.config);
-    start_laptop(t);
+    start_laptop(t, ALL_TO_HOME);
     p = connect_pair(t, listener, at.port);
     close_pair(&p);
     (void)close(listener);
@@ -288,7 +187,7 @@ static void a_peer_that_stops_resets_and_can_come_back(void **state)
 static void without_a_path_the_front_gives_up(void **state)
 {
     (void)state;
-    struct two *t = setup(1);
+    struct two *t = two_with(1);
     stop_node(t, &t->home);
     WORLD_UNTIL(&t->w, t->stopped == 1);
     t->laptop.app->ctx.times.connect = 50 * NS_PER_MS;
@@ -303,7 +202,7 @@ static void a_start_without_memory_fails_whole(void **state)
 {
     (void)state;
     enum { STARTS_MAX = 1000 };
-    struct two *t = setup(1);
+    struct two *t = two_with(1);
     stop_node(t, &t->laptop);
     WORLD_UNTIL(&t->w, t->stopped == 1);
     size_t n = 0;
@@ -341,7 +240,7 @@ static int ask_control(struct two *t, const char *request, char *answer, size_t 
 static void control_answers_its_user_only(void **state)
 {
     (void)state;
-    struct two *t = setup(1);
+    struct two *t = two_with(1);
     static char answer[65536];
     assert_int_equal(
         ask_control(t, "GET /status HTTP/1.1\r\nHost: x\r\n\r\n", answer, sizeof(answer)), 200);
@@ -361,7 +260,7 @@ static void control_answers_its_user_only(void **state)
 static void control_answers_about_peers_and_targets(void **state)
 {
     (void)state;
-    struct two *t = setup(1);
+    struct two *t = two_with(1);
     static char answer[65536];
     assert_int_equal(ask_control(t, "GET /ping/HOME HTTP/1.1\r\n\r\n", answer, sizeof(answer)),
                      200);
@@ -390,7 +289,7 @@ static void control_answers_about_peers_and_targets(void **state)
 static void a_ping_may_be_left_alone(void **state)
 {
     (void)state;
-    struct two *t = setup(1);
+    struct two *t = two_with(1);
     stop_node(t, &t->home);
     WORLD_UNTIL(&t->w, t->stopped == 1);
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -415,7 +314,7 @@ static void a_ping_may_be_left_alone(void **state)
 static void a_peer_is_measured_if_it_lets_itself(void **state)
 {
     (void)state;
-    struct two *t = setup(1);
+    struct two *t = two_with(1);
     static char answer[65536];
     static const char *const ways[] = {"up", "down"};
     char request[128];
@@ -447,7 +346,7 @@ static void a_peer_is_measured_if_it_lets_itself(void **state)
 static void a_measurement_may_be_left_alone(void **state)
 {
     (void)state;
-    struct two *t = setup(1);
+    struct two *t = two_with(1);
     t->home.config->node.bench = true;
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/laptop.sock", t->folder);
@@ -472,7 +371,7 @@ static void a_measurement_may_be_left_alone(void **state)
 static void one_control_socket_is_for_one_node(void **state)
 {
     (void)state;
-    struct two *t = setup(1);
+    struct two *t = two_with(1);
     struct app *second = NULL;
     assert_int_equal(app_start(&t->w.loop, t->laptop.config, &t->laptop.secrets, NULL, &second),
                      UV_EADDRINUSE);
@@ -486,7 +385,7 @@ static void one_control_socket_is_for_one_node(void **state)
 static void a_dead_nodes_socket_is_replaced(void **state)
 {
     (void)state;
-    struct two *t = setup(1);
+    struct two *t = two_with(1);
     stop_node(t, &t->laptop);
     WORLD_UNTIL(&t->w, t->stopped == 1);
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -495,7 +394,7 @@ static void a_dead_nodes_socket_is_replaced(void **state)
     assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
     (void)close(fd); /* the file stays, as after kill -9 */
     config_free(t->laptop.config);
-    start_laptop(t);
+    start_laptop(t, ALL_TO_HOME);
     static char answer[65536];
     assert_int_equal(ask_control(t, "GET /status HTTP/1.1\r\n\r\n", answer, sizeof(answer)), 200);
     teardown(t);
