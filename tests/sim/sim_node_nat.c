@@ -365,6 +365,53 @@ static void two_that_count_meet(void **state)
     assert_true(at_once >= 80);
 }
 
+/* Who counts asks, and nobody answers: a few questions to STUN servers, no packet to the peer. */
+static void one_that_counts_alone_sends_nothing(void **state)
+{
+    (void)state;
+    struct fleet_config config = nats(&edm_sequential, &edm_random, 46);
+    struct fleet *f = fleet_new(&config);
+    fleet_start_all(f);
+    talk(f, S(120));
+    fleet_assert_path(f, 0, 1, ADIT_PATH_RELAY);
+    fleet_assert_path(f, 1, 0, ADIT_PATH_RELAY);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(fleet_counters(f, i).sequence_runs, 0);
+        assert_int_equal(f->nodes[i].sockets_peak, i == 0 ? SEQUENCE_SOCKETS : 0);
+        assert_true(f->nodes[i].second_peak <= RATE_CALM);
+    }
+    assert_int_equal(f->nodes[0].sockets, 0);
+    assert_bounds(f);
+    fleet_free(f);
+}
+
+/* The path by the fresh socket carries on, and the socket ends with it. */
+static void what_met_stays_direct(void **state)
+{
+    (void)state;
+    struct fleet_config config = nats(&edm_sequential, &edm_sequential, 47);
+    struct fleet *f = fleet_new(&config);
+    fleet_start_all(f);
+    (void)open_until_direct(f, S(10));
+    talk(f, S(120));
+    for (size_t i = 0; i < 2; i++) {
+        fleet_assert_path(f, i, 1 - i, ADIT_PATH_DIRECT);
+        assert_int_equal(fleet_counters(f, i).sequence_won, 1);
+        assert_int_equal(f->nodes[i].sockets, 1);
+        assert_no_temporary_candidate(f->nodes[i].node);
+    }
+    natbox_flush(&f->nodes[0].nat);
+    natbox_flush(&f->nodes[1].nat);
+    talk(f, S(60));
+    fleet_assert_path(f, 0, 1, ADIT_PATH_DIRECT);
+    assert_int_equal(fleet_counters(f, 0).sequence_won, 2);
+    assert_bounds(f);
+    fleet_kill(f, 1);
+    fleet_run(f, S(600));
+    assert_int_equal(f->nodes[0].sockets, 0);
+    fleet_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +428,8 @@ int main(void)
         cmocka_unit_test(a_flushed_nat_is_overcome),
         cmocka_unit_test(a_socket_without_a_living_path_is_closed),
         cmocka_unit_test(two_that_count_meet),
+        cmocka_unit_test(one_that_counts_alone_sends_nothing),
+        cmocka_unit_test(what_met_stays_direct),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -289,6 +289,17 @@ static const char *guessing_text(const struct view *v, bool ours)
                  "succeeded yet";
 }
 
+static const char *both_hard_text(const struct view *v)
+{
+    const struct node *n = v->p->node;
+    if (n->birthday.budget > 0 && netcheck_is_sequence(&n->netcheck, ADDR_IPV4)) {
+        return "relay: both NATs map each destination to another port; ours gives them out in "
+               "sequence, and if the peer's does so too they will meet";
+    }
+    return "relay: both NATs map each destination to another port; only a port mapping on one of "
+           "the routers, or IPv6, would help";
+}
+
 /* Direct paths are looked for, but none is trusted. */
 static const char *search_text(const struct view *v)
 {
@@ -303,8 +314,7 @@ static const char *search_text(const struct view *v)
         return "relay: UDP does not get through this network, no STUN server answers";
     }
     if (ours && v->p->hard) {
-        return "relay: both NATs map each destination to another port; only a port mapping on one "
-               "of the routers, or IPv6, would help";
+        return both_hard_text(v);
     }
     if (ours || v->p->hard) {
         return guessing_text(v, ours);

@@ -187,7 +187,7 @@ bool birthday_is_with(const struct birthday *b, uint32_t who)
 /* The time of the one after this. What was missed is made up for in short bursts. */
 static void advance(struct birthday *b, uint64_t interval_ns, uint64_t now)
 {
-    uint64_t late = BIRTHDAY_BURST_MAX * interval_ns;
+    uint64_t late = (BIRTHDAY_BURST_MAX - 1) * interval_ns;
     uint64_t oldest = now > late ? now - late : 0;
     b->next_ns = (b->next_ns > oldest ? b->next_ns : oldest) + interval_ns;
     b->sent++;

@@ -379,8 +379,8 @@ static const char *sentence(const struct netcheck *n, const struct netcheck_verd
                "everything but other hard NATs";
     }
     if (v4->sequential) {
-        return "direct connections will work with everything but other hard NATs: this one is "
-               "hard, but gives out its ports in sequence";
+        return "direct connections will work with everything but hard NATs that give out their "
+               "ports by chance: this one is hard, too, but does so in sequence";
     }
     return "direct connections will work with everything but other hard NATs, after a few seconds "
            "where the other side is a NAT too";

@@ -49,7 +49,7 @@ void sequence_stop(struct sequence *s, bool won, uint64_t now)
     }
     bool sent = s->state == SEQUENCE_SENDING;
     s->stats.won += won && sent;
-    s->ready_ns = now + (sent ? SEQUENCE_REST_NS : SEQUENCE_PAUSE_NS);
+    s->ready_ns = now + (sent && !won ? SEQUENCE_REST_NS : SEQUENCE_PAUSE_NS);
     for (unsigned i = 0; i < SEQUENCE_SOCKETS; i++) {
         stuntx_close(&s->tx[i]);
     }
@@ -189,7 +189,7 @@ size_t sequence_ask(struct sequence *s, unsigned *n, uint8_t *buf, size_t cap, u
 /* The time of the one after this. What was missed is made up for in short bursts. */
 static void advance(struct sequence *s, uint64_t now)
 {
-    uint64_t late = SEQUENCE_BURST_MAX * SEQUENCE_SEND_NS;
+    uint64_t late = (SEQUENCE_BURST_MAX - 1) * SEQUENCE_SEND_NS;
     uint64_t oldest = now > late ? now - late : 0;
     s->next_ns = (s->next_ns > oldest ? s->next_ns : oldest) + SEQUENCE_SEND_NS;
     s->sent++;

@@ -57,7 +57,7 @@ enum {
 #define SEQUENCE_SEND_NS (2 * NS_PER_MS)
 #define SEQUENCE_ROUND_NS (500 * NS_PER_MS)
 #define SEQUENCE_RUN_NS (2500 * NS_PER_MS)
-#define SEQUENCE_REST_NS (20 * NS_PER_S) /* after a run; after one that was not answered: */
+#define SEQUENCE_REST_NS (20 * NS_PER_S) /* after a run that missed; after others: */
 #define SEQUENCE_PAUSE_NS (1 * NS_PER_S)
 
 enum sequence_state {
