@@ -10,7 +10,8 @@ void pool_init(struct pool *pool, size_t blocks_max)
     pool->used_max = blocks_max;
     pool->refused = 0;
     LIST_INIT(&pool->tcps);
-    LIST_INIT(&pool->ended);
+    LIST_INIT(&pool->watched);
+    LIST_INIT(&pool->broken);
     pool->watch = NULL;
     pool->unused = NULL;
     pool->user = NULL;
