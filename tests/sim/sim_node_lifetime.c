@@ -172,11 +172,47 @@ static void mappings_are_renewed_before_they_end(void **state)
     }
 }
 
+static bool both_are_direct(const struct fleet *f)
+{
+    return peer_is_direct(&f->nodes[0].node->peers[0], f->world.now) &&
+           peer_is_direct(&f->nodes[1].node->peers[0], f->world.now);
+}
+
+/* Both NATs move their nodes, one of them while the other node's servers answer already that
+ * nothing has changed: direct again before anything is refreshed. */
+static void mappings_that_end_one_after_the_other_are_both_noticed(void **state)
+{
+    (void)state;
+    struct natbox_config nat = {.mapping = NATBOX_EIM, .filtering = NATBOX_APDF};
+    uint64_t longest = 0;
+    for (uint64_t later = 0; later < MS(800); later += MS(20)) {
+        struct fleet *f = pair_behind(&nat, &nat, 30 + later / MS(20));
+        fleet_open(
+            f, 0, 1,
+            (struct fleet_plan){.up = 5 * MB, .down = MB, .pace_bytes = 2000, .pace_ns = MS(20)});
+        fleet_until_path(f, 0, 1, ADIT_PATH_DIRECT, S(2));
+        fleet_run(f, S(5));
+        natbox_flush(&f->nodes[0].nat);
+        fleet_run(f, later);
+        natbox_flush(&f->nodes[1].nat);
+        uint64_t flushed = f->world.now;
+        fleet_run(f, MS(400)); /* until both doubt the path, if they do */
+        while (!both_are_direct(f) && world_step(&f->world, flushed + S(60))) {
+        }
+        uint64_t took = f->world.now - flushed;
+        longest = took > longest ? took : longest;
+        fleet_free(f);
+    }
+    print_message("             direct after %.1f s at most\n", (double)longest / 1e9);
+    assert_true(longest <= S(4));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mappings_that_end_after_60_s_cost_no_byte),
         cmocka_unit_test(mappings_are_renewed_before_they_end),
+        cmocka_unit_test(mappings_that_end_one_after_the_other_are_both_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,6 +62,9 @@ enum {
 #define NODE_BIRTHDAY_AFTER_NS (2 * NS_PER_S)      /* punching without success before it */
 #define NODE_BIRTHDAY_KNOWN_NS (200 * NS_PER_MS)   /* where nothing else did it last time */
 #define NODE_BIRTHDAY_WAIT_MAX_NS (600 * NS_PER_S) /* between runs with a peer that fail */
+#define NODE_ASK_FIRST_NS                                                                          \
+    (1 * NS_PER_S) /* STUN again, while punching; later there is the refresh */
+#define NODE_ASK_LAST_NS (8 * NS_PER_S)
 #define NODE_SOCKET_KEEP_NS (180 * NS_PER_S) /* a temporary socket on which nothing is heard */
 #define NODE_SUSPECT_NS (10 * NS_PER_S)      /* between suspicions that the router has restarted */
 #define NODE_REKEY_WAIT_NS (20 * NS_PER_S)   /* one side's, for the other to make new keys */
@@ -183,6 +186,8 @@ struct peer {
     uint32_t told_version;       /* of our list, + 1; 0 = the peer knows none */
     bool punching;
     uint64_t punch_ns;         /* since when */
+    uint64_t ask_ns;           /* when STUN servers are asked again meanwhile, ... */
+    uint64_t ask_wait_ns;      /* ... after twice as long each time */
     bool hard;                 /* the peer's list shows an EDM NAT */
     struct addr renewed;       /* where it has a mapping that outlives the others; or ADDR_NONE */
     uint64_t birthday_ns;      /* no birthday run that we ask for before */
@@ -244,12 +249,12 @@ struct node {
     uint16_t lifetime_socket; /* a temporary one, while it runs */
     uint64_t lifetime_keep_ns;
     struct renewal renewal;
-    uint16_t renewal_socket;      /* a temporary one that serves in place of the shared one; or 0 */
-    uint16_t renewal_next;        /* that is to serve next, */
-    uint16_t renewal_old;         /* that has served until now ... */
-    uint64_t renewal_old_ns;      /* ... and is closed then */
-    struct birthday birthday;     /* `who` is a peer's index */
-    struct sequence sequence;     /* `who` is a peer's index */
+    uint16_t renewal_socket;  /* a temporary one that serves in place of the shared one; or 0 */
+    uint16_t renewal_next;    /* that is to serve next, */
+    uint16_t renewal_old;     /* that has served until now ... */
+    uint64_t renewal_old_ns;  /* ... and is closed then */
+    struct birthday birthday; /* `who` is a peer's index */
+    struct sequence sequence; /* `who` is a peer's index */
     uint16_t sequence_sockets[SEQUENCE_SOCKETS];
     uint64_t release_ns;          /* when kept sockets are looked at next */
     struct addr gateway, client;  /* family ADDR_NONE: no router known */

@@ -49,8 +49,24 @@ static bool is_wanted(const struct peer *p, uint64_t now)
 
 static void set_punching(struct peer *p, bool punching, uint64_t now)
 {
-    p->punch_ns = punching && !p->punching ? now : p->punch_ns;
+    if (punching && !p->punching) {
+        p->punch_ns = now;
+        p->ask_wait_ns = NODE_ASK_FIRST_NS;
+        p->ask_ns = now + p->ask_wait_ns;
+    }
     p->punching = punching;
+}
+
+/* The first answers may be older than what made the path fail: with the peer's NAT, ours moves a
+ * moment later, and where each side lets in only whom it knows neither would find the other before
+ * the next refresh. */
+static void ask_again(struct peer *p, uint64_t now)
+{
+    if (p->punching && now >= p->ask_ns) {
+        stunclient_ask_all(&p->node->stun, now);
+        p->ask_wait_ns *= 2;
+        p->ask_ns = p->ask_wait_ns <= NODE_ASK_LAST_NS ? now + p->ask_wait_ns : TIME_NEVER;
+    }
 }
 
 /* By a candidate of the peer's. */
@@ -72,6 +88,7 @@ void peer_candidates_settle(struct peer *p, uint64_t now)
         node_birthday_remember(p, false);
     }
     set_punching(p, wanted, now);
+    ask_again(p, now);
     node_birthday_settle(p, now);
     node_sequence_settle(p, now);
     tell(p);
@@ -163,5 +180,5 @@ uint64_t peer_candidates_next_ns(const struct peer *p)
     uint64_t next = cand_peer_next_ns(&p->candidates);
     uint64_t calm = sequence_calm_ns(&p->node->sequence);
     next = time_min(next > calm ? next : calm, node_birthday_next_ns(p));
-    return time_min(next, node_sequence_ask_ns(p));
+    return time_min(time_min(next, p->ask_ns), node_sequence_ask_ns(p));
 }
