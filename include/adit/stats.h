@@ -112,6 +112,7 @@ struct adit_nat_stats {
     X(handshakes_replayed) /* an old timestamp */                                                  \
     X(handshakes_limited)  /* too many; a cookie was asked for or nothing answered */              \
     X(relay_dropped)       /* over the rate that a relay allows */                                 \
+    X(relay_restarts)      /* a relay said that it ends soon */                                    \
     X(streams_refused)                                                                             \
     X(datagrams_in)                                                                                \
     X(datagrams_out)                                                                               \

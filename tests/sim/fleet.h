@@ -81,6 +81,7 @@ struct fleet_relay {
     size_t index;
     char name[8];
     struct relay_server *server; /* NULL: dead */
+    bool draining;               /* takes no one any more */
     struct world_event tick;
 };
 
@@ -178,6 +179,11 @@ void fleet_udp(struct fleet *f, bool up);
 /* Connections to it are reset. */
 void fleet_relay_kill(struct fleet *f, size_t relay);
 void fleet_relay_start(struct fleet *f, size_t relay);
+/* As SIGTERM: it tells its clients to come back after `wait_ns`, and accepts no one any more. It
+ * ends when it is killed. */
+void fleet_relay_drain(struct fleet *f, size_t relay, uint64_t wait_ns);
+/* Clients that are connected to it now. */
+size_t fleet_relay_clients(const struct fleet *f, size_t relay);
 /* Bytes between the two wait until it is healed. */
 void fleet_relay_cut(struct fleet *f, size_t node, size_t relay, bool cut);
 

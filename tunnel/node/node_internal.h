@@ -1,12 +1,11 @@
 /* Shared inside tunnel/node only: what a node and a peer are made of.
  *
  * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
- * node_relay.c relays, node_nat.c how the world sees us, node_birthday.c birthday probing,
- * node_lifetime.c how long NATs remember, node_renewal.c what comes before a mapping ends,
- * node_stream.c streams, node_ping.c round trips, node_stats.c
- * and node_why.c looking; peer.c the session of one
- * peer, peer_handshake.c how it gets keys, peer_path.c which way its packets go, peer_candidate.c
- * hole punching.
+ * node_relay.c relays, node_leave.c relays that are about to end, node_nat.c how the world sees us,
+ * node_birthday.c birthday probing, node_lifetime.c how long NATs remember, node_renewal.c what
+ * comes before a mapping ends, node_stream.c streams, node_ping.c round trips, node_stats.c and
+ * node_why.c looking; peer.c the session of one peer, peer_handshake.c how it gets keys,
+ * peer_path.c which way its packets go, peer_candidate.c hole punching.
  */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
@@ -65,6 +64,7 @@ enum {
 #define NODE_REKEY_WAIT_NS (20 * NS_PER_S)   /* one side's, for the other to make new keys */
 #define NODE_ASKED_NS (5 * NS_PER_S)         /* in which STUN servers answer, if they do */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
+#define NODE_LEAVE_QUIET_NS (500 * NS_PER_MS) /* nothing came from a relay that is being left */
 
 _Static_assert((int)NODE_RECIPES_LEN_MAX >= (int)RECIPES_LEN_MAX, "node.h has room for them");
 _Static_assert((int)NODE_RELAYS_MAX <= (int)RELAY_HOME_MAX, "a home is one of them");
@@ -85,7 +85,11 @@ struct relay_link {
     bool own;         /* we listen there; else it is one of a peer's */
     bool want_connect;
     bool want_close;
-    bool blocked;           /* some peer's path waits for room in the client's buffer */
+    bool blocked;      /* some peer's path waits for room in the client's buffer ... */
+    uint64_t ready_ns; /* ... or for the relay's rate to allow more, until then; 0 = it does */
+    uint64_t leave_ns; /* it ends soon: the next look whether anybody needs it; 0 = it does not */
+    uint64_t leave_end_ns;  /* it has not ended by then, so it does not */
+    uint64_t heard_ns;      /* the last packet of a peer's */
     char why[NODE_WHY_MAX]; /* it went down, or did not come up; "" since it is up */
 };
 
@@ -443,7 +447,18 @@ uint64_t stream_handle(const struct peer *p, uint8_t generation, uint64_t id);
 
 void node_relay_tick(struct node *n, uint64_t now);
 uint64_t node_relay_next_ns(const struct node *n);
+/* It is up, and not about to end. */
+bool node_relay_is_good(const struct node *n, size_t relay);
 /* Looks whether the relay is there, or tries to reach it, at once. */
 void node_hurry_relay(struct node *n, size_t relay, uint64_t now);
+
+/* --- node_leave.c --- */
+
+/* The relay has said that it ends. */
+void node_leave(struct node *n, size_t relay, const struct relay_client_event *said, uint64_t now);
+/* Lets go of relays that nobody needs any more. */
+void node_leave_tick(struct node *n, uint64_t now);
+/* The relay is gone, or it stays after all. */
+void node_leave_over(struct node *n, size_t relay);
 
 #endif

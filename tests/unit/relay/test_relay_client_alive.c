@@ -150,6 +150,75 @@ static void a_hurried_ping_must_be_answered_soon(void **state)
     relay_client_free(c);
 }
 
+/* --- a relay that restarts --- */
+
+static void say_restarting(struct relay_client *c, uint32_t in_ms, uint32_t for_ms, uint64_t now)
+{
+    uint8_t frame[DERP_RESTARTING_LEN];
+    derp_write_restarting(frame, in_ms, for_ms);
+    assert_int_equal(relay_client_input(c, frame, sizeof(frame), now), 0);
+    struct relay_client_event ev = expect(c, RELAY_CLIENT_EV_RESTARTING);
+    assert_int_equal(ev.reconnect_in_ns, in_ms * NS_PER_MS);
+    assert_int_equal(ev.try_for_ns, for_ms * NS_PER_MS);
+}
+
+/* Not before the relay wished, whatever hurries us; then about once a second; then as ever. */
+static void a_relay_that_restarts_is_tried_when_and_as_long_as_it_said(void **state)
+{
+    (void)state;
+    struct world w;
+    struct relay_client *c = lone_client(&w, 0);
+    bring_up(c, 0, &(struct derp_info){.version = 2});
+    say_restarting(c, 3000, 20000, NS_PER_S);
+    assert_int_equal(relay_client_state(c), RELAY_CLIENT_UP);
+    relay_client_leave(c, 2 * NS_PER_S);
+    assert_string_equal(expect(c, RELAY_CLIENT_EV_DOWN).text, "it restarts");
+    relay_client_hurry(c, 2 * NS_PER_S);
+    expect_nothing(c);
+    uint64_t now = relay_client_next_ns(c);
+    assert_in_range(now, 4 * NS_PER_S, 5 * NS_PER_S);
+    size_t tries = 0;
+    for (; now < 24 * NS_PER_S; tries++) {
+        relay_client_tick(c, now);
+        expect(c, RELAY_CLIENT_EV_CONNECT);
+        relay_client_disconnected(c, -111, now);
+        expect(c, RELAY_CLIENT_EV_DOWN);
+        assert_true(relay_client_next_ns(c) - now <= NS_PER_S);
+        now = relay_client_next_ns(c);
+    }
+    assert_in_range(tries, 18, 28);
+    for (size_t i = 0; i < 5; i++) {
+        relay_client_tick(c, now);
+        expect(c, RELAY_CLIENT_EV_CONNECT);
+        relay_client_disconnected(c, -111, now);
+        expect(c, RELAY_CLIENT_EV_DOWN);
+        tries += relay_client_next_ns(c) - now > 3 * NS_PER_S;
+        now = relay_client_next_ns(c);
+    }
+    assert_true(tries > 19);
+    relay_client_free(c);
+}
+
+static void what_a_restarting_relay_wishes_has_bounds(void **state)
+{
+    (void)state;
+    struct world w;
+    struct relay_client *c = lone_client(&w, 0);
+    bring_up(c, 0, &(struct derp_info){.version = 2});
+    assert_int_equal(relay_client_restart_ns(c), 0);
+    for (int i = 0; i < 1000; i++) {
+        say_restarting(c, UINT32_MAX, UINT32_MAX, NS_PER_S);
+    }
+    assert_int_equal(relay_client_restart_ns(c), 331 * NS_PER_S);
+    relay_client_disconnected(c, 0, NS_PER_S);
+    expect(c, RELAY_CLIENT_EV_DOWN);
+    assert_in_range(relay_client_next_ns(c), 31 * NS_PER_S, 32 * NS_PER_S);
+    relay_client_tick(c, 40 * NS_PER_S);
+    bring_up(c, 40 * NS_PER_S, &(struct derp_info){.version = 2});
+    assert_int_equal(relay_client_restart_ns(c), 0);
+    relay_client_free(c);
+}
+
 static void reconnects_after_the_relay_closed(void **state)
 {
     (void)state;
@@ -183,6 +252,8 @@ int main(void)
         cmocka_unit_test(silence_of_75_s_ends_the_connection),
         cmocka_unit_test(a_connection_in_use_is_measured_every_15_s),
         cmocka_unit_test(a_hurried_ping_must_be_answered_soon),
+        cmocka_unit_test(a_relay_that_restarts_is_tried_when_and_as_long_as_it_said),
+        cmocka_unit_test(what_a_restarting_relay_wishes_has_bounds),
         cmocka_unit_test(reconnects_after_the_relay_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
