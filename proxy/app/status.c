@@ -121,6 +121,7 @@ static struct control_peer describe_peer(const struct adit_peer_stats *s, struct
         .packets_lost = s->packets_lost,
         .path_changes = s->path_changes,
         .restarts_seen = s->restarts_seen,
+        .home_relay = s->home_relay,
     };
 }
 

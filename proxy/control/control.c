@@ -52,6 +52,7 @@ static void put_peer(struct builder *b, cJSON *peers, const struct control_peer 
     put_number(b, peer, "packets_lost", p->packets_lost);
     put_number(b, peer, "path_changes", p->path_changes);
     put_number(b, peer, "restarts_seen", p->restarts_seen);
+    put_text(b, peer, "home_relay", p->home_relay);
 }
 
 static void put_relay(struct builder *b, cJSON *relays, const struct control_relay *r)

@@ -8,7 +8,7 @@
  *              "path":{"kind":"direct|relay|none","address","relay","rtt_us","mtu",
  *                      "cwnd","in_flight","probe_timeouts"},
  *              "aead":"aes256gcm|chacha20poly1305","streams","bytes_in","bytes_out",
- *              "last_handshake_s","last_heard_s"}],
+ *              "last_handshake_s","last_heard_s","home_relay"}],
  *    "relays":[{"name","url","state":"idle|connecting|connected","rtt_us","home","why"}],
  *    "counters":{...}}
  * What is not known is null: an address of a relay path, an rtt not measured, a peer never heard.
@@ -33,6 +33,7 @@ struct control_peer {
     uint64_t streams, bytes_in, bytes_out;
     uint64_t last_handshake_s, last_heard_s;
     uint64_t packets_lost, path_changes, restarts_seen;
+    const char *home_relay; /* where the peer says that it is to be found, if we know that relay */
 };
 
 struct control_relay {

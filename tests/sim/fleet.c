@@ -160,17 +160,21 @@ static void resolve(struct fleet_node *n, size_t peer, size_t endpoint)
 static void make_node(struct fleet_node *n)
 {
     static const char *const names[] = {"a", "b", "c", "d"};
+    static const size_t first_relay = 0;
     struct fleet *f = n->fleet;
     struct node_relay_config relays[FLEET_RELAYS_MAX];
     struct node_peer_config peers[FLEET_NODES_MAX] = {{0}};
     for (size_t i = 0; i < f->config.relays; i++) {
-        relays[i] = (struct node_relay_config){
-            .name = f->relays[i].name, .host_header = "relay.test", .home = true};
+        relays[i] = (struct node_relay_config){.name = f->relays[i].name,
+                                               .host_header = f->relays[i].name,
+                                               .home = i >= f->config.foreign_relays[n->index]};
     }
     for (size_t i = 0; i + 1 < f->config.nodes; i++) {
         size_t other = node_of_peer(n->index, i);
         peers[i].name = names[other];
         peers[i].endpoint_count = n->knows[other] ? 1 : 0;
+        peers[i].relays = f->config.first_relay_only ? &first_relay : NULL;
+        peers[i].relay_count = f->config.first_relay_only;
         memcpy(peers[i].key, f->nodes[other].keys.public.bytes, KEY_LEN);
     }
     struct node_config config = {.limits = f->config.limits,

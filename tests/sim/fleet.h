@@ -50,6 +50,8 @@ struct fleet_config {
     size_t stun_servers;
     unsigned birthday_sockets;
     size_t dead_addresses[FLEET_NODES_MAX]; /* further ones of the node, where nobody listens */
+    size_t foreign_relays[FLEET_NODES_MAX]; /* so many of its first ones are not its own */
+    bool first_relay_only;                  /* no node looks for a peer at another */
     bool all_alike;                         /* relays: every node has all of them as its home */
 };
 

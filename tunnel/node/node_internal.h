@@ -4,9 +4,9 @@
  * node_relay.c relays, node_leave.c relays that are about to end, node_home.c where peers look for
  * us, node_nat.c how the world sees us, node_birthday.c birthday probing, node_sequence.c two NATs
  * that both count, node_lifetime.c how long NATs remember, node_renewal.c what comes before a
- * mapping ends, node_stream.c streams, node_ping.c round trips, node_stats.c and node_why.c looking;
- * peer.c the session of one peer, peer_handshake.c how it gets keys, peer_path.c which way its
- * packets go, peer_candidate.c hole punching.
+ * mapping ends, node_stream.c streams, node_ping.c round trips, node_stats.c and node_why.c
+ * looking; peer.c the session of one peer, peer_handshake.c how it gets keys, peer_path.c which way
+ * its packets go, peer_candidate.c hole punching.
  */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
@@ -139,7 +139,8 @@ struct peer {
     uint8_t psk[32];
     struct endpoint endpoints[NODE_ENDPOINTS_MAX];
     size_t endpoint_count;
-    uint32_t relays; /* bit set of relay indices */
+    uint32_t relays; /* bit set of relay indices: as configured */
+    size_t home;     /* one more: where the peer says that it is to be found; or NODE_RELAYS_MAX */
 
     /* the session */
     struct conn *conn; /* always there */
@@ -184,7 +185,7 @@ struct peer {
 
     /* candidates */
     struct cand_peer candidates; /* the peer's */
-    uint32_t told_version;       /* of our list, + 1; 0 = the peer knows none */
+    uint64_t told_version;       /* of our list, + 1; 0 = the peer knows none */
     bool punching;
     uint64_t punch_ns;         /* since when */
     bool hard;                 /* the peer's list shows an EDM NAT */
@@ -233,6 +234,7 @@ struct node {
     struct relay_link relays[NODE_RELAYS_MAX];
     size_t relay_count;
     struct relay_home home; /* the fastest of our own */
+    uint64_t home_version;  /* grows when there is another one to be told to peers */
     bool hurried;           /* a relay: what it says is to be fetched */
     struct peer *peers;
     size_t peer_count;
@@ -248,12 +250,12 @@ struct node {
     uint16_t lifetime_socket; /* a temporary one, while it runs */
     uint64_t lifetime_keep_ns;
     struct renewal renewal;
-    uint16_t renewal_socket;      /* a temporary one that serves in place of the shared one; or 0 */
-    uint16_t renewal_next;        /* that is to serve next, */
-    uint16_t renewal_old;         /* that has served until now ... */
-    uint64_t renewal_old_ns;      /* ... and is closed then */
-    struct birthday birthday;     /* `who` is a peer's index */
-    struct sequence sequence;     /* `who` is a peer's index */
+    uint16_t renewal_socket;  /* a temporary one that serves in place of the shared one; or 0 */
+    uint16_t renewal_next;    /* that is to serve next, */
+    uint16_t renewal_old;     /* that has served until now ... */
+    uint64_t renewal_old_ns;  /* ... and is closed then */
+    struct birthday birthday; /* `who` is a peer's index */
+    struct sequence sequence; /* `who` is a peer's index */
     uint16_t sequence_sockets[SEQUENCE_SOCKETS];
     uint64_t release_ns;          /* when kept sockets are looked at next */
     struct addr gateway, client;  /* family ADDR_NONE: no router known */
@@ -479,6 +481,15 @@ uint64_t node_relay_next_ns(const struct node *n);
 bool node_relay_is_good(const struct node *n, size_t relay);
 /* Looks whether the relay is there, or tries to reach it, at once. */
 void node_hurry_relay(struct node *n, size_t relay, uint64_t now);
+
+/* --- node_home.c --- */
+
+/* There is another home, or none. */
+void node_home_changed(struct node *n, uint64_t now);
+/* Adds to the list of candidates how our home is called; returns its count. */
+size_t node_home_tell(const struct node *n, struct frame_candidate list[CAND_MAX], size_t count);
+/* What the peer's list says of its home. */
+void node_home_list(struct peer *p, const struct frame_candidate *list, size_t count, uint64_t now);
 
 /* --- node_leave.c --- */
 

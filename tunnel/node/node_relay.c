@@ -106,6 +106,7 @@ static void settle_home(struct node *n, uint64_t now)
     for (size_t i = 0; i < n->relay_count; i++) {
         relay_client_set_preferred(n->relays[i].client, i == n->home.home);
     }
+    node_home_changed(n, now);
 }
 
 uint64_t node_relay_next_ns(const struct node *n)

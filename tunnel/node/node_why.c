@@ -40,6 +40,7 @@ static const char *kind_text(enum cand_source source)
         return "renewed";
     case CAND_BIRTHDAY:
     case CAND_SEQUENCE:
+    case CAND_RELAY:
         break;
     }
     return "unknown";
@@ -114,6 +115,7 @@ static const char *silence_reason(const struct view *v, const struct cand_remote
     case CAND_RENEWED:
     case CAND_BIRTHDAY:
     case CAND_SEQUENCE:
+    case CAND_RELAY:
         break;
     }
     if (v->p->hard) {

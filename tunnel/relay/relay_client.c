@@ -293,6 +293,32 @@ uint64_t relay_client_next_ns(const struct relay_client *c)
     return c->state == RELAY_CLIENT_BACKOFF || has_connection(c) ? c->deadline : TIME_NEVER;
 }
 
+static void make_tag(uint8_t out[RELAY_CLIENT_TAG], const char *what, const void *data, size_t len)
+{
+    crypto_generichash_state state;
+    CHECK(crypto_generichash_init(&state, NULL, 0, RELAY_CLIENT_TAG) == 0);
+    (void)crypto_generichash_update(&state, (const uint8_t *)what, strlen(what));
+    (void)crypto_generichash_update(&state, data, len);
+    (void)crypto_generichash_final(&state, out, RELAY_CLIENT_TAG);
+}
+
+bool relay_client_key_tag(const struct relay_client *c, uint8_t out[RELAY_CLIENT_TAG])
+{
+    make_tag(out, "adit relay key", c->server, sizeof(c->server));
+    return c->stats.ups > 0;
+}
+
+/* Hosts' names are the same in either case (RFC 4343). */
+void relay_client_place_tag(const struct relay_client *c, uint8_t out[RELAY_CLIENT_TAG])
+{
+    char text[2 * CLIENT_HOST_MAX];
+    int len = snprintf(text, sizeof(text), "%s%s", c->host, c->path);
+    for (char *at = text; *at && *at != '/'; at++) {
+        *at = *at >= 'A' && *at <= 'Z' ? (char)(*at + 'a' - 'A') : *at;
+    }
+    make_tag(out, "adit relay place", text, (size_t)len);
+}
+
 enum relay_client_state relay_client_state(const struct relay_client *c)
 {
     return c->state;

@@ -155,6 +155,15 @@ void relay_client_tick(struct relay_client *c, uint64_t now);
 /* When _tick is due; TIME_NEVER if never. */
 uint64_t relay_client_next_ns(const struct relay_client *c);
 
+enum { RELAY_CLIENT_TAG = 16 };
+
+/* Two short names of the relay that nodes can compare: of its key, for relays that are reached
+ * under several names (false while the key is not known), and of its host, port and path, for
+ * relays that share a name. BLAKE2b-128 of "adit relay key" and the key; of "adit relay place" and
+ * the text. */
+bool relay_client_key_tag(const struct relay_client *c, uint8_t out[RELAY_CLIENT_TAG]);
+void relay_client_place_tag(const struct relay_client *c, uint8_t out[RELAY_CLIENT_TAG]);
+
 enum relay_client_state relay_client_state(const struct relay_client *c);
 /* Of the last ping to the relay; 0 before the first answer. */
 uint64_t relay_client_rtt_ns(const struct relay_client *c);
