@@ -258,10 +258,19 @@ static uint64_t quiet_end(const struct relay_client *c)
     return c->ping_limit == TIME_NEVER ? time_add(c->heard_at, CLIENT_QUIET_NS) : TIME_NEVER;
 }
 
+/* When a ping has been out for too long without any byte from the relay. */
+static uint64_t deaf_end(const struct relay_client *c)
+{
+    bool heard = c->ping_sent_at == TIME_NEVER || c->heard_at > c->ping_sent_at;
+    return heard ? TIME_NEVER : time_add(c->ping_sent_at, CLIENT_DEAF_NS);
+}
+
 static void tick_up(struct relay_client *c)
 {
     if (c->now >= time_add(c->heard_at, CLIENT_SILENCE_NS)) {
         client_fail(c, ERR_CLOSED, "nothing heard for 75 s");
+    } else if (c->now >= deaf_end(c)) {
+        client_fail(c, ERR_CLOSED, "nothing heard after a ping");
     } else if (c->now >= c->ping_limit) {
         client_fail(c, ERR_CLOSED, "no answer to a ping");
     } else if (c->now >= quiet_end(c)) {
@@ -288,6 +297,7 @@ uint64_t relay_client_next_ns(const struct relay_client *c)
 {
     if (c->state == RELAY_CLIENT_UP) {
         uint64_t answer = time_min(c->ping_limit, time_add(c->heard_at, CLIENT_SILENCE_NS));
+        answer = time_min(answer, deaf_end(c));
         return time_min(time_min(c->ping_next, answer), quiet_end(c));
     }
     return c->state == RELAY_CLIENT_BACKOFF || has_connection(c) ? c->deadline : TIME_NEVER;

@@ -24,7 +24,10 @@ enum {
 };
 
 #define CLIENT_CONNECT_NS (10 * NS_PER_S)
-#define CLIENT_PING_EVERY_NS (15 * NS_PER_S) /* while packets come and go */
+#define CLIENT_PING_EVERY_NS (10 * NS_PER_S) /* while packets come and go */
+/* Nothing at all after a ping, for so long: a relay in use that has died without a word is known
+ * within 15 s. What comes late behind other bytes is no reason to leave, so any byte counts. */
+#define CLIENT_DEAF_NS (5 * NS_PER_S)
 /* Relays say every 60 to 65 s that they are alive, which also keeps NATs and proxies on the way
  * from forgetting the connection. Only one that says nothing is asked. */
 #define CLIENT_QUIET_NS (70 * NS_PER_S)
