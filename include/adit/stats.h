@@ -95,6 +95,7 @@ struct adit_nat_stats {
         struct addr address; /* under which the world sees us, port 0; ADDR_NONE: not known */
     } ipv4, ipv6;
     enum adit_portmap portmap; /* by which a port is mapped now */
+    bool captive_portal;       /* somebody else answers in the relays' place, until one logs in */
 };
 
 /* What was refused, and how often. One table: names for JSON come from it. */

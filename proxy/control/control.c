@@ -26,6 +26,7 @@ static void put_node(struct builder *b, cJSON *root, const struct control_snapsh
     put_nat_family(b, nat, "ipv4", &s->nat.ipv4);
     put_nat_family(b, nat, "ipv6", &s->nat.ipv6);
     put_text(b, nat, "portmap", s->nat.portmap);
+    put_bool(b, nat, "captive_portal", s->nat.captive_portal);
 }
 
 static void put_peer(struct builder *b, cJSON *peers, const struct control_peer *p)

@@ -3,7 +3,8 @@
  *
  * The JSON of /status is an interface; fields are added, never renamed or removed:
  *   {"node":{"name","key","listen",
- *            "nat":{"ipv4":{"mapping","address"},"ipv6":{...},"portmap":"none|pcp|natpmp|upnp"}},
+ *            "nat":{"ipv4":{"mapping","address"},"ipv6":{...},"portmap":"none|pcp|natpmp|upnp",
+ *            "captive_portal"}},
  *    "peers":[{"name","key","state":"idle|connecting|connected|lost",
  *              "path":{"kind":"direct|relay|none","address","relay","rtt_us","mtu",
  *                      "cwnd","in_flight","probe_timeouts"},
@@ -62,6 +63,7 @@ struct control_snapshot {
     struct {
         struct control_nat_family ipv4, ipv6;
         const char *portmap;
+        bool captive_portal;
     } nat;
     const struct control_peer *peers;
     size_t peer_count;

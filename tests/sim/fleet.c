@@ -263,6 +263,30 @@ void fleet_stop(struct fleet *f, size_t node)
 
 /* --- the driver, as in tunnel/loop --- */
 
+/* Asked whether a portal stands before the relay: the portal says where to log in, the relay gives
+ * the answer to the challenge, a dead one refuses. */
+static void answer_portal(struct fleet_node *n, size_t relay)
+{
+    char request[NODE_PORTAL_REQUEST_MAX];
+    char answer[256];
+    uint64_t now = n->fleet->world.now;
+    n->portal_questions++;
+    if (!n->fleet->portal && !n->fleet->relays[relay].server) {
+        node_portal_closed(n->node, now);
+        return;
+    }
+    assert_true(node_portal_request(n->node, n->fleet->relays[relay].name, request) > 0);
+    const char *challenge = strstr(request, "X-Tailscale-Challenge: ");
+    assert_non_null(challenge);
+    challenge += strlen("X-Tailscale-Challenge: ");
+    (void)snprintf(answer, sizeof(answer),
+                   n->fleet->portal ? "HTTP/1.1 302 Found\r\nLocation: http://log.in/\r\n\r\n"
+                                    : "HTTP/1.1 204 No Content\r\n"
+                                      "X-Tailscale-Response: response %.*s\r\n\r\n",
+                   (int)strcspn(challenge, "\r"), challenge);
+    node_portal_input(n->node, (const uint8_t *)answer, strlen(answer), now);
+}
+
 static void dispatch(struct fleet_node *n, const struct node_event *ev)
 {
     if (fleet_app_event(&n->app, ev)) {
@@ -276,6 +300,10 @@ static void dispatch(struct fleet_node *n, const struct node_event *ev)
         resolve(n, ev->peer, ev->endpoint);
     } else if (ev->type == NODE_EVENT_SOCKETS) {
         fleet_nat_sockets(n);
+    } else if (ev->type == NODE_EVENT_PORTAL_ASK) {
+        answer_portal(n, ev->relay);
+    } else if (ev->type == NODE_EVENT_PORTAL_CLOSE) {
+        return; /* an answer comes at once here */
     } else {
         n->peer_events++;
     }

@@ -112,6 +112,7 @@ struct fleet_node {
     uint8_t recipes[NODE_RECIPES_LEN_MAX]; /* kept over restarts */
     size_t recipes_len;
     uint64_t peer_events;
+    uint64_t portal_questions;
     uint64_t datagrams_out, bytes_out, datagrams_in, bytes_in, resolves;
     struct natbox nat;
     struct addr *seen; /* with NATs: its candidates, and where its packets came from, ever */
@@ -134,6 +135,7 @@ struct fleet {
     struct stun_server stun; /* with NATs: of all servers */
     LIST_HEAD(, fleet_flight) flights;
     uint64_t next_seed; /* of streams */
+    bool portal;        /* a captive portal stands before all relays */
     /* False: the datagram is lost. Called for each one that leaves. */
     bool (*filter)(struct fleet *f, size_t from, size_t to, const uint8_t *data, size_t len);
     void *user;

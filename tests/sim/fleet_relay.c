@@ -141,7 +141,7 @@ static void on_connect(struct world_event *event)
     struct fleet_relay *r = relay_of(c);
     uint64_t now = c->up.world->now;
     c->connecting = false;
-    if (!r->server || r->draining || c->cut ||
+    if (!r->server || r->draining || c->cut || c->node->fleet->portal ||
         relay_server_accept(r->server, &c->node->addr, now, &c->id) != 0) {
         c->id = 0;
         node_relay_disconnected(c->node->node, c->relay, c->cut ? -ETIMEDOUT : -ECONNREFUSED, now);

@@ -2,11 +2,11 @@
  *
  * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
  * node_relay.c relays, node_leave.c relays that are about to end, node_home.c where peers look for
- * us, node_nat.c how the world sees us, node_birthday.c birthday probing, node_sequence.c two NATs
- * that both count, node_lifetime.c how long NATs remember, node_renewal.c what comes before a
- * mapping ends, node_stream.c streams, node_ping.c round trips, node_stats.c and node_why.c
- * looking; peer.c the session of one peer, peer_handshake.c how it gets keys, peer_path.c which way
- * its packets go, peer_candidate.c hole punching.
+ * us, node_portal.c captive portals, node_nat.c how the world sees us, node_birthday.c birthday
+ * probing, node_sequence.c two NATs that both count, node_lifetime.c how long NATs remember,
+ * node_renewal.c what comes before a mapping ends, node_stream.c streams, node_ping.c round trips,
+ * node_stats.c and node_why.c looking; peer.c the session of one peer, peer_handshake.c how it gets
+ * keys, peer_path.c which way its packets go, peer_candidate.c hole punching.
  */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
@@ -34,6 +34,7 @@
 #include "path/renewal.h"
 #include "path/sequence.h"
 #include "path/stunclient.h"
+#include "relay/portal.h"
 #include "relay/relay_client.h"
 #include "relay/relay_home.h"
 #include "wire/params.h"
@@ -85,6 +86,7 @@ struct relay_link {
     struct relay_client *client;
     const char *name; /* the caller's; lives as long as the node */
     bool own;         /* we listen there; else it is one of a peer's */
+    bool proxied;
     bool want_connect;
     bool want_close;
     bool blocked;      /* some peer's path waits for room in the client's buffer ... */
@@ -234,8 +236,10 @@ struct node {
     struct relay_link relays[NODE_RELAYS_MAX];
     size_t relay_count;
     struct relay_home home; /* the fastest of our own */
-    uint64_t home_version;  /* grows when there is another one to be told to peers */
-    bool hurried;           /* a relay: what it says is to be fetched */
+    struct portal portal;
+    bool portal_ask, portal_close; /* events */
+    uint64_t home_version;         /* grows when there is another one to be told to peers */
+    bool hurried;                  /* a relay: what it says is to be fetched */
     struct peer *peers;
     size_t peer_count;
     uint32_t index_mask; /* hides which peer an index belongs to */
@@ -481,6 +485,14 @@ uint64_t node_relay_next_ns(const struct node *n);
 bool node_relay_is_good(const struct node *n, size_t relay);
 /* Looks whether the relay is there, or tries to reach it, at once. */
 void node_hurry_relay(struct node *n, size_t relay, uint64_t now);
+
+/* --- node_portal.c --- */
+
+/* A relay came up, or a connection to it ended or was not to be had. */
+void node_portal_relay(struct node *n, size_t relay, bool up, uint64_t now);
+void node_portal_moved(struct node *n, uint64_t now);
+void node_portal_tick(struct node *n, uint64_t now);
+bool node_portal_event(struct node *n, struct node_event *ev);
 
 /* --- node_home.c --- */
 

@@ -133,6 +133,7 @@ static void drain(struct node *n, size_t relay, uint64_t now)
             r->want_connect = true;
             break;
         case RELAY_CLIENT_EV_UP:
+            node_portal_relay(n, relay, true, now);
             LOG_AT(n->log, LOG_INFO, "relay", "up", "relay=%s", r->name);
             r->why[0] = '\0';
             r->ready_ns = 0;
@@ -146,6 +147,8 @@ static void drain(struct node *n, size_t relay, uint64_t now)
             r->want_close = true;
             node_leave_over(n, relay);
             on_state(n, relay, false, now);
+            settle_home(n, now);
+            node_portal_relay(n, relay, false, now);
             break;
         case RELAY_CLIENT_EV_PACKET:
             on_packet(n, relay, &ev, now);

@@ -331,6 +331,9 @@ static const char *relay_text(const struct view *v)
 static const char *text_of(const struct view *v)
 {
     const struct peer *p = v->p;
+    if (p->node->portal.stands && !v->direct && !v->relay) {
+        return "a captive portal answers in the relays' place: log in there, with a browser";
+    }
     if (!p->started) {
         return p->hs_reason != HS_NONE ? "no session: the peer has not answered a handshake yet"
                                        : "no session: none was wanted, or the peer did not answer";
