@@ -317,7 +317,8 @@ static void somebody_opens(struct world_event *event)
     world_at(w, event, w->now + rng_below(c->rng, 2 * NS_PER_S / (2 * c->per_s)));
 }
 
-/* How many of the runs are direct within so long of the first packet; how often one run was enough. */
+/* How many of the runs are direct within so long of the first packet; how often one run was enough.
+ */
 static unsigned met(const struct natbox_config *a, const struct natbox_config *b, unsigned per_s,
                     unsigned *at_once)
 {
