@@ -50,6 +50,8 @@ struct adit_peer_stats {
     uint64_t packets_lost;
     uint64_t handshake_age_ns, heard_age_ns;
     uint64_t path_changes, restarts_seen;
+    const char
+        *home_relay; /* where the peer says that it is to be found; NULL: not at a known one */
 };
 
 /* One round trip to a peer's node and back, inside the session. */
@@ -93,6 +95,7 @@ struct adit_nat_stats {
         struct addr address; /* under which the world sees us, port 0; ADDR_NONE: not known */
     } ipv4, ipv6;
     enum adit_portmap portmap; /* by which a port is mapped now */
+    bool captive_portal;       /* somebody else answers in the relays' place, until one logs in */
 };
 
 /* What was refused, and how often. One table: names for JSON come from it. */
@@ -112,6 +115,8 @@ struct adit_nat_stats {
     X(handshakes_replayed) /* an old timestamp */                                                  \
     X(handshakes_limited)  /* too many; a cookie was asked for or nothing answered */              \
     X(relay_dropped)       /* over the rate that a relay allows */                                 \
+    X(relays_unknown)      /* a peer is at home at a relay that is none of ours */                 \
+    X(relay_restarts)      /* a relay said that it ends soon */                                    \
     X(streams_refused)                                                                             \
     X(datagrams_in)                                                                                \
     X(datagrams_out)                                                                               \

@@ -121,6 +121,7 @@ static struct control_peer describe_peer(const struct adit_peer_stats *s, struct
         .packets_lost = s->packets_lost,
         .path_changes = s->path_changes,
         .restarts_seen = s->restarts_seen,
+        .home_relay = s->home_relay,
     };
 }
 
@@ -233,6 +234,7 @@ static void collect_nat(struct collection *c, const struct app *app)
     c->snapshot.nat.ipv6.mapping = nat.ipv6.mapping;
     c->snapshot.nat.ipv6.address = public_address(&nat.ipv6.address, c->public_texts[1]);
     c->snapshot.nat.portmap = portmap_name(nat.portmap);
+    c->snapshot.nat.captive_portal = nat.captive_portal;
 }
 
 static void collect_node(struct collection *c, const struct app *app, struct texts *t)

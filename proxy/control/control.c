@@ -26,6 +26,7 @@ static void put_node(struct builder *b, cJSON *root, const struct control_snapsh
     put_nat_family(b, nat, "ipv4", &s->nat.ipv4);
     put_nat_family(b, nat, "ipv6", &s->nat.ipv6);
     put_text(b, nat, "portmap", s->nat.portmap);
+    put_bool(b, nat, "captive_portal", s->nat.captive_portal);
 }
 
 static void put_peer(struct builder *b, cJSON *peers, const struct control_peer *p)
@@ -52,6 +53,7 @@ static void put_peer(struct builder *b, cJSON *peers, const struct control_peer 
     put_number(b, peer, "packets_lost", p->packets_lost);
     put_number(b, peer, "path_changes", p->path_changes);
     put_number(b, peer, "restarts_seen", p->restarts_seen);
+    put_text(b, peer, "home_relay", p->home_relay);
 }
 
 static void put_relay(struct builder *b, cJSON *relays, const struct control_relay *r)

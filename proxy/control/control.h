@@ -3,12 +3,13 @@
  *
  * The JSON of /status is an interface; fields are added, never renamed or removed:
  *   {"node":{"name","key","listen",
- *            "nat":{"ipv4":{"mapping","address"},"ipv6":{...},"portmap":"none|pcp|natpmp|upnp"}},
+ *            "nat":{"ipv4":{"mapping","address"},"ipv6":{...},"portmap":"none|pcp|natpmp|upnp",
+ *            "captive_portal"}},
  *    "peers":[{"name","key","state":"idle|connecting|connected|lost",
  *              "path":{"kind":"direct|relay|none","address","relay","rtt_us","mtu",
  *                      "cwnd","in_flight","probe_timeouts"},
  *              "aead":"aes256gcm|chacha20poly1305","streams","bytes_in","bytes_out",
- *              "last_handshake_s","last_heard_s"}],
+ *              "last_handshake_s","last_heard_s","home_relay"}],
  *    "relays":[{"name","url","state":"idle|connecting|connected","rtt_us","home","why"}],
  *    "counters":{...}}
  * What is not known is null: an address of a relay path, an rtt not measured, a peer never heard.
@@ -33,6 +34,7 @@ struct control_peer {
     uint64_t streams, bytes_in, bytes_out;
     uint64_t last_handshake_s, last_heard_s;
     uint64_t packets_lost, path_changes, restarts_seen;
+    const char *home_relay; /* where the peer says that it is to be found, if we know that relay */
 };
 
 struct control_relay {
@@ -61,6 +63,7 @@ struct control_snapshot {
     struct {
         struct control_nat_family ipv4, ipv6;
         const char *portmap;
+        bool captive_portal;
     } nat;
     const struct control_peer *peers;
     size_t peer_count;

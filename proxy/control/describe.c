@@ -58,6 +58,16 @@ static void add_nat_family(struct lines *t, const cJSON *nat, const char *name, 
     }
 }
 
+static void add_portal(struct lines *t, const cJSON *nat, int width)
+{
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(nat, "captive_portal"))) {
+        lines_add(t,
+                  "%-*s  a captive portal answers in the relays' place: log in there, with a "
+                  "browser\n",
+                  width, "");
+    }
+}
+
 /* Nothing, while nobody has asked how the world sees this node. */
 static void add_nat(struct lines *t, const cJSON *nat, int width)
 {
@@ -129,7 +139,7 @@ static char *describe(const cJSON *root)
     if (!cJSON_IsObject(node) || !cJSON_IsArray(peers)) {
         return NULL;
     }
-    size_t lines = 7 + (size_t)cJSON_GetArraySize(peers) + (size_t)cJSON_GetArraySize(relays);
+    size_t lines = 8 + (size_t)cJSON_GetArraySize(peers) + (size_t)cJSON_GetArraySize(relays);
     char *out = mem_new(lines, LINE_MAX_LEN);
     if (!out) {
         return NULL;
@@ -139,6 +149,7 @@ static char *describe(const cJSON *root)
     lines_add(&t, "%-*.63s  this node  %.60s  %.50s\n", width, lines_text_of(node, "name", "?"),
               lines_text_of(node, "listen", "?"), lines_text_of(node, "key", "?"));
     add_nat(&t, cJSON_GetObjectItemCaseSensitive(node, "nat"), width);
+    add_portal(&t, cJSON_GetObjectItemCaseSensitive(node, "nat"), width);
     const cJSON *item;
     cJSON_ArrayForEach(item, peers)
     {

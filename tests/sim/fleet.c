@@ -160,17 +160,21 @@ static void resolve(struct fleet_node *n, size_t peer, size_t endpoint)
 static void make_node(struct fleet_node *n)
 {
     static const char *const names[] = {"a", "b", "c", "d"};
+    static const size_t first_relay = 0;
     struct fleet *f = n->fleet;
     struct node_relay_config relays[FLEET_RELAYS_MAX];
     struct node_peer_config peers[FLEET_NODES_MAX] = {{0}};
     for (size_t i = 0; i < f->config.relays; i++) {
-        relays[i] = (struct node_relay_config){
-            .name = f->relays[i].name, .host_header = "relay.test", .home = true};
+        relays[i] = (struct node_relay_config){.name = f->relays[i].name,
+                                               .host_header = f->relays[i].name,
+                                               .home = i >= f->config.foreign_relays[n->index]};
     }
     for (size_t i = 0; i + 1 < f->config.nodes; i++) {
         size_t other = node_of_peer(n->index, i);
         peers[i].name = names[other];
         peers[i].endpoint_count = n->knows[other] ? 1 : 0;
+        peers[i].relays = f->config.first_relay_only ? &first_relay : NULL;
+        peers[i].relay_count = f->config.first_relay_only;
         memcpy(peers[i].key, f->nodes[other].keys.public.bytes, KEY_LEN);
     }
     struct node_config config = {.limits = f->config.limits,
@@ -259,6 +263,30 @@ void fleet_stop(struct fleet *f, size_t node)
 
 /* --- the driver, as in tunnel/loop --- */
 
+/* Asked whether a portal stands before the relay: the portal says where to log in, the relay gives
+ * the answer to the challenge, a dead one refuses. */
+static void answer_portal(struct fleet_node *n, size_t relay)
+{
+    char request[NODE_PORTAL_REQUEST_MAX];
+    char answer[256];
+    uint64_t now = n->fleet->world.now;
+    n->portal_questions++;
+    if (!n->fleet->portal && !n->fleet->relays[relay].server) {
+        node_portal_closed(n->node, now);
+        return;
+    }
+    assert_true(node_portal_request(n->node, n->fleet->relays[relay].name, request) > 0);
+    const char *challenge = strstr(request, "X-Tailscale-Challenge: ");
+    assert_non_null(challenge);
+    challenge += strlen("X-Tailscale-Challenge: ");
+    (void)snprintf(answer, sizeof(answer),
+                   n->fleet->portal ? "HTTP/1.1 302 Found\r\nLocation: http://log.in/\r\n\r\n"
+                                    : "HTTP/1.1 204 No Content\r\n"
+                                      "X-Tailscale-Response: response %.*s\r\n\r\n",
+                   (int)strcspn(challenge, "\r"), challenge);
+    node_portal_input(n->node, (const uint8_t *)answer, strlen(answer), now);
+}
+
 static void dispatch(struct fleet_node *n, const struct node_event *ev)
 {
     if (fleet_app_event(&n->app, ev)) {
@@ -272,6 +300,10 @@ static void dispatch(struct fleet_node *n, const struct node_event *ev)
         resolve(n, ev->peer, ev->endpoint);
     } else if (ev->type == NODE_EVENT_SOCKETS) {
         fleet_nat_sockets(n);
+    } else if (ev->type == NODE_EVENT_PORTAL_ASK) {
+        answer_portal(n, ev->relay);
+    } else if (ev->type == NODE_EVENT_PORTAL_CLOSE) {
+        return; /* an answer comes at once here */
     } else {
         n->peer_events++;
     }

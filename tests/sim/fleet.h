@@ -50,6 +50,8 @@ struct fleet_config {
     size_t stun_servers;
     unsigned birthday_sockets;
     size_t dead_addresses[FLEET_NODES_MAX]; /* further ones of the node, where nobody listens */
+    size_t foreign_relays[FLEET_NODES_MAX]; /* so many of its first ones are not its own */
+    bool first_relay_only;                  /* no node looks for a peer at another */
     bool all_alike;                         /* relays: every node has all of them as its home */
 };
 
@@ -81,6 +83,7 @@ struct fleet_relay {
     size_t index;
     char name[8];
     struct relay_server *server; /* NULL: dead */
+    bool draining;               /* takes no one any more */
     struct world_event tick;
 };
 
@@ -109,6 +112,7 @@ struct fleet_node {
     uint8_t recipes[NODE_RECIPES_LEN_MAX]; /* kept over restarts */
     size_t recipes_len;
     uint64_t peer_events;
+    uint64_t portal_questions;
     uint64_t datagrams_out, bytes_out, datagrams_in, bytes_in, resolves;
     struct natbox nat;
     struct addr *seen; /* with NATs: its candidates, and where its packets came from, ever */
@@ -131,6 +135,7 @@ struct fleet {
     struct stun_server stun; /* with NATs: of all servers */
     LIST_HEAD(, fleet_flight) flights;
     uint64_t next_seed; /* of streams */
+    bool portal;        /* a captive portal stands before all relays */
     /* False: the datagram is lost. Called for each one that leaves. */
     bool (*filter)(struct fleet *f, size_t from, size_t to, const uint8_t *data, size_t len);
     void *user;
@@ -178,6 +183,11 @@ void fleet_udp(struct fleet *f, bool up);
 /* Connections to it are reset. */
 void fleet_relay_kill(struct fleet *f, size_t relay);
 void fleet_relay_start(struct fleet *f, size_t relay);
+/* As SIGTERM: it tells its clients to come back after `wait_ns`, and accepts no one any more. It
+ * ends when it is killed. */
+void fleet_relay_drain(struct fleet *f, size_t relay, uint64_t wait_ns);
+/* Clients that are connected to it now. */
+size_t fleet_relay_clients(const struct fleet *f, size_t relay);
 /* Bytes between the two wait until it is healed. */
 void fleet_relay_cut(struct fleet *f, size_t node, size_t relay, bool cut);
 

@@ -275,6 +275,8 @@ bool fleet_app_event(struct fleet_app *a, const struct node_event *ev)
     case NODE_EVENT_PEER:
     case NODE_EVENT_RELAY_CONNECT:
     case NODE_EVENT_RELAY_CLOSE:
+    case NODE_EVENT_PORTAL_ASK:
+    case NODE_EVENT_PORTAL_CLOSE:
     case NODE_EVENT_RESOLVE_STUN:
     case NODE_EVENT_SOCKETS:
     case NODE_EVENT_RESOLVE:

@@ -141,7 +141,8 @@ static void on_connect(struct world_event *event)
     struct fleet_relay *r = relay_of(c);
     uint64_t now = c->up.world->now;
     c->connecting = false;
-    if (!r->server || c->cut || relay_server_accept(r->server, &c->node->addr, now, &c->id) != 0) {
+    if (!r->server || r->draining || c->cut || c->node->fleet->portal ||
+        relay_server_accept(r->server, &c->node->addr, now, &c->id) != 0) {
         c->id = 0;
         node_relay_disconnected(c->node->node, c->relay, c->cut ? -ETIMEDOUT : -ECONNREFUSED, now);
     } else {
@@ -298,6 +299,23 @@ void fleet_relay_start(struct fleet *f, size_t relay)
     (void)snprintf(r->name, sizeof(r->name), "relay%u", (unsigned)relay % 10);
     r->server = relay_server_new(&config);
     assert_non_null(r->server);
+}
+
+void fleet_relay_drain(struct fleet *f, size_t relay, uint64_t wait_ns)
+{
+    struct fleet_relay *r = &f->relays[relay];
+    r->draining = true;
+    relay_server_drain(r->server, wait_ns, 60 * NS_PER_S, f->world.now);
+    relay_drive(r);
+}
+
+size_t fleet_relay_clients(const struct fleet *f, size_t relay)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < f->config.nodes; i++) {
+        count += f->nodes[i].conns[relay].id != 0;
+    }
+    return count;
 }
 
 void fleet_relay_kill(struct fleet *f, size_t relay)

@@ -158,10 +158,10 @@ static void mappings_are_renewed_before_they_end(void **state)
         enum natbox_filtering filtering;
     } cases[] = {{true, false, NATBOX_APDF}, {false, true, NATBOX_APDF}, {true, true, NATBOX_APDF},
                  {true, true, NATBOX_ADF},   {true, false, NATBOX_EIF},  {true, true, NATBOX_EIF}};
-    uint64_t plain = steady(0, 0, NATBOX_APDF, 10).datagrams;
+    uint64_t plain = steady(0, 0, NATBOX_APDF, 84).datagrams;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct renewed r =
-            steady(cases[i].a ? S(60) : 0, cases[i].b ? S(60) : 0, cases[i].filtering, 11 + i);
+            steady(cases[i].a ? S(60) : 0, cases[i].b ? S(60) : 0, cases[i].filtering, 85 + i);
         assert_in_range(r.done[0], cases[i].a ? 5 : 0, cases[i].a ? 8 : 0);
         assert_in_range(r.done[1], cases[i].b ? 5 : 0, cases[i].b ? 8 : 0);
         /* For each of them: STUN, two lists, challenges of new paths and of old ones until they are

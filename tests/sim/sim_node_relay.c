@@ -51,23 +51,6 @@ static void a_transfer_over_the_relay_alone(void **state)
     }
 }
 
-/* What we do not send because the relay would not take it shows in the counters. */
-static void a_relay_that_takes_little(void **state)
-{
-    (void)state;
-    struct fleet_config config = fleet_config_default("sim_node_relay", 13);
-    config.no_udp = true;
-    config.relays = 1;
-    config.relay_client_bytes_per_s = 500000;
-    struct fleet *f = fleet_new(&config);
-    fleet_start_all(f);
-    fleet_open(f, 0, 1, (struct fleet_plan){.up = 700000, .down = 1});
-    fleet_finish(f, S(20));
-    assert_paths(f, ADIT_PATH_RELAY);
-    assert_true(fleet_counters(f, 0).relay_dropped > 0);
-    fleet_free(f);
-}
-
 static void a_transfer_both_ways_over_the_relay(void **state)
 {
     (void)state;
@@ -328,7 +311,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_transfer_over_the_relay_alone),
-        cmocka_unit_test(a_relay_that_takes_little),
         cmocka_unit_test(a_transfer_both_ways_over_the_relay),
         cmocka_unit_test(the_relay_first_then_the_direct_path),
         cmocka_unit_test(an_upgrade_with_one_side_that_knows_the_address),

@@ -125,12 +125,125 @@ static void a_home_that_is_back_has_to_stay(void **state)
     fleet_free(f);
 }
 
+/* --- a relay that says that it ends --- */
+
+/* All goes elsewhere while the relay still forwards; then it is let go, long before it ends. */
+static void a_home_that_ends_is_left_first(void **state)
+{
+    (void)state;
+    struct fleet *f = start(4, 3);
+    const struct fleet_plan plan = {.up = 4 * MB, .pace_bytes = 10000, .pace_ns = MS(20)};
+    fleet_open(f, 0, 1, plan);
+    fleet_run(f, S(2));
+    assert_way(f, 2);
+    uint64_t lost = fleet_stats(f, 0, 1).packets_lost;
+    f->nodes[1].app.max_gap_ns = 0;
+    fleet_relay_drain(f, 2, S(10));
+    fleet_run(f, MS(500));
+    assert_way(f, 1);
+    assert_int_equal(home_of(f, 0), 1);
+    assert_int_equal(home_of(f, 1), 1);
+    fleet_run(f, S(1));
+    assert_int_equal(fleet_relay_clients(f, 2), 0);
+    assert_int_equal(fleet_counters(f, 0).relay_restarts, 1);
+    fleet_relay_kill(f, 2);
+    fleet_run(f, S(1));
+    assert_true(f->nodes[1].app.max_gap_ns < MS(250)); /* the other one is 80 ms further */
+    assert_int_equal(fleet_stats(f, 0, 1).packets_lost, lost);
+    /* It is back: they too, not before they were told to be, nor much later. */
+    fleet_relay_start(f, 2);
+    fleet_run(f, S(6));
+    assert_int_equal(fleet_relay_clients(f, 2), 0);
+    fleet_run(f, S(5));
+    assert_int_equal(fleet_relay_clients(f, 2), 2);
+    fleet_finish(f, S(10));
+    assert_done(f);
+    fleet_free(f);
+}
+
+/* The other side does not reach any other relay: so this one is used until it ends. */
+static void an_ending_relay_that_is_the_only_one_in_common(void **state)
+{
+    (void)state;
+    struct fleet *f = start(5, 2);
+    const struct fleet_plan plan = {.up = 8 * MB, .pace_bytes = 10000, .pace_ns = MS(20)};
+    fleet_relay_cut(f, 1, 0, true);
+    fleet_conn_close(&f->nodes[1].conns[0]);
+    node_relay_disconnected(f->nodes[1].node, 0, 0, f->world.now);
+    fleet_drive(f, 1);
+    fleet_open(f, 0, 1, plan);
+    fleet_run(f, S(2));
+    assert_way(f, 1);
+    f->nodes[1].app.max_gap_ns = 0;
+    fleet_relay_drain(f, 1, S(5));
+    fleet_run(f, S(5));
+    assert_way(f, 1);
+    assert_int_equal(fleet_relay_clients(f, 1), 2);
+    assert_true(f->nodes[1].app.max_gap_ns < MS(150));
+    fleet_relay_kill(f, 1);
+    fleet_relay_start(f, 1);
+    fleet_finish(f, S(20));
+    assert_way(f, 1);
+    assert_true(f->nodes[1].app.max_gap_ns < S(3));
+    assert_done(f);
+    fleet_free(f);
+}
+
+/* The only relay: a pause from its end to its return, and hardly longer. */
+static void the_only_relay_restarts(void **state)
+{
+    (void)state;
+    static const uint64_t away_ms[] = {0, 700, 20000};
+    for (size_t i = 0; i < sizeof(away_ms) / sizeof(away_ms[0]); i++) {
+        struct fleet *f = start(6 + i, 1);
+        const struct fleet_plan plan = {.up = 4 * MB, .pace_bytes = 10000, .pace_ns = MS(20)};
+        fleet_open(f, 0, 1, plan);
+        fleet_run(f, S(2));
+        f->nodes[1].app.max_gap_ns = 0;
+        fleet_relay_drain(f, 0, S(2));
+        fleet_run(f, S(2));
+        assert_true(f->nodes[1].app.max_gap_ns < MS(150));
+        assert_int_equal(home_of(f, 0), 0);
+        fleet_relay_kill(f, 0);
+        fleet_run(f, MS(away_ms[i]));
+        fleet_relay_start(f, 0);
+        fleet_finish(f, S(20));
+        assert_true(f->nodes[1].app.max_gap_ns < MS(away_ms[i]) + S(3));
+        assert_way(f, 0);
+        assert_done(f);
+        fleet_free(f);
+    }
+}
+
+/* It said so, and did not: it is used again. */
+static void a_relay_that_stays_after_all(void **state)
+{
+    (void)state;
+    struct fleet *f = start(9, 1);
+    const struct fleet_plan plan = {.up = MB, .pace_bytes = 200, .pace_ns = MS(20)};
+    fleet_open(f, 0, 1, plan);
+    for (int i = 0; i < 3; i++) {
+        fleet_relay_drain(f, 0, S(1));
+        fleet_run(f, S(5));
+    }
+    fleet_run(f, S(60));
+    assert_int_equal(fleet_relay_clients(f, 0), 2);
+    assert_way(f, 0);
+    fleet_finish(f, S(60));
+    assert_done(f);
+    fleet_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(home_is_the_nearest),
         cmocka_unit_test(the_home_dies_in_a_transfer),
         cmocka_unit_test(a_home_that_is_back_has_to_stay),
+        cmocka_unit_test(a_home_that_ends_is_left_first),
+        cmocka_unit_test(an_ending_relay_that_is_the_only_one_in_common),
+        cmocka_unit_test(the_only_relay_restarts),
+        cmocka_unit_test(a_relay_that_stays_after_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,6 +46,7 @@ static int copy_relays(struct adit *a, const struct adit_config *c,
                                                .host_header = r->host_header,
                                                .path = r->path,
                                                .home = from->home,
+                                               .proxied = from->proxy_host != NULL,
                                                .websocket = from->websocket};
     }
     return 0;

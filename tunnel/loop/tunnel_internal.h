@@ -1,6 +1,7 @@
 /* Shared by tunnel_uv.c (rounds, start, stop), tunnel_sockets.c (UDP), tunnel_config.c (a node out
- * of a configuration), tunnel_net.c (the network around), tunnel_router.c (mapped ports) and
- * tunnel_stream.c (streams and what the program hung on them).
+ * of a configuration), tunnel_net.c (the network around), tunnel_router.c (mapped ports),
+ * tunnel_portal.c (captive portals) and tunnel_stream.c (streams and what the program hung on
+ * them).
  */
 #ifndef LOOP_TUNNEL_INTERNAL_H
 #define LOOP_TUNNEL_INTERNAL_H
@@ -26,6 +27,7 @@ static inline unsigned tunnel_stream_hash(const void *stream)
 #include <uthash.h>
 #include <uv.h>
 
+#include "loop/channel_uv.h"
 #include "loop/netmon_uv.h"
 #include "loop/relay_link_uv.h"
 #include "loop/resolve_uv.h"
@@ -84,7 +86,11 @@ struct adit {
     uv_loop_t *loop;
     struct node *node;
     struct tunnel_socket sockets[NODE_SOCKETS_MAX + 1];
-    struct udp_batch batch; /* of all of them */
+    struct udp_batch batch;    /* of all of them */
+    struct channel_uv *portal; /* NULL: nobody is asked */
+    size_t portal_relay;
+    char portal_request[NODE_PORTAL_REQUEST_MAX];
+    struct stream_uv_buffers portal_buffers;
     struct addr listen;
     bool offload;
     uv_timer_t watching; /* while batches go out */
@@ -195,6 +201,11 @@ void tunnel_settle_router(struct adit *a);
 void tunnel_watch_path(struct adit *a, size_t peer);
 /* Gives mapped ports back, and calls tunnel_finish_stop then, at the latest after 2 s. */
 void tunnel_release_router(struct adit *a);
+
+/* --- tunnel_portal.c --- */
+
+void tunnel_ask_portal(struct adit *a, size_t relay);
+void tunnel_close_portal(struct adit *a);
 
 /* --- tunnel_stream.c --- */
 

@@ -77,6 +77,12 @@ static void dispatch(struct adit *a, const struct node_event *ev)
     case NODE_EVENT_RELAY_CLOSE:
         relay_link_close(a->relays[ev->relay].link);
         break;
+    case NODE_EVENT_PORTAL_ASK:
+        tunnel_ask_portal(a, ev->relay);
+        break;
+    case NODE_EVENT_PORTAL_CLOSE:
+        tunnel_close_portal(a);
+        break;
     case NODE_EVENT_RESOLVE_STUN:
         tunnel_resolve_stun(a);
         break;
@@ -360,6 +366,7 @@ void adit_stop(struct adit *a, void (*stopped)(void *user), void *user)
             resolve_uv_cancel(a->lookups[i].resolve);
         }
     }
+    tunnel_close_portal(a);
     tunnel_stop_net(a);
     a->stopped_links = true;
     tunnel_release_router(a);

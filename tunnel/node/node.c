@@ -7,6 +7,7 @@
 static int init_relays(struct node *n, const struct node_config *c)
 {
     relay_home_init(&n->home);
+    portal_init(&n->portal, n->rng);
     for (size_t i = 0; i < c->relay_count; i++) {
         struct relay_client_config relay = {.host = c->relays[i].host_header,
                                             .path = c->relays[i].path,
@@ -20,8 +21,10 @@ static int init_relays(struct node *n, const struct node_config *c)
         if (!client) {
             return ERR_NO_MEMORY;
         }
-        n->relays[n->relay_count++] = (struct relay_link){
-            .client = client, .name = c->relays[i].name, .own = c->relays[i].home};
+        n->relays[n->relay_count++] = (struct relay_link){.client = client,
+                                                          .name = c->relays[i].name,
+                                                          .own = c->relays[i].home,
+                                                          .proxied = c->relays[i].proxied};
     }
     return 0;
 }
@@ -211,6 +214,7 @@ uint64_t node_recipes_version(const struct node *n)
 void node_tick(struct node *n, uint64_t now)
 {
     node_relay_tick(n, now);
+    node_portal_tick(n, now);
     node_nat_tick(n, now);
     node_birthday_tick(n, now);
     node_lifetime_tick(n, now);
@@ -230,6 +234,7 @@ uint64_t node_next_ns(const struct node *n)
     uint64_t next = time_min(heap_next(&n->timers), node_nat_next_ns(n));
     next = time_min(next, node_birthday_next_release_ns(n));
     next = time_min(next, lifetime_next_ns(&n->lifetime));
+    next = time_min(next, portal_next_ns(&n->portal));
     next = time_min(next, node_renewal_next_ns(n));
     next = time_min(next, sequence_next_ns(&n->sequence));
     return time_min(next, node_relay_next_ns(n));

@@ -39,6 +39,7 @@ struct node_relay_config {
     const char *path;
     bool home; /* of our own: we listen there */
     bool websocket;
+    bool proxied; /* reached through an HTTP proxy: no portal stands before it */
 };
 
 struct node_peer_config {
@@ -156,6 +157,17 @@ void node_relay_input(struct node *n, size_t relay, const uint8_t *data, size_t 
 size_t node_relay_output(struct node *n, size_t relay, const uint8_t **data);
 void node_relay_sent(struct node *n, size_t relay, size_t len, uint64_t now);
 
+/* --- captive portals: whether somebody else answers in a relay's place (relay/portal.h) --- */
+
+enum { NODE_PORTAL_REQUEST_MAX = 512 };
+
+/* After NODE_EVENT_PORTAL_ASK: connects to the relay's host, over plain HTTP, and sends this;
+ * `host` is that of the Host header. The request's length, or ERR_TOO_LARGE. */
+int node_portal_request(struct node *n, const char *host, char out[NODE_PORTAL_REQUEST_MAX]);
+void node_portal_input(struct node *n, const uint8_t *data, size_t len, uint64_t now);
+/* The connection has ended, or there never was one. */
+void node_portal_closed(struct node *n, uint64_t now);
+
 /* --- events --- */
 
 enum node_event_type {
@@ -170,6 +182,8 @@ enum node_event_type {
     NODE_EVENT_PEER,          /* state or path changed */
     NODE_EVENT_RELAY_CONNECT, /* open a connection to `relay`, then node_relay_connected */
     NODE_EVENT_RELAY_CLOSE,   /* close the connection to `relay`, if there still is one */
+    NODE_EVENT_PORTAL_ASK,    /* see node_portal_request */
+    NODE_EVENT_PORTAL_CLOSE,  /* close that connection, if there still is one */
     NODE_EVENT_RESOLVE_STUN,  /* resolve the STUN servers, then node_stun_server for each */
     NODE_EVENT_SOCKETS,       /* see node_socket_use */
     NODE_EVENT_RESOLVE,       /* resolve `endpoint` of `peer`, then node_resolved */

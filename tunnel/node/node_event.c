@@ -147,7 +147,7 @@ bool node_event(struct node *n, struct node_event *ev, uint64_t now)
         n->hurried = false;
         node_relay_tick(n, now);
     }
-    if (relay_event(n, ev)) {
+    if (relay_event(n, ev) || node_portal_event(n, ev)) {
         return true;
     }
     if (n->want_stun_names) {

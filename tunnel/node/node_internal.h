@@ -1,13 +1,12 @@
 /* Shared inside tunnel/node only: what a node and a peer are made of.
  *
  * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
- * node_relay.c relays, node_nat.c how the world sees us, node_birthday.c birthday probing,
- * node_sequence.c two NATs that both count, node_lifetime.c how long NATs remember,
- * node_renewal.c what comes before a mapping ends,
- * node_stream.c streams, node_ping.c round trips, node_stats.c
- * and node_why.c looking; peer.c the session of one
- * peer, peer_handshake.c how it gets keys, peer_path.c which way its packets go, peer_candidate.c
- * hole punching.
+ * node_relay.c relays, node_leave.c relays that are about to end, node_home.c where peers look for
+ * us, node_portal.c captive portals, node_nat.c how the world sees us, node_birthday.c birthday
+ * probing, node_sequence.c two NATs that both count, node_lifetime.c how long NATs remember,
+ * node_renewal.c what comes before a mapping ends, node_stream.c streams, node_ping.c round trips,
+ * node_stats.c and node_why.c looking; peer.c the session of one peer, peer_handshake.c how it gets
+ * keys, peer_path.c which way its packets go, peer_candidate.c hole punching.
  */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
@@ -35,6 +34,7 @@
 #include "path/renewal.h"
 #include "path/sequence.h"
 #include "path/stunclient.h"
+#include "relay/portal.h"
 #include "relay/relay_client.h"
 #include "relay/relay_home.h"
 #include "wire/params.h"
@@ -70,6 +70,7 @@ enum {
 #define NODE_REKEY_WAIT_NS (20 * NS_PER_S)   /* one side's, for the other to make new keys */
 #define NODE_ASKED_NS (5 * NS_PER_S)         /* in which STUN servers answer, if they do */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
+#define NODE_LEAVE_QUIET_NS (500 * NS_PER_MS) /* nothing came from a relay that is being left */
 
 _Static_assert((int)NODE_RECIPES_LEN_MAX >= (int)RECIPES_LEN_MAX, "node.h has room for them");
 _Static_assert((int)NODE_RELAYS_MAX <= (int)RELAY_HOME_MAX, "a home is one of them");
@@ -88,9 +89,14 @@ struct relay_link {
     struct relay_client *client;
     const char *name; /* the caller's; lives as long as the node */
     bool own;         /* we listen there; else it is one of a peer's */
+    bool proxied;
     bool want_connect;
     bool want_close;
-    bool blocked;           /* some peer's path waits for room in the client's buffer */
+    bool blocked;      /* some peer's path waits for room in the client's buffer ... */
+    uint64_t ready_ns; /* ... or for the relay's rate to allow more, until then; 0 = it does */
+    uint64_t leave_ns; /* it ends soon: the next look whether anybody needs it; 0 = it does not */
+    uint64_t leave_end_ns;  /* it has not ended by then, so it does not */
+    uint64_t heard_ns;      /* the last packet of a peer's */
     char why[NODE_WHY_MAX]; /* it went down, or did not come up; "" since it is up */
 };
 
@@ -138,7 +144,8 @@ struct peer {
     uint8_t psk[32];
     struct endpoint endpoints[NODE_ENDPOINTS_MAX];
     size_t endpoint_count;
-    uint32_t relays; /* bit set of relay indices */
+    uint32_t relays; /* bit set of relay indices: as configured */
+    size_t home;     /* one more: where the peer says that it is to be found; or NODE_RELAYS_MAX */
 
     /* the session */
     struct conn *conn; /* always there */
@@ -183,7 +190,7 @@ struct peer {
 
     /* candidates */
     struct cand_peer candidates; /* the peer's */
-    uint32_t told_version;       /* of our list, + 1; 0 = the peer knows none */
+    uint64_t told_version;       /* of our list, + 1; 0 = the peer knows none */
     bool punching;
     uint64_t punch_ns;         /* since when */
     uint64_t ask_ns;           /* when STUN servers are asked again meanwhile, ... */
@@ -234,7 +241,10 @@ struct node {
     struct relay_link relays[NODE_RELAYS_MAX];
     size_t relay_count;
     struct relay_home home; /* the fastest of our own */
-    bool hurried;           /* a relay: what it says is to be fetched */
+    struct portal portal;
+    bool portal_ask, portal_close; /* events */
+    uint64_t home_version;         /* grows when there is another one to be told to peers */
+    bool hurried;                  /* a relay: what it says is to be fetched */
     struct peer *peers;
     size_t peer_count;
     uint32_t index_mask; /* hides which peer an index belongs to */
@@ -476,7 +486,35 @@ uint64_t stream_handle(const struct peer *p, uint8_t generation, uint64_t id);
 
 void node_relay_tick(struct node *n, uint64_t now);
 uint64_t node_relay_next_ns(const struct node *n);
+/* It is up, and not about to end. */
+bool node_relay_is_good(const struct node *n, size_t relay);
 /* Looks whether the relay is there, or tries to reach it, at once. */
 void node_hurry_relay(struct node *n, size_t relay, uint64_t now);
+
+/* --- node_portal.c --- */
+
+/* A relay came up, or a connection to it ended or was not to be had. */
+void node_portal_relay(struct node *n, size_t relay, bool up, uint64_t now);
+void node_portal_moved(struct node *n, uint64_t now);
+void node_portal_tick(struct node *n, uint64_t now);
+bool node_portal_event(struct node *n, struct node_event *ev);
+
+/* --- node_home.c --- */
+
+/* There is another home, or none. */
+void node_home_changed(struct node *n, uint64_t now);
+/* Adds to the list of candidates how our home is called; returns its count. */
+size_t node_home_tell(const struct node *n, struct frame_candidate list[CAND_MAX], size_t count);
+/* What the peer's list says of its home. */
+void node_home_list(struct peer *p, const struct frame_candidate *list, size_t count, uint64_t now);
+
+/* --- node_leave.c --- */
+
+/* The relay has said that it ends. */
+void node_leave(struct node *n, size_t relay, const struct relay_client_event *said, uint64_t now);
+/* Lets go of relays that nobody needs any more. */
+void node_leave_tick(struct node *n, uint64_t now);
+/* The relay is gone, or it stays after all. */
+void node_leave_over(struct node *n, size_t relay);
 
 #endif

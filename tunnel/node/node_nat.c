@@ -37,6 +37,7 @@ void node_moved(struct node *n, uint64_t now)
     for (size_t i = 0; i < n->relay_count; i++) {
         node_hurry_relay(n, i, now);
     }
+    node_portal_moved(n, now);
 }
 
 /* One outside address is enough: the one that PCP or NAT-PMP gave comes first. */
@@ -250,6 +251,7 @@ void node_nat_stats(const struct node *n, struct adit_nat_stats *out)
     if (r.ipv6.public_count > 0) {
         out->ipv6.address = r.ipv6.publics[0];
     }
+    out->captive_portal = n->portal.stands;
     if (n->portmap.state == PORTMAP_MAPPED) {
         out->portmap = n->portmap.natpmp ? ADIT_PORTMAP_NATPMP : ADIT_PORTMAP_PCP;
     } else if (n->mapped_otherwise.family != ADDR_NONE) {

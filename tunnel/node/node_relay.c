@@ -11,11 +11,14 @@ static void on_state(struct node *n, size_t relay, bool up, uint64_t now)
     }
 }
 
-/* Lets the paths over this relay go on once half of what may wait has left. */
-static void unblock(struct node *n, size_t relay)
+/* Lets the paths over this relay go on once half of what may wait has left and the relay's rate
+ * allows more. */
+static void unblock(struct node *n, size_t relay, uint64_t now)
 {
     struct relay_link *r = &n->relays[relay];
-    if (!r->blocked || relay_client_backlog(r->client) > NODE_RELAY_BACKLOG / 2) {
+    r->ready_ns = r->ready_ns > now ? r->ready_ns : 0;
+    if (!r->blocked || r->ready_ns != 0 ||
+        relay_client_backlog(r->client) > NODE_RELAY_BACKLOG / 2) {
         return;
     }
     r->blocked = false;
@@ -35,6 +38,7 @@ static void on_packet(struct node *n, size_t relay, const struct relay_client_ev
     struct public_key key;
     memcpy(key.bytes, ev->key, KEY_LEN);
     struct where from = where_relay((uint32_t)relay);
+    n->relays[relay].heard_ns = now;
     size_t skip = 0;
     if (ev->len >= PACKET_ENVELOPE_LEN &&
         memcmp(ev->data, PACKET_ENVELOPE, PACKET_ENVELOPE_LEN) == 0) {
@@ -67,11 +71,30 @@ static const char *name_of(const struct node *n, size_t relay)
     return relay < n->relay_count ? n->relays[relay].name : "none";
 }
 
+bool node_relay_is_good(const struct node *n, size_t relay)
+{
+    const struct relay_link *r = &n->relays[relay];
+    return relay_client_state(r->client) == RELAY_CLIENT_UP && r->leave_ns == 0;
+}
+
+static bool has_good(const struct node *n)
+{
+    for (size_t i = 0; i < n->relay_count; i++) {
+        if (n->relays[i].own && node_relay_is_good(n, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One that is about to end is a home only if there is no other. */
 static void settle_home(struct node *n, uint64_t now)
 {
     size_t was = n->home.home;
+    bool any_good = has_good(n);
     for (size_t i = 0; i < n->relay_count; i++) {
-        bool up = relay_client_state(n->relays[i].client) == RELAY_CLIENT_UP;
+        bool up = relay_client_state(n->relays[i].client) == RELAY_CLIENT_UP &&
+                  (node_relay_is_good(n, i) || !any_good);
         relay_home_note(&n->home, i, up && n->relays[i].own,
                         relay_client_rtt_ns(n->relays[i].client));
     }
@@ -83,13 +106,17 @@ static void settle_home(struct node *n, uint64_t now)
     for (size_t i = 0; i < n->relay_count; i++) {
         relay_client_set_preferred(n->relays[i].client, i == n->home.home);
     }
+    node_home_changed(n, now);
 }
 
 uint64_t node_relay_next_ns(const struct node *n)
 {
     uint64_t next = relay_home_next_ns(&n->home);
     for (size_t i = 0; i < n->relay_count; i++) {
-        next = time_min(next, relay_client_next_ns(n->relays[i].client));
+        const struct relay_link *r = &n->relays[i];
+        next = time_min(next, relay_client_next_ns(r->client));
+        next = r->ready_ns != 0 ? time_min(next, r->ready_ns) : next;
+        next = r->leave_ns != 0 ? time_min(next, r->leave_ns) : next;
     }
     return next;
 }
@@ -106,9 +133,11 @@ static void drain(struct node *n, size_t relay, uint64_t now)
             r->want_connect = true;
             break;
         case RELAY_CLIENT_EV_UP:
+            node_portal_relay(n, relay, true, now);
             LOG_AT(n->log, LOG_INFO, "relay", "up", "relay=%s", r->name);
             r->why[0] = '\0';
-            unblock(n, relay);
+            r->ready_ns = 0;
+            unblock(n, relay, now);
             on_state(n, relay, true, now);
             break;
         case RELAY_CLIENT_EV_DOWN:
@@ -116,7 +145,10 @@ static void drain(struct node *n, size_t relay, uint64_t now)
                    ev.text ? ev.text : "");
             (void)snprintf(r->why, sizeof(r->why), "%s", ev.text ? ev.text : "");
             r->want_close = true;
+            node_leave_over(n, relay);
             on_state(n, relay, false, now);
+            settle_home(n, now);
+            node_portal_relay(n, relay, false, now);
             break;
         case RELAY_CLIENT_EV_PACKET:
             on_packet(n, relay, &ev, now);
@@ -129,7 +161,7 @@ static void drain(struct node *n, size_t relay, uint64_t now)
                    (int)(ev.len < 200 ? ev.len : 200), (const char *)ev.data);
             break;
         case RELAY_CLIENT_EV_RESTARTING:
-            LOG_AT(n->log, LOG_INFO, "relay", "restarting", "relay=%s", r->name);
+            node_leave(n, relay, &ev, now);
             break;
         }
     }
@@ -176,9 +208,8 @@ size_t node_relay_output(struct node *n, size_t relay, const uint8_t **data)
 
 void node_relay_sent(struct node *n, size_t relay, size_t len, uint64_t now)
 {
-    (void)now;
     relay_client_sent(n->relays[relay].client, len);
-    unblock(n, relay);
+    unblock(n, relay, now);
 }
 
 void node_relay_tick(struct node *n, uint64_t now)
@@ -187,6 +218,12 @@ void node_relay_tick(struct node *n, uint64_t now)
         if (relay_client_next_ns(n->relays[i].client) <= now) {
             relay_client_tick(n->relays[i].client, now);
         }
+        if (n->relays[i].ready_ns != 0) {
+            unblock(n, i, now);
+        }
+    }
+    node_leave_tick(n, now);
+    for (size_t i = 0; i < n->relay_count; i++) {
         drain(n, i, now);
     }
 }

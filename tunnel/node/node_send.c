@@ -87,17 +87,29 @@ static size_t seal(struct keyset *keys, uint8_t path, uint64_t number, uint8_t *
     return PACKET_DATA_HEADER_LEN + sealed;
 }
 
+/* No more than waits already, and than the relay's rate allows: what is beyond would be sealed for
+ * nothing. */
+static bool relay_takes(struct relay_link *r, uint64_t now)
+{
+    if (relay_client_backlog(r->client) > NODE_RELAY_BACKLOG) {
+        return false;
+    }
+    uint64_t ready = relay_client_ready_ns(r->client, NODE_RELAY_MTU, now);
+    r->ready_ns = ready > now ? ready : 0;
+    return ready <= now;
+}
+
 /* One packet straight into the relay's buffer. False when there was none, or no room for it. */
 static bool fill_relay(struct peer *p, struct keyset *keys, const struct path *path, uint64_t now)
 {
     struct relay_link *relay = &p->node->relays[path->where.relay];
     struct relay_client *client = relay->client;
     uint8_t *at = NULL;
-    if (relay_client_backlog(client) <= NODE_RELAY_BACKLOG) {
+    if (relay_takes(relay, now)) {
         at = relay_client_reserve(client, p->key.bytes, NODE_RELAY_MTU);
     }
     if (!at) {
-        relay->blocked = true; /* until node_relay_sent or the relay's next connection */
+        relay->blocked = true; /* until node_relay_sent, _tick or the relay's next connection */
         conn_path_block(p->conn, path->id, true);
         return false;
     }

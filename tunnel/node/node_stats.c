@@ -36,6 +36,7 @@ void node_peer_stats(const struct node *n, size_t peer, struct adit_peer_stats *
         .heard_age_ns = age(p->heard_ns, now),
         .path_changes = p->path_changes,
         .restarts_seen = p->restarts,
+        .home_relay = p->home < n->relay_count ? n->relays[p->home].name : NULL,
     };
     memcpy(out->key, p->key.bytes, sizeof(out->key));
     if (p->paths.best == 0) {

@@ -40,6 +40,7 @@ static const char *kind_text(enum cand_source source)
         return "renewed";
     case CAND_BIRTHDAY:
     case CAND_SEQUENCE:
+    case CAND_RELAY:
         break;
     }
     return "unknown";
@@ -114,6 +115,7 @@ static const char *silence_reason(const struct view *v, const struct cand_remote
     case CAND_RENEWED:
     case CAND_BIRTHDAY:
     case CAND_SEQUENCE:
+    case CAND_RELAY:
         break;
     }
     if (v->p->hard) {
@@ -339,6 +341,9 @@ static const char *relay_text(const struct view *v)
 static const char *text_of(const struct view *v)
 {
     const struct peer *p = v->p;
+    if (p->node->portal.stands && !v->direct && !v->relay) {
+        return "a captive portal answers in the relays' place: log in there, with a browser";
+    }
     if (!p->started) {
         return p->hs_reason != HS_NONE ? "no session: the peer has not answered a handshake yet"
                                        : "no session: none was wanted, or the peer did not answer";

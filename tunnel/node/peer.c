@@ -52,6 +52,7 @@ int peer_init(struct peer *p, struct node *n, uint32_t index, const struct node_
                       .endpoint_count = c->endpoint_count < NODE_ENDPOINTS_MAX ? c->endpoint_count
                                                                                : NODE_ENDPOINTS_MAX,
                       .relays = relay_bits(n, c),
+                      .home = NODE_RELAYS_MAX,
                       .epoch = new_epoch(n),
                       .hs_retry_ns = TIME_NEVER};
     memcpy(p->key.bytes, c->key, KEY_LEN);

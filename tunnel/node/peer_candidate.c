@@ -7,19 +7,28 @@
 
 enum { CHALLENGE_MAX = 32 };
 
+static size_t list_addresses(const struct peer *p, struct frame_candidate list[CAND_MAX])
+{
+    if (!p->node->punch) {
+        return 0;
+    }
+    size_t count = node_renewal_tell(p->node, list, cand_own_list(&p->node->own, list));
+    count = node_birthday_tell(p, list, count);
+    return node_sequence_tell(p, list, count);
+}
+
 /* Tells the peer our list, again whenever it has changed. */
 static void tell(struct peer *p)
 {
-    const struct cand_own *own = &p->node->own;
-    if (!p->node->punch || !p->started || p->told_version == own->version + 1) {
+    const struct node *n = p->node;
+    uint64_t version = (n->punch ? n->own.version + 1 : 0) + n->home_version;
+    if (!p->started || p->told_version == version) {
         return;
     }
     struct frame_candidate list[CAND_MAX];
-    size_t count = node_renewal_tell(p->node, list, cand_own_list(own, list));
-    count = node_birthday_tell(p, list, count);
-    count = node_sequence_tell(p, list, count);
+    size_t count = node_home_tell(n, list, list_addresses(p, list));
     conn_send_candidates(p->conn, list, count);
-    p->told_version = own->version + 1;
+    p->told_version = version;
 }
 
 static void send_challenge(struct peer *p, const struct where *to,
@@ -104,6 +113,7 @@ void peer_candidates_settle(struct peer *p, uint64_t now)
 void peer_on_candidates(struct peer *p, const struct frame_candidate *list, size_t count,
                         uint64_t now)
 {
+    node_home_list(p, list, count, now);
     if (!p->node->punch) {
         return;
     }

@@ -137,6 +137,25 @@ static void ask_resolver(struct peer *p)
     node_wake(p);
 }
 
+/* Is it worth trying, or trying still? */
+static bool worthwhile(const struct peer *p, enum hs_reason reason, uint64_t now)
+{
+    if (conn_stream_wanted(p->conn) > 0) {
+        return true;
+    }
+    switch (reason) {
+    case HS_GREET:
+        return p->hs_attempts < NODE_GREET_ATTEMPTS;
+    case HS_REKEY:
+        return keyring_sender(&p->keys, now) != NULL;
+    case HS_DATA:
+        return peer_is_pinged(p, now);
+    case HS_NONE:
+        return false;
+    }
+    return false;
+}
+
 void peer_handshake_want(struct peer *p, enum hs_reason reason, uint64_t now)
 {
     if (p->node->stopping) {
@@ -156,30 +175,14 @@ void peer_handshake_want(struct peer *p, enum hs_reason reason, uint64_t now)
         p->hs_reason = reason > p->hs_reason ? reason : p->hs_reason;
         return;
     }
+    if (reason == HS_DATA && !worthwhile(p, reason, now)) {
+        return; /* only what can wait: a list of candidates, the end of a stream */
+    }
     p->hs_reason = reason;
     p->hs_attempts = 0;
     p->hs_retry_ns = now;
     ask_resolver(p);
     peer_handshake_tick(p, now);
-}
-
-/* Is it still worth trying? */
-static bool worthwhile(const struct peer *p, uint64_t now)
-{
-    if (conn_stream_wanted(p->conn) > 0) {
-        return true;
-    }
-    switch (p->hs_reason) {
-    case HS_GREET:
-        return p->hs_attempts < NODE_GREET_ATTEMPTS;
-    case HS_REKEY:
-        return keyring_sender(&p->keys, now) != NULL;
-    case HS_DATA:
-        return peer_is_pinged(p, now);
-    case HS_NONE:
-        return false;
-    }
-    return false;
 }
 
 /* No answer by any way: do the relays hear us at all? */
@@ -197,7 +200,7 @@ void peer_handshake_tick(struct peer *p, uint64_t now)
     if (p->hs_reason == HS_NONE || p->hs_retry_ns > now || p->node->stopping) {
         return;
     }
-    if (!worthwhile(p, now)) {
+    if (!worthwhile(p, p->hs_reason, now)) {
         p->hs_reason = HS_NONE;
         p->hs_retry_ns = TIME_NEVER;
         handshake_wipe(&p->hs);

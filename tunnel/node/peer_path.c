@@ -54,7 +54,7 @@ void peer_suspect(struct peer *p, uint8_t id, uint64_t now)
 
 bool peer_has_relay(const struct peer *p, size_t relay)
 {
-    return p->relays >> relay & 1;
+    return (p->relays >> relay & 1) != 0 || p->home == relay;
 }
 
 void peer_relay_changed(struct peer *p, size_t relay, bool up, uint64_t now)

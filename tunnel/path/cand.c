@@ -42,6 +42,7 @@ static int rank_of(enum cand_source source, const struct addr *a)
         return 1;
     case CAND_BIRTHDAY:
     case CAND_SEQUENCE:
+    case CAND_RELAY:
         break;
     }
     return 0; /* a source of a later version */

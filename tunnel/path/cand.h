@@ -43,6 +43,7 @@ enum cand_source {
     CAND_BIRTHDAY = 7,       /* no candidate, but a sign; see birthday.h and PROTOCOL.md 6 */
     CAND_RENEWED = 8,        /* reflexive, and outlives the others: PROTOCOL.md 6 */
     CAND_SEQUENCE = 9,       /* no candidate, but a sign; see sequence.h */
+    CAND_RELAY = 10,         /* no address, but the tag of a relay: PROTOCOL.md 6 */
 };
 
 enum {

@@ -136,6 +136,12 @@ void pathset_set_usable(struct pathset *s, struct path *p, bool usable, uint64_t
     p->usable = usable;
 }
 
+void pathset_set_leaving(struct pathset *s, struct path *p, bool leaving)
+{
+    (void)s;
+    p->leaving = leaving;
+}
+
 void pathset_forget_proofs(struct pathset *s)
 {
     for (struct path *p = first(s); p < end(s); p++) {
@@ -309,35 +315,52 @@ static bool is_in_doubt(const struct pathset *s, const struct path *p, uint64_t 
            time_since(s->unsure_ns, now) < PATHSET_DOUBT_NS;
 }
 
-static int rank(const struct pathset *s, const struct path *p, uint64_t now)
+enum rank {
+    RANK_NONE,
+    RANK_LAST, /* what is not trusted */
+    RANK_RELAY_UNPROVEN_LEAVING,
+    RANK_RELAY_UNPROVEN, /* of several the peer may use only one */
+    RANK_RELAY_LEAVING,
+    RANK_RELAY,
+    RANK_DIRECT_IN_DOUBT,
+    RANK_DIRECT,
+};
+
+static enum rank rank(const struct pathset *s, const struct path *p, uint64_t now)
 {
     if (p->id == 0 || !p->usable) {
-        return 0;
+        return RANK_NONE;
+    }
+    if (p->where.kind == WHERE_RELAY && p->doubted) {
+        return RANK_LAST;
     }
     if (p->where.kind == WHERE_RELAY) {
-        return has_proof(p, now) ? 3
-               : p->doubted      ? 1
-                                 : 2; /* of several the peer may use only one */
+        return has_proof(p, now) ? p->leaving ? RANK_RELAY_LEAVING : RANK_RELAY
+               : p->leaving      ? RANK_RELAY_UNPROVEN_LEAVING
+                                 : RANK_RELAY_UNPROVEN;
     }
     if (pathset_is_trusted(p, now)) {
-        return 5;
+        return RANK_DIRECT;
     }
-    return is_in_doubt(s, p, now) ? 4 : p->proven ? 1 : 0;
+    return is_in_doubt(s, p, now) ? RANK_DIRECT_IN_DOUBT : p->proven ? RANK_LAST : RANK_NONE;
 }
 
 static bool better(const struct pathset *s, const struct path *a, const struct path *b,
                    uint64_t now)
 {
-    int rank_a = rank(s, a, now);
-    int rank_b = rank(s, b, now);
+    enum rank rank_a = rank(s, a, now);
+    enum rank rank_b = rank(s, b, now);
     if (rank_a != rank_b) {
         return rank_a > rank_b;
     }
-    if (rank_a == 1) {
+    if (rank_a == RANK_LAST) {
         return a->proven_ns > b->proven_ns + PATHSET_HEARTBEAT_NS;
     }
     if (a->renewed != b->renewed) {
         return a->renewed > b->renewed ? !much_faster(b, a) : much_faster(a, b);
+    }
+    if (rank_a == RANK_RELAY_UNPROVEN && a->preferred != b->preferred) {
+        return a->preferred;
     }
     return clearly_faster(a, b);
 }
@@ -351,11 +374,11 @@ static uint8_t choose(struct pathset *s, uint8_t present, enum where_kind kind, 
     }
     for (struct path *p = first(s); p < end(s); p++) {
         bool fits = kind == WHERE_NONE || p->where.kind == kind;
-        if (fits && rank(s, p, now) > 0 && (!best || better(s, p, best, now))) {
+        if (fits && rank(s, p, now) != RANK_NONE && (!best || better(s, p, best, now))) {
             best = p;
         }
     }
-    return best && rank(s, best, now) > 0 ? best->id : 0;
+    return best && rank(s, best, now) != RANK_NONE ? best->id : 0;
 }
 
 /* Notes since when the path of before is in doubt. */
@@ -382,7 +405,7 @@ struct pathset_ways pathset_ways(const struct pathset *s, uint64_t now)
 {
     const struct path *best = &s->paths[s->best];
     const struct path *relay = &s->paths[s->best_of[WHERE_RELAY]];
-    bool stands_by = relay->id != 0 && rank(s, relay, now) > 1;
+    bool stands_by = relay->id != 0 && rank(s, relay, now) > RANK_LAST;
     if (best->where.kind != WHERE_DIRECT || !stands_by) {
         return (struct pathset_ways){.use = s->best};
     }

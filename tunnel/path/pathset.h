@@ -20,9 +20,10 @@
  * measured better (lifetime.h). Nothing holds mappings of paths that are not in use.
  *
  * Choice: a trusted direct path, the one of before while it is in doubt, a relay, a direct path
- * that is not trusted. Among direct paths the shorter round trip wins, by a clear margin; but one
- * whose NATs' mappings are renewed before one whose mappings are about to end, unless that is twice
- * as fast (another way altogether).
+ * that is not trusted. A relay that is about to end comes after the others of its kind. Among
+ * direct paths the shorter round trip wins, by a clear margin; but one whose NATs' mappings are
+ * renewed before one whose mappings are about to end, unless that is twice as fast (another way
+ * altogether).
  *
  * Ids are the path ids on the wire (1 .. PACKET_PATHS_MAX-1).
  */
@@ -64,6 +65,8 @@ struct path {
     bool proven;     /* at least once */
     bool doubted;    /* suspected by the transport since its last proof */
     bool usable;     /* relay: its relay is connected and knows the peer */
+    bool leaving;    /* relay: its relay has said that it ends soon */
+    bool preferred;  /* relay: the peer's home, if one is as good as the other */
     bool configured; /* never forgotten */
     uint8_t renewed; /* how many of its ends have a mapping that outlives the former one's */
     struct where where;
@@ -101,6 +104,8 @@ struct path *pathset_get(struct pathset *s, uint8_t id);
 void pathset_remove(struct pathset *s, uint8_t id);
 /* Relay paths: whether the relay is connected and the peer there, as far as is known. */
 void pathset_set_usable(struct pathset *s, struct path *p, bool usable, uint64_t now);
+/* Relay paths: the relay ends soon. Another one is used as soon as the peer has answered there. */
+void pathset_set_leaving(struct pathset *s, struct path *p, bool leaving);
 void pathset_set_pulse(struct pathset *s, enum pathset_pulse pulse, uint64_t now);
 /* The peer has begun a new life: where it was reached before proves nothing. */
 void pathset_forget_proofs(struct pathset *s);

@@ -110,14 +110,25 @@ static void end(struct relay_client *c, int err, const char *text)
 
 static uint64_t next_backoff(struct relay_client *c)
 {
+    bool restarts = c->now < c->restart_end_ns;
+    uint64_t most = restarts ? CLIENT_RESTART_EVERY_NS : CLIENT_BACKOFF_MAX_NS;
     if (c->state == RELAY_CLIENT_UP && time_since(c->up_at, c->now) >= CLIENT_STABLE_NS) {
         c->backoff_ns = CLIENT_BACKOFF_MIN_NS;
     }
     /* Three to five quarters, so that a relay's clients do not all come back at once. */
-    uint64_t half = c->backoff_ns / 2;
-    uint64_t wait = c->backoff_ns - half / 2 + rng_below(c->config.rng, half);
-    c->backoff_ns = time_min(2 * c->backoff_ns, CLIENT_BACKOFF_MAX_NS);
-    return time_min(wait, CLIENT_BACKOFF_MAX_NS);
+    uint64_t middle = time_min(c->backoff_ns, most);
+    uint64_t half = middle / 2;
+    uint64_t wait = middle - half / 2 + rng_below(c->config.rng, half);
+    c->backoff_ns = time_min(2 * middle, most);
+    return time_min(wait, most);
+}
+
+/* When it is tried again after the end of a connection, or of an attempt. */
+static uint64_t next_attempt(struct relay_client *c)
+{
+    uint64_t wait = next_backoff(c);
+    uint64_t from = c->restart_ns > c->now ? c->restart_ns : c->now;
+    return time_add(from, wait);
 }
 
 void client_fail(struct relay_client *c, int err, const char *text)
@@ -127,7 +138,7 @@ void client_fail(struct relay_client *c, int err, const char *text)
     }
     LOG_AT(c->config.log, LOG_INFO, "relay_client", "down", "host=%s err=%d why=\"%s\"", c->host,
            err, text);
-    c->deadline = time_add(c->now, next_backoff(c));
+    c->deadline = next_attempt(c);
     end(c, err, text);
     client_set_state(c, RELAY_CLIENT_BACKOFF);
 }
@@ -141,7 +152,15 @@ void client_login_done(struct relay_client *c)
     c->ping_count = UINT64_MAX;
     c->ping_sent_at = TIME_NEVER;
     c->ping_limit = TIME_NEVER;
+    c->restart_ns = c->restart_end_ns = 0;
     client_set_state(c, RELAY_CLIENT_UP);
+}
+
+void client_note_restart(struct relay_client *c, uint64_t reconnect_in_ns, uint64_t try_for_ns)
+{
+    c->restart_ns = time_add(c->now, time_min(reconnect_in_ns, CLIENT_RESTART_WAIT_MAX_NS));
+    c->restart_end_ns = time_add(c->restart_ns, time_min(try_for_ns, CLIENT_RESTART_TRY_MAX_NS));
+    c->backoff_ns = CLIENT_BACKOFF_MIN_NS;
 }
 
 void relay_client_start(struct relay_client *c, uint64_t now)
@@ -149,6 +168,7 @@ void relay_client_start(struct relay_client *c, uint64_t now)
     c->now = now;
     if (c->state == RELAY_CLIENT_IDLE) {
         c->backoff_ns = CLIENT_BACKOFF_MIN_NS;
+        c->restart_ns = c->restart_end_ns = 0;
         client_set_state(c, RELAY_CLIENT_WANTED);
     }
 }
@@ -191,10 +211,21 @@ void relay_client_failed(struct relay_client *c, int err, const char *why, uint6
     client_fail(c, err ? err : ERR_CLOSED, text);
 }
 
+void relay_client_leave(struct relay_client *c, uint64_t now)
+{
+    c->now = now;
+    client_fail(c, 0, "it restarts");
+}
+
+uint64_t relay_client_restart_ns(const struct relay_client *c)
+{
+    return c->restart_end_ns;
+}
+
 void relay_client_hurry(struct relay_client *c, uint64_t now)
 {
     c->now = now;
-    if (c->state == RELAY_CLIENT_BACKOFF) {
+    if (c->state == RELAY_CLIENT_BACKOFF && now >= c->restart_ns) {
         client_set_state(c, RELAY_CLIENT_WANTED);
     } else if (c->state == RELAY_CLIENT_UP && c->ping_limit == TIME_NEVER) {
         c->ping_limit = time_add(now, CLIENT_HURRY_NS);
@@ -227,10 +258,19 @@ static uint64_t quiet_end(const struct relay_client *c)
     return c->ping_limit == TIME_NEVER ? time_add(c->heard_at, CLIENT_QUIET_NS) : TIME_NEVER;
 }
 
+/* When a ping has been out for too long without any byte from the relay. */
+static uint64_t deaf_end(const struct relay_client *c)
+{
+    bool heard = c->ping_sent_at == TIME_NEVER || c->heard_at > c->ping_sent_at;
+    return heard ? TIME_NEVER : time_add(c->ping_sent_at, CLIENT_DEAF_NS);
+}
+
 static void tick_up(struct relay_client *c)
 {
     if (c->now >= time_add(c->heard_at, CLIENT_SILENCE_NS)) {
         client_fail(c, ERR_CLOSED, "nothing heard for 75 s");
+    } else if (c->now >= deaf_end(c)) {
+        client_fail(c, ERR_CLOSED, "nothing heard after a ping");
     } else if (c->now >= c->ping_limit) {
         client_fail(c, ERR_CLOSED, "no answer to a ping");
     } else if (c->now >= quiet_end(c)) {
@@ -257,9 +297,36 @@ uint64_t relay_client_next_ns(const struct relay_client *c)
 {
     if (c->state == RELAY_CLIENT_UP) {
         uint64_t answer = time_min(c->ping_limit, time_add(c->heard_at, CLIENT_SILENCE_NS));
+        answer = time_min(answer, deaf_end(c));
         return time_min(time_min(c->ping_next, answer), quiet_end(c));
     }
     return c->state == RELAY_CLIENT_BACKOFF || has_connection(c) ? c->deadline : TIME_NEVER;
+}
+
+static void make_tag(uint8_t out[RELAY_CLIENT_TAG], const char *what, const void *data, size_t len)
+{
+    crypto_generichash_state state;
+    CHECK(crypto_generichash_init(&state, NULL, 0, RELAY_CLIENT_TAG) == 0);
+    (void)crypto_generichash_update(&state, (const uint8_t *)what, strlen(what));
+    (void)crypto_generichash_update(&state, data, len);
+    (void)crypto_generichash_final(&state, out, RELAY_CLIENT_TAG);
+}
+
+bool relay_client_key_tag(const struct relay_client *c, uint8_t out[RELAY_CLIENT_TAG])
+{
+    make_tag(out, "adit relay key", c->server, sizeof(c->server));
+    return c->stats.ups > 0;
+}
+
+/* Hosts' names are the same in either case (RFC 4343). */
+void relay_client_place_tag(const struct relay_client *c, uint8_t out[RELAY_CLIENT_TAG])
+{
+    char text[2 * CLIENT_HOST_MAX];
+    int len = snprintf(text, sizeof(text), "%s%s", c->host, c->path);
+    for (char *at = text; *at && *at != '/'; at++) {
+        *at = *at >= 'A' && *at <= 'Z' ? (char)(*at + 'a' - 'A') : *at;
+    }
+    make_tag(out, "adit relay place", text, (size_t)len);
 }
 
 enum relay_client_state relay_client_state(const struct relay_client *c)

@@ -8,10 +8,13 @@
  *
  * Whatever ends a connection is told once, by the event DOWN: the shell then closes its socket, if
  * it still has one. The next CONNECT comes by itself after the back-off (0.25 s doubling to 5 s,
- * with jitter; short again after the relay was up for a while).
+ * with jitter; short again after the relay was up for a while). After the relay said that it
+ * restarts, it comes no sooner than the relay wished (30 s at most), and then at least once a
+ * second for as long as the relay wished.
  *
- * Sending never blocks: when the out buffer is full the packet is refused and counted. An honest
- * caller looks at relay_client_backlog before it builds more.
+ * Sending never blocks: when the out buffer is full the packet is refused and counted, and so is
+ * one beyond the rate that the relay allows us. An honest caller looks at relay_client_backlog and
+ * relay_client_ready_ns before it builds more.
  */
 #ifndef RELAY_RELAY_CLIENT_H
 #define RELAY_RELAY_CLIENT_H
@@ -106,6 +109,13 @@ void relay_client_disconnected(struct relay_client *c, int err, uint64_t now);
 /* The same, for a reason that can be told; NULL = none. */
 void relay_client_failed(struct relay_client *c, int err, const char *why, uint64_t now);
 
+/* Closes the connection, as one that the relay has said to end soon (RESTARTING) and that is of no
+ * use any more: DOWN follows, and CONNECT when the relay may be back. */
+void relay_client_leave(struct relay_client *c, uint64_t now);
+/* The end of the time for which it is tried then; one that is still up by then did not restart.
+ * 0 = the relay has not said that it restarts. */
+uint64_t relay_client_restart_ns(const struct relay_client *c);
+
 /* Skips the rest of a back-off, and tests a connection that is up with a ping that must be
  * answered within 3 s: for the moment after sleep or a change of network. */
 void relay_client_hurry(struct relay_client *c, uint64_t now);
@@ -126,6 +136,9 @@ size_t relay_client_output(struct relay_client *c, const uint8_t **data);
 void relay_client_sent(struct relay_client *c, size_t n);
 /* Bytes that have not been written yet. */
 size_t relay_client_backlog(const struct relay_client *c);
+/* When a packet of `len` bytes will be within the rate that the relay allows us: `now` if at once,
+ * else when there is enough for it and for a few ms at that rate. A little is kept for others. */
+uint64_t relay_client_ready_ns(struct relay_client *c, size_t len, uint64_t now);
 
 /* Room for a packet of up to `cap` (<= 65536) bytes to dst, to be built in place, or NULL (not
  * connected, or full: counted). _commit frames the first `len` bytes; 0 gives the room back.
@@ -141,6 +154,15 @@ bool relay_client_event(struct relay_client *c, struct relay_client_event *ev);
 void relay_client_tick(struct relay_client *c, uint64_t now);
 /* When _tick is due; TIME_NEVER if never. */
 uint64_t relay_client_next_ns(const struct relay_client *c);
+
+enum { RELAY_CLIENT_TAG = 16 };
+
+/* Two short names of the relay that nodes can compare: of its key, for relays that are reached
+ * under several names (false while the key is not known), and of its host, port and path, for
+ * relays that share a name. BLAKE2b-128 of "adit relay key" and the key; of "adit relay place" and
+ * the text. */
+bool relay_client_key_tag(const struct relay_client *c, uint8_t out[RELAY_CLIENT_TAG]);
+void relay_client_place_tag(const struct relay_client *c, uint8_t out[RELAY_CLIENT_TAG]);
 
 enum relay_client_state relay_client_state(const struct relay_client *c);
 /* Of the last ping to the relay; 0 before the first answer. */

@@ -14,6 +14,7 @@ enum {
     CLIENT_BUFFER_MIN = DERP_PACKET_OVERHEAD + DERP_PACKET_MAX + 1024,
     CLIENT_BUFFER_DEFAULT = 256 << 10,
     CLIENT_CONTROL_ROOM = 256,  /* of each out half, kept free of packets for Pong and Ping */
+    CLIENT_RATE_SPARE = 4096,   /* of the token bucket, for handshakes and probes */
     CLIENT_HTTP_MAX = 16 << 10, /* of the relay's answer */
     CLIENT_HOST_MAX = 256,
     CLIENT_TEXT_MAX = 192,
@@ -23,7 +24,10 @@ enum {
 };
 
 #define CLIENT_CONNECT_NS (10 * NS_PER_S)
-#define CLIENT_PING_EVERY_NS (15 * NS_PER_S) /* while packets come and go */
+#define CLIENT_PING_EVERY_NS (10 * NS_PER_S) /* while packets come and go */
+/* Nothing at all after a ping, for so long: a relay in use that has died without a word is known
+ * within 15 s. What comes late behind other bytes is no reason to leave, so any byte counts. */
+#define CLIENT_DEAF_NS (5 * NS_PER_S)
 /* Relays say every 60 to 65 s that they are alive, which also keeps NATs and proxies on the way
  * from forgetting the connection. Only one that says nothing is asked. */
 #define CLIENT_QUIET_NS (70 * NS_PER_S)
@@ -33,6 +37,12 @@ enum {
 #define CLIENT_BACKOFF_MAX_NS (5 * NS_PER_S)
 /* Up for this long, and the next back-off is short again. */
 #define CLIENT_STABLE_NS (10 * NS_PER_S)
+/* While a relay that said so restarts it is tried often. What it says is believed up to here. */
+#define CLIENT_RESTART_EVERY_NS (1 * NS_PER_S)
+#define CLIENT_RESTART_WAIT_MAX_NS (30 * NS_PER_S)
+#define CLIENT_RESTART_TRY_MAX_NS (300 * NS_PER_S)
+/* Timers tick by the millisecond: who waits for the token bucket waits for so much at once. */
+#define CLIENT_RATE_QUANTUM_NS (2 * NS_PER_MS)
 
 /* Half of the out buffer. One half is with the shell and stays as it is, the other one fills. */
 struct out_half {
@@ -78,6 +88,8 @@ struct relay_client {
     uint64_t now;        /* of the latest call that told it */
     uint64_t deadline;   /* end of the back-off or of the connect budget */
     uint64_t backoff_ns; /* the next one, before jitter */
+    uint64_t restart_ns; /* the relay said: not before; 0 = it did not */
+    uint64_t restart_end_ns;
     uint64_t up_at;
     bool down_pending;
     int down_err;
@@ -113,6 +125,8 @@ void client_set_state(struct relay_client *c, enum relay_client_state state);
 /* The connection is over: DOWN is queued, the back-off starts. */
 void client_fail(struct relay_client *c, int err, const char *text);
 void client_login_done(struct relay_client *c);
+/* The relay is about to end. */
+void client_note_restart(struct relay_client *c, uint64_t reconnect_in_ns, uint64_t try_for_ns);
 /* A packet went or came. */
 void client_used(struct relay_client *c);
 

@@ -190,12 +190,14 @@ static bool recv_peer_gone(const struct derp_frame *f, struct relay_client_event
     return true;
 }
 
-static bool recv_restarting(const struct derp_frame *f, struct relay_client_event *ev)
+static bool recv_restarting(struct relay_client *c, const struct derp_frame *f,
+                            struct relay_client_event *ev)
 {
     struct reader r = reader_of(f->data, f->len);
     ev->type = RELAY_CLIENT_EV_RESTARTING;
     ev->reconnect_in_ns = read_u32(&r) * NS_PER_MS;
     ev->try_for_ns = read_u32(&r) * NS_PER_MS;
+    client_note_restart(c, ev->reconnect_in_ns, ev->try_for_ns);
     return true;
 }
 
@@ -225,7 +227,7 @@ static bool recv_frame(struct relay_client *c, const struct derp_frame *f,
             .type = RELAY_CLIENT_EV_HEALTH, .data = f->data, .len = f->len};
         return true;
     case DERP_RESTARTING:
-        return recv_restarting(f, ev);
+        return recv_restarting(c, f, ev);
     default: /* KeepAlive, and what is not meant for us */
         return false;
     }

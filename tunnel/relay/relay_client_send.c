@@ -122,11 +122,8 @@ void client_bucket_set(struct relay_client *c, const struct derp_info *info)
     c->bucket.tokens = c->bucket.burst;
 }
 
-static bool bucket_take(struct token_bucket *b, uint64_t bytes, uint64_t now)
+static void bucket_fill(struct token_bucket *b, uint64_t now)
 {
-    if (b->rate == 0) {
-        return true;
-    }
     uint64_t us = time_since(b->at, now) / NS_PER_US;
     uint64_t room = b->burst - b->tokens;
     /* us * rate may pass 64 bits: a bucket that is full after `us` is just full. */
@@ -135,11 +132,38 @@ static bool bucket_take(struct token_bucket *b, uint64_t bytes, uint64_t now)
         b->tokens += gain < room ? gain : room;
         b->at = now;
     }
+}
+
+static bool bucket_take(struct token_bucket *b, uint64_t bytes, uint64_t now)
+{
+    if (b->rate == 0) {
+        return true;
+    }
+    bucket_fill(b, now);
     if (bytes > b->tokens) {
         return false;
     }
     b->tokens -= bytes;
     return true;
+}
+
+uint64_t relay_client_ready_ns(struct relay_client *c, size_t len, uint64_t now)
+{
+    struct token_bucket *b = &c->bucket;
+    c->now = now;
+    if (b->rate == 0) {
+        return now;
+    }
+    bucket_fill(b, now);
+    uint64_t need = DERP_PACKET_OVERHEAD + len + CLIENT_RATE_SPARE;
+    need = need < b->burst ? need : b->burst;
+    if (b->tokens >= need) {
+        return now;
+    }
+    uint64_t quantum = b->rate / (NS_PER_S / CLIENT_RATE_QUANTUM_NS) + CLIENT_RATE_SPARE;
+    need = need > quantum ? need : quantum < b->burst ? quantum : b->burst;
+    uint64_t missing_us = (need - b->tokens) * 1000000 / b->rate + 1;
+    return time_add(now, missing_us * NS_PER_US);
 }
 
 uint8_t *relay_client_reserve(struct relay_client *c, const uint8_t dst[32], size_t cap)

@@ -23,6 +23,7 @@ static struct control_peer direct_peer(void)
         .bytes_out = 3000000,
         .last_handshake_s = 60,
         .last_heard_s = 0,
+        .home_relay = "main",
     };
 }
 
@@ -46,7 +47,8 @@ static char *status_of(const struct control_peer *peers, size_t count)
         .front_count = 1,
         .nat = {.ipv4 = {"endpoint-independent", "203.0.113.9"},
                 .ipv6 = {"unknown", NULL},
-                .portmap = "pcp"},
+                .portmap = "pcp",
+                .captive_portal = true},
         .peers = peers,
         .peer_count = count,
         .relays = &relay,
@@ -100,10 +102,12 @@ static void status_has_the_promised_shape(void **state)
         {"node.nat.ipv4.address", "203.0.113.9"},
         {"node.nat.ipv6.mapping", "unknown"},
         {"node.nat.portmap", "pcp"},
+        {"peers.0.home_relay", "main"},
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         assert_string_equal(cJSON_GetStringValue(at(root, texts[i].path)), texts[i].value);
     }
+    assert_true(cJSON_IsTrue(at(root, "node.nat.captive_portal")));
     static const struct {
         const char *path;
         double value;

@@ -259,6 +259,45 @@ static void of_two_relays_the_one_where_the_peer_answers(void **state)
     assert_int_equal(choose(&b), two->id);
 }
 
+static void a_relay_that_ends_gives_way_to_where_the_peer_has_answered(void **state)
+{
+    (void)state;
+    BENCH(b, PATHSET_BUSY);
+    struct path *one = add_relay(&b, 0);
+    struct path *two = add_relay(&b, 1);
+    prove(&b, one, 10 * MS);
+    assert_int_equal(choose(&b), one->id);
+    pathset_set_leaving(&b.set, one, true);
+    assert_int_equal(choose(&b), one->id); /* the peer may not be at the other one */
+    prove(&b, two, 90 * MS);
+    assert_int_equal(choose(&b), two->id);
+    assert_true(pathset_is_trusted(one, b.now));
+    pathset_suspect(&b.set, two, b.now);
+    assert_int_equal(choose(&b), one->id);
+    prove(&b, two, 90 * MS);
+    pathset_set_leaving(&b.set, one, false);
+    assert_int_equal(choose(&b), one->id);
+    /* Still good enough to stand by. */
+    pathset_set_leaving(&b.set, one, true);
+    pathset_set_usable(&b.set, two, false, b.now);
+    struct path *p = add_direct(&b, 1);
+    prove(&b, p, 10 * MS);
+    assert_ways(&b, p, one, false);
+}
+
+static void of_relays_without_an_answer_the_preferred_one(void **state)
+{
+    (void)state;
+    BENCH(b, PATHSET_BUSY);
+    struct path *one = add_relay(&b, 0);
+    struct path *two = add_relay(&b, 1);
+    assert_int_equal(choose(&b), one->id);
+    two->preferred = true;
+    assert_int_equal(choose(&b), two->id);
+    prove(&b, one, 90 * MS);
+    assert_int_equal(choose(&b), one->id);
+}
+
 /* --- learned addresses --- */
 
 static void a_learned_path_is_forgotten_and_remembered_when_heard_of(void **state)
@@ -353,6 +392,8 @@ int main(void)
         cmocka_unit_test(the_best_of_a_kind_is_known_beside_the_best_of_all),
         cmocka_unit_test(a_relay_is_used_only_while_it_is_usable),
         cmocka_unit_test(of_two_relays_the_one_where_the_peer_answers),
+        cmocka_unit_test(a_relay_that_ends_gives_way_to_where_the_peer_has_answered),
+        cmocka_unit_test(of_relays_without_an_answer_the_preferred_one),
         cmocka_unit_test(a_learned_path_is_forgotten_and_remembered_when_heard_of),
         cmocka_unit_test(a_packet_from_a_path_on_long_intervals_brings_the_next_probe_forward),
         cmocka_unit_test(the_least_useful_learned_path_makes_room),

@@ -344,6 +344,37 @@ static void honours_the_token_bucket_of_the_relay(void **state)
     relay_client_free(c);
 }
 
+static void says_when_the_rate_allows_more(void **state)
+{
+    (void)state;
+    static uint8_t out[256 << 10];
+    static uint8_t data[8000];
+    const uint8_t dst[32] = {1};
+    struct world w;
+    struct relay_client *c = lone_client(&w, 0);
+    bring_up(c, 0, &(struct derp_info){.version = 2});
+    assert_int_equal(relay_client_ready_ns(c, sizeof(data), 7), 7); /* there is no limit */
+    relay_client_free(c);
+
+    c = lone_client(&w, 0);
+    bring_up(c, 0, &(struct derp_info){2, 10000, 0});
+    uint64_t now = NS_PER_S;
+    for (size_t sent = 0; sent < 100; sent++) {
+        uint64_t ready = relay_client_ready_ns(c, sizeof(data), now);
+        assert_true(ready >= now && ready < now + NS_PER_S);
+        assert_int_equal(relay_client_ready_ns(c, sizeof(data), ready), ready);
+        now = ready;
+        assert_int_equal(relay_client_send(c, dst, data, sizeof(data)), 0);
+        /* What others have to say has room, too. */
+        assert_int_equal(relay_client_send(c, dst, data, 10), 0);
+        take_output(c, out, sizeof(out));
+    }
+    assert_int_equal(relay_client_stats(c)->dropped_rate, 0);
+    uint64_t bytes = 100 * (8037 + 47) - (65536 + 37);
+    assert_in_range(now - NS_PER_S, bytes * 98 / 100 * 100000, bytes * 102 / 100 * 100000);
+    relay_client_free(c);
+}
+
 static void refuses_text_that_would_break_the_request(void **state)
 {
     (void)state;
@@ -379,6 +410,7 @@ int main(void)
         cmocka_unit_test(refuses_packets_when_the_buffer_is_full),
         cmocka_unit_test(what_the_shell_holds_stays_where_it_is),
         cmocka_unit_test(honours_the_token_bucket_of_the_relay),
+        cmocka_unit_test(says_when_the_rate_allows_more),
         cmocka_unit_test(refuses_text_that_would_break_the_request),
     };
     if (sodium_init() < 0) {
