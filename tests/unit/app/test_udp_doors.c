@@ -71,6 +71,39 @@ static void flows_count_as_connections_of_their_peer(void **state)
     teardown(t);
 }
 
+/* Nobody gets all of them: not by default, and not beyond what the ini says. */
+static void a_peer_has_its_share_of_flows(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ini;
+        size_t share;
+    } cases[] = {{"allow = any\nflows_max = 1\n", 1}, {"allow = any\n", 128}};
+    struct addr at;
+    int server = udp_socket(1, &at);
+    for (size_t i = 0; i < 2; i++) {
+        struct two *t = with_peer(cases[i].ini);
+        struct exits *exits = &t->home.app->exits;
+        struct target to = target_of("127.0.0.1", at.port);
+        struct quota *flows = &exits->shares[0].flows;
+        struct user first = associate(t), second = associate(t);
+        assert_int_equal(flows->max, cases[i].share);
+        flows->max = 1;
+        user_send(&first, &to, "one", 3);
+        answer(t, server, "one", 3, "yes", 3);
+        user_get(&first, &at, "yes", 3);
+        user_send(&second, &to, "two", 3);
+        WORLD_UNTIL(&t->w, exits->ctx->counters.exit.over_peer_limit == 1 || has_udp(server));
+        assert_int_equal(exits->flows.count, 1);
+        assert_int_equal(exits->shares[0].streams.count, 1);
+        end_user(&first);
+        end_user(&second);
+        WORLD_UNTIL(&t->w, exits->flows.count == 0 && flows->count == 0);
+        teardown(t);
+    }
+    (void)close(server);
+}
+
 static void a_unix_socket_takes_no_datagrams(void **state)
 {
     (void)state;
@@ -87,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_gets_in_by_our_own_ports),
         cmocka_unit_test(flows_count_as_connections_of_their_peer),
+        cmocka_unit_test(a_peer_has_its_share_of_flows),
         cmocka_unit_test(a_unix_socket_takes_no_datagrams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
