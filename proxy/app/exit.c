@@ -206,7 +206,7 @@ static void dial_target(struct exit_conn *x, const struct target *t, const struc
 {
     struct context *ctx = x->all->ctx;
     const struct dialer_wish wish = {.target = *t, .acl = allow, .owner = x->peer};
-    if (upstream_is_for(ctx, t)) {
+    if (upstream_is_for(ctx, t, false)) {
         x->upstream = upstream_start(ctx, &wish, on_dialled, x);
     } else {
         x->dialer = dialer_start(ctx, &wish, on_dialled, x);
@@ -320,12 +320,26 @@ static bool read_wanted(const struct adit_event *ev, struct wanted *w)
            (!w->bind && target_parse_unix(&w->target, text, len) == 0);
 }
 
+/* Who connects from beyond the upstream comes to its address, not to ours; and we are not to be
+ * seen by whom peers reach only through it. */
+static enum cause look_at_bind(const struct context *ctx, size_t peer, const struct target *t)
+{
+    if (!ctx->config->peers[peer].bind || serve_is_meant(t)) {
+        return CAUSE_NOT_ALLOWED;
+    }
+    if (upstream_is_for(ctx, t, false)) {
+        LOG_AT(ctx->log, LOG_INFO, "exit", "bind_refused",
+               "peer=%s why=\"[exit] upstream takes no BIND\"", ctx->config->peers[peer].name);
+        return CAUSE_NOT_ALLOWED;
+    }
+    return CAUSE_NONE;
+}
+
 /* CAUSE_NONE if it may be had. */
 static enum cause look_at(struct exits *e, const struct adit_event *ev, struct wanted *w)
 {
     if (w->bind) {
-        bool may = e->ctx->config->peers[ev->peer].bind && !serve_is_meant(&w->target);
-        return may ? CAUSE_NONE : CAUSE_NOT_ALLOWED;
+        return look_at_bind(e->ctx, ev->peer, &w->target);
     }
     if (w->target.path[0]) {
         const struct acl *allow = &e->ctx->config->peers[ev->peer].allow;
