@@ -148,6 +148,7 @@ struct config_node {
     char *control;
     enum log_level log;
     uint64_t resume_timeout_ns;
+    unsigned line; /* of [node]; 0 = there is none */
 };
 
 struct config_peer {
