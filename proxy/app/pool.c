@@ -10,8 +10,7 @@ void pool_init(struct pool *pool, size_t blocks_max)
     pool->used_max = blocks_max;
     pool->refused = 0;
     LIST_INIT(&pool->tcps);
-    LIST_INIT(&pool->watched);
-    LIST_INIT(&pool->broken);
+    LIST_INIT(&pool->ended);
     pool->watch = NULL;
     pool->unused = NULL;
     pool->user = NULL;

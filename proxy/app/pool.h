@@ -24,8 +24,7 @@ struct pool {
     size_t used, used_max;
     uint64_t refused;
     LIST_HEAD(, tcp) tcps;      /* all connections that use it, also those that are closing */
-    LIST_HEAD(, tcp) watched;   /* of these, the ones that tcp_watch.h looks after */
-    LIST_HEAD(, tcp) broken;    /* and whose owners are about to be told */
+    LIST_HEAD(, tcp) ended;     /* of these, the ones that tcp_watch.h looks after */
     struct tcp_watch *watch;    /* NULL while there are none */
     void (*unused)(void *user); /* the last of them is gone; see tcp_break_all */
     void *user;

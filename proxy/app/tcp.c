@@ -133,7 +133,6 @@ void tcp_attach(struct tcp *t, const struct tcp_ops *ops, void *user)
     tcp_pause(t);
     t->ops = ops;
     t->user = user;
-    tcp_watch_add(t);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -153,6 +152,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         tcp_pause(t);
     } else if (n == UV_EOF) {
         tcp_pause(t);
+        tcp_watch_add(t);
         t->ops->read(t->user, 0);
     } else if (n < 0) {
         tcp_pause(t);
@@ -165,7 +165,6 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 void tcp_resume(struct tcp *t)
 {
     if (!t->reading) {
-        tcp_watch_remove(t);
         t->reading = uv_read_start(&t->uv.stream, on_alloc, on_read) == 0;
     }
 }
@@ -175,7 +174,6 @@ void tcp_pause(struct tcp *t)
     if (t->reading) {
         t->reading = false;
         (void)uv_read_stop(&t->uv.stream);
-        tcp_watch_add(t);
     }
 }
 
@@ -281,11 +279,7 @@ static void on_close(uv_handle_t *handle)
     pool_give(pool, t->block);
     LIST_REMOVE(t, entry);
     mem_free(t);
-    if (!LIST_EMPTY(&pool->tcps)) {
-        return;
-    }
-    tcp_watch_stop(pool);
-    if (pool->unused) {
+    if (LIST_EMPTY(&pool->tcps) && pool->unused) {
         pool->unused(pool->user);
     }
 }

@@ -24,7 +24,7 @@ struct tcp_ops {
     /* Where the next bytes go; 0 = no room: reading stops as if by tcp_pause. */
     size_t (*room)(void *user, uint8_t **at);
     /* n > 0: bytes are there; 0: the other end finished; < 0: the connection broke, also after an
-     * end, and also while it is paused. */
+     * end. */
     void (*read)(void *user, ssize_t n);
     /* What tcp_send had to copy is out (0), or the connection broke (< 0). */
     void (*sent)(void *user, int status);
@@ -34,7 +34,7 @@ struct tcp_ops {
 
 struct tcp {
     LIST_ENTRY(tcp) entry;
-    LIST_ENTRY(tcp) watched_entry; /* see tcp_watch.h */
+    LIST_ENTRY(tcp) ended_entry; /* see tcp_watch.h */
     union {
         uv_handle_t handle;
         uv_stream_t stream;

@@ -1,10 +1,9 @@
-/* Looks after connections that are not being read from: those whose other end has finished, and
- * those that are paused since nobody takes their bytes. A reset there would go unseen until
- * something is written, or read. Four times a second, and only while there are such connections,
- * the system is asked about all of them, 64 with each call.
+/* Looks after connections whose other end has finished: nothing is read there any more, so a reset
+ * that follows would go unseen until something is written. Four times a second, and only while
+ * there are such connections, the system is asked.
  *
- * A reset overtakes what a paused connection still has to be read, as it does in a stream (RFC 9000
- * section 3.2): who reset it does not care for those bytes, and who waits should know at once.
+ * Connections that are merely paused are not looked at: what they still have to be read comes
+ * first.
  */
 #ifndef APP_TCP_WATCH_H
 #define APP_TCP_WATCH_H
@@ -15,7 +14,5 @@
 void tcp_watch_add(struct tcp *t);
 /* Also if it is not there. */
 void tcp_watch_remove(struct tcp *t);
-/* There are no connections any more. */
-void tcp_watch_stop(struct pool *pool);
 
 #endif

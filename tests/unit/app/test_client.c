@@ -199,28 +199,6 @@ static void slow_reader_holds_the_sender(void **state)
     teardown(f);
 }
 
-/* Nobody reads what was sent before it. */
-static void resets_overtake_what_waits(void **state)
-{
-    (void)state;
-    enum { LEN = 64 << 20 };
-    struct front_world *f = setup(NULL);
-    uint8_t *data = calloc(1, LEN);
-    assert_non_null(data);
-    for (int up = 0; up < 2; up++) {
-        struct pair p = connect_pair(f);
-        int from = up ? p.client : p.server;
-        assert_true(send_until_stuck(f, from, data, LEN) < LEN);
-        world_reset(from);
-        WORLD_UNTIL(&f->w, f->clients.count == 0 && f->ctx.pool.used == 0);
-        *(up ? &p.client : &p.server) = -1;
-        close_pair(&p);
-    }
-    WORLD_UNTIL(&f->w, !f->ctx.pool.watch); /* no timer without work */
-    free(data);
-    teardown(f);
-}
-
 static unsigned rep_of(struct front_world *f, const char *host, uint16_t port)
 {
     int client = world_ask(&f->w, &f->socks, host, port);
@@ -379,7 +357,6 @@ int main(void)
         cmocka_unit_test(bytes_behind_the_request_reach_the_target_first),
         cmocka_unit_test(resets_go_through),
         cmocka_unit_test(slow_reader_holds_the_sender),
-        cmocka_unit_test(resets_overtake_what_waits),
         cmocka_unit_test(failures_have_their_reply),
         cmocka_unit_test(a_target_that_does_not_answer_times_out),
         cmocka_unit_test(slow_and_wrong_clients_are_closed_and_counted),
