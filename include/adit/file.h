@@ -20,6 +20,13 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
  * have, -errno if it cannot be examined. */
 int file_mode_private(const char *path);
 
+/* Waits until no other process holds the directory locked in this way, and locks it: the descriptor
+ * of the lock, or -errno. It ends with file_unlock, or the process. Directories, since files that
+ * are replaced as a whole cannot hold a lock. */
+int file_lock(const char *directory);
+/* Negative: there is none. */
+void file_unlock(int lock);
+
 /* Makes the directory and the missing ones above it, all with `mode` (less the umask). Existing
  * ones are left as they are. 0 or -errno (-ENOTDIR: something else has the name). */
 int file_make_dirs(const char *path, mode_t mode);

@@ -11,6 +11,7 @@
 
 enum {
     DIALS_MAX = 4096, /* targets being dialled for peers at once: 2000 a second for 2 s */
+    BINDS_MAX = 16,   /* ports that wait for one peer's targets at once */
     BLOCKS_PER_CONNECTION = 3,
 };
 
@@ -110,6 +111,7 @@ static int init(struct app *app, uv_loop_t *loop, const struct config *config,
     app->ctx.limits = (struct context_limits){
         .clients_max = (size_t)l->clients_max,
         .dials_max = DIALS_MAX,
+        .binds_max = BINDS_MAX,
         .associations_max = (size_t)l->associations_max,
         .exit_max = (size_t)(l->streams_max * (config->peers_count ? config->peers_count : 1)),
     };

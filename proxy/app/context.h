@@ -42,7 +42,7 @@ enum {
 #define EXIT_COUNTER_TABLE(X)                                                                      \
     X(requests)        /* streams opened by peers */                                               \
     X(connected)       /* targets reached */                                                       \
-    X(over_peer_limit) /* refused at streams_max or streams_rate of their peer */
+    X(over_peer_limit) /* refused at a ceiling of their peer */
 
 /* Datagrams, at the front and at the exit; those of the tunnel are counted there. */
 #define UDP_COUNTER_TABLE(X)                                                                       \
@@ -82,6 +82,7 @@ struct context_counters {
 struct context_limits {
     size_t clients_max;      /* applications at the front at once */
     size_t dials_max;        /* connections to targets being set up for peers at once */
+    size_t binds_max;        /* BIND: ports that wait here at once for one peer */
     size_t exit_max;         /* connections for peers at once */
     size_t associations_max; /* UDP associations at once, and as many flows of peers */
 };

@@ -28,7 +28,7 @@ static void forget(struct exit_conn *x)
 {
     LIST_REMOVE(x, entry);
     x->all->count--;
-    quota_give(&x->all->quotas[x->peer]);
+    quota_give(&x->all->shares[x->peer].streams);
     mem_free(x);
 }
 
@@ -104,7 +104,7 @@ static void give_up_dialling(struct exit_conn *x)
     if (x->binder) {
         binder_stop(x->binder);
         x->binder = NULL;
-        x->all->dialling--;
+        quota_give(&x->all->shares[x->peer].binds);
     }
 }
 
@@ -183,7 +183,7 @@ static void on_bound(void *user, struct tcp *tcp, enum cause cause)
     struct exit_conn *x = user;
     struct addr from = tcp ? tcp_remote(tcp) : (struct addr){.family = ADDR_NONE};
     x->binder = NULL;
-    x->all->dialling--;
+    quota_give(&x->all->shares[x->peer].binds);
     if (!tcp) {
         fail(x, cause);
     } else if (!tell_who(x, &from)) {
@@ -206,7 +206,7 @@ static void dial_target(struct exit_conn *x, const struct target *t, const struc
 {
     struct context *ctx = x->all->ctx;
     const struct dialer_wish wish = {.target = *t, .acl = allow, .owner = x->peer};
-    if (upstream_is_for(ctx, t)) {
+    if (upstream_is_for(ctx, t, false)) {
         x->upstream = upstream_start(ctx, &wish, on_dialled, x);
     } else {
         x->dialer = dialer_start(ctx, &wish, on_dialled, x);
@@ -238,25 +238,48 @@ static bool start(struct exit_conn *x, const struct wanted *w)
     return x->binder || x->dialer || x->upstream;
 }
 
-static bool has_room(struct exits *e, size_t peer)
+/* Who waits to be dialled may do so for minutes, so that has a ceiling of its own. */
+static bool take_quotas(struct exit_share *share, bool bind, uint64_t now)
 {
-    if (e->count >= e->ctx->limits.exit_max || e->dialling >= e->ctx->limits.dials_max ||
+    if (bind && !quota_take(&share->binds, now)) {
+        return false;
+    }
+    if (!quota_take(&share->streams, now)) {
+        if (bind) {
+            quota_give(&share->binds);
+        }
+        return false;
+    }
+    return true;
+}
+
+static bool has_room(struct exits *e, size_t peer, bool bind)
+{
+    if (e->count >= e->ctx->limits.exit_max || (!bind && e->dialling >= e->ctx->limits.dials_max) ||
         gate_is_shut(&e->ctx->gate)) {
         return false;
     }
-    bool taken = quota_take(&e->quotas[peer], uv_now(e->ctx->loop) * NS_PER_MS);
+    bool taken = take_quotas(&e->shares[peer], bind, uv_now(e->ctx->loop) * NS_PER_MS);
     e->ctx->counters.exit.over_peer_limit += !taken;
     return taken;
 }
 
+static void give_quotas(struct exits *e, size_t peer, bool bind)
+{
+    quota_give(&e->shares[peer].streams);
+    if (bind) {
+        quota_give(&e->shares[peer].binds);
+    }
+}
+
 static enum cause begin(struct exits *e, const struct adit_event *ev, const struct wanted *w)
 {
-    if (!has_room(e, ev->peer)) {
+    if (!has_room(e, ev->peer, w->bind)) {
         return CAUSE_LIMIT;
     }
     struct exit_conn *x = mem_new(1, sizeof(*x));
     if (!x) {
-        quota_give(&e->quotas[ev->peer]);
+        give_quotas(e, ev->peer, w->bind);
         return CAUSE_LIMIT;
     }
     x->all = e;
@@ -267,14 +290,14 @@ static enum cause begin(struct exits *e, const struct adit_event *ev, const stru
         if (x->end) {
             endpoint_abort(x->end, CAUSE_LIMIT);
         }
-        quota_give(&e->quotas[ev->peer]);
+        give_quotas(e, ev->peer, w->bind);
         mem_free(x);
         return CAUSE_LIMIT;
     }
     endpoint_attach(x->end, &dialling, x);
     LIST_INSERT_HEAD(&e->list, x, entry);
     e->count++;
-    e->dialling++;
+    e->dialling += !w->bind;
     return CAUSE_NONE;
 }
 
@@ -297,12 +320,26 @@ static bool read_wanted(const struct adit_event *ev, struct wanted *w)
            (!w->bind && target_parse_unix(&w->target, text, len) == 0);
 }
 
+/* Who connects from beyond the upstream comes to its address, not to ours; and we are not to be
+ * seen by whom peers reach only through it. */
+static enum cause look_at_bind(const struct context *ctx, size_t peer, const struct target *t)
+{
+    if (!ctx->config->peers[peer].bind || serve_is_meant(t)) {
+        return CAUSE_NOT_ALLOWED;
+    }
+    if (upstream_is_for(ctx, t, false)) {
+        LOG_AT(ctx->log, LOG_INFO, "exit", "bind_refused",
+               "peer=%s why=\"[exit] upstream takes no BIND\"", ctx->config->peers[peer].name);
+        return CAUSE_NOT_ALLOWED;
+    }
+    return CAUSE_NONE;
+}
+
 /* CAUSE_NONE if it may be had. */
 static enum cause look_at(struct exits *e, const struct adit_event *ev, struct wanted *w)
 {
     if (w->bind) {
-        bool may = e->ctx->config->peers[ev->peer].bind && !serve_is_meant(&w->target);
-        return may ? CAUSE_NONE : CAUSE_NOT_ALLOWED;
+        return look_at_bind(e->ctx, ev->peer, &w->target);
     }
     if (w->target.path[0]) {
         const struct acl *allow = &e->ctx->config->peers[ev->peer].allow;
@@ -323,7 +360,8 @@ static enum cause take(struct exits *e, const struct adit_event *ev, bool *reada
     struct wanted w = {0};
     *readable = true;
     if (is_flow(ev)) {
-        return exit_flows_open(&e->flows, ev, &e->quotas[ev->peer]);
+        struct exit_share *share = &e->shares[ev->peer];
+        return exit_flows_open(&e->flows, ev, &share->streams, &share->flows);
     }
     *readable = read_wanted(ev, &w);
     enum cause cause = *readable ? look_at(e, ev, &w) : CAUSE_BAD_TARGET;
@@ -354,19 +392,30 @@ void exits_unserve(struct exit_service *s)
     mem_free(s);
 }
 
+/* Of what all peers together may have, one gets half, unless its section says otherwise: so there
+ * is always something left for another. */
+static void init_share(struct exit_share *share, const struct context *ctx,
+                       const struct config_peer *p)
+{
+    uint64_t now = uv_now(ctx->loop) * NS_PER_MS;
+    uint64_t half = (ctx->limits.associations_max + 1) / 2;
+    quota_init(&share->streams, p->streams_max, p->streams_rate, now);
+    quota_init(&share->flows, p->flows_max ? p->flows_max : half, 0, now);
+    quota_init(&share->binds, ctx->limits.binds_max, 0, now);
+}
+
 int exits_init(struct exits *e, struct context *ctx)
 {
     const struct config *config = ctx->config;
     *e = (struct exits){.ctx = ctx};
-    e->quotas = mem_new(config->peers_count + 1, sizeof(*e->quotas));
-    for (size_t i = 0; e->quotas && i < config->peers_count; i++) {
-        const struct config_peer *p = &config->peers[i];
-        quota_init(&e->quotas[i], p->streams_max, p->streams_rate, uv_now(ctx->loop) * NS_PER_MS);
+    e->shares = mem_new(config->peers_count + 1, sizeof(*e->shares));
+    for (size_t i = 0; e->shares && i < config->peers_count; i++) {
+        init_share(&e->shares[i], ctx, &config->peers[i]);
     }
     LIST_INIT(&e->list);
     LIST_INIT(&e->services);
     exit_flows_init(&e->flows, ctx);
-    return e->quotas ? 0 : ERR_NO_MEMORY;
+    return e->shares ? 0 : ERR_NO_MEMORY;
 }
 
 void exits_open(struct exits *e, const struct adit_event *ev)
@@ -396,6 +445,6 @@ void exits_stop(struct exits *e)
         }
         forget(x);
     }
-    mem_free(e->quotas);
-    e->quotas = NULL;
+    mem_free(e->shares);
+    e->shares = NULL;
 }

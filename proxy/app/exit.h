@@ -20,6 +20,13 @@
 
 struct exit_conn;
 
+/* What one peer has here. */
+struct exit_share {
+    struct quota streams; /* connections and flows, */
+    struct quota flows;   /* and of these the flows of datagrams */
+    struct quota binds;   /* connections that are still waited for */
+};
+
 /* A service beside those of the ini, as long as `adit serve` runs. */
 struct exit_service {
     LIST_ENTRY(exit_service) entry;
@@ -31,7 +38,7 @@ struct exits {
     LIST_HEAD(, exit_service) services;
     size_t count, dialling;
     LIST_HEAD(, exit_conn) list;
-    struct quota *quotas; /* one for each peer, of connections and flows */
+    struct exit_share *shares; /* one for each peer */
     struct exit_flows flows;
 };
 

@@ -11,7 +11,7 @@ enum { LOOK_MS = 30000 }; /* for sockets that nobody uses */
 struct exit_flow {
     LIST_ENTRY(exit_flow) link;
     struct exit_flows *all;
-    struct quota *quota; /* of its peer */
+    struct quota *streams, *flows; /* of its peer */
     struct endpoint *end;
     struct outlet outlet;
 };
@@ -54,7 +54,8 @@ static void forget(struct exit_flow *f)
 {
     struct exit_flows *all = f->all;
     LIST_REMOVE(f, link);
-    quota_give(f->quota);
+    quota_give(f->streams);
+    quota_give(f->flows);
     outlet_deinit(&f->outlet);
     mem_free(f);
     if (--all->count == 0) {
@@ -127,22 +128,37 @@ static struct exit_flow *flow_new(struct exit_flows *all, const struct adit_even
     return f;
 }
 
-enum cause exit_flows_open(struct exit_flows *all, const struct adit_event *ev, struct quota *quota)
+static bool take_quotas(struct quota *streams, struct quota *flows, uint64_t now)
+{
+    if (!quota_take(flows, now)) {
+        return false;
+    }
+    if (!quota_take(streams, now)) {
+        quota_give(flows);
+        return false;
+    }
+    return true;
+}
+
+enum cause exit_flows_open(struct exit_flows *all, const struct adit_event *ev,
+                           struct quota *streams, struct quota *flows)
 {
     struct context *ctx = all->ctx;
     if (ctx->config->peers[ev->peer].allow.count == 0) {
         return CAUSE_NOT_ALLOWED;
     }
-    if (!quota_take(quota, uv_now(ctx->loop) * NS_PER_MS)) {
+    if (!take_quotas(streams, flows, uv_now(ctx->loop) * NS_PER_MS)) {
         ctx->counters.exit.over_peer_limit++;
         return CAUSE_LIMIT;
     }
     struct exit_flow *f = flow_new(all, ev);
     if (!f) {
-        quota_give(quota);
+        quota_give(streams);
+        quota_give(flows);
         return CAUSE_LIMIT;
     }
-    f->quota = quota;
+    f->streams = streams;
+    f->flows = flows;
     outlet_init(&f->outlet, ctx, ev->peer, &ctx->config->peers[ev->peer].allow, on_received, f);
     endpoint_attach(f->end, &flow_events, f);
     LIST_INSERT_HEAD(&all->list, f, link);

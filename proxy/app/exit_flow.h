@@ -19,9 +19,10 @@ struct exit_flows {
 };
 
 void exit_flows_init(struct exit_flows *f, struct context *ctx);
-/* Takes the stream over, as one of what `quota`, the peer's, lets it have; a cause other than
- * CAUSE_NONE: abort it. */
-enum cause exit_flows_open(struct exit_flows *f, const struct adit_event *ev, struct quota *quota);
+/* Takes the stream over, as one of the streams and one of the flows that the peer may have; a cause
+ * other than CAUSE_NONE: abort it. */
+enum cause exit_flows_open(struct exit_flows *f, const struct adit_event *ev, struct quota *streams,
+                           struct quota *flows);
 void exit_flows_stop(struct exit_flows *f);
 
 #endif

@@ -1,5 +1,7 @@
 #include "app/outlet.h"
 
+#include "app/upstream.h"
+#include "app/upstream_udp.h"
 #include "policy/host.h"
 
 static uint64_t now_of(const struct outlet *o)
@@ -106,7 +108,8 @@ static void on_found(void *user, const struct target *t, const struct addr *addr
 void outlet_init(struct outlet *o, struct context *ctx, size_t owner, const struct acl *acl,
                  udpsock_received *received, void *user)
 {
-    *o = (struct outlet){.ctx = ctx, .acl = acl, .received = received, .user = user};
+    *o =
+        (struct outlet){.ctx = ctx, .acl = acl, .owner = owner, .received = received, .user = user};
     o->used_ns = now_of(o);
     asked_init(&o->asked, now_of(o));
     names_init(&o->names, &ctx->resolver, owner, on_found, o);
@@ -120,6 +123,42 @@ static void close_sockets(struct outlet *o)
             o->udp[i] = NULL;
         }
     }
+    upstream_udp_free(o->upstream);
+    o->upstream = NULL;
+}
+
+/* --- through the upstream -------------------------------------------------------------------- */
+
+static void on_passed_back(void *user, const struct addr *from, uint8_t *data, size_t len)
+{
+    struct outlet *o = user;
+    o->used_ns = now_of(o);
+    o->received(o->user, from, data, len);
+}
+
+static void send_upstream(struct outlet *o, const struct target *t, const uint8_t *data, size_t len)
+{
+    struct addr meant = acl_normalize(&t->addr);
+    bool many = t->kind == TARGET_ADDRESS && is_for_many(&meant);
+    if (t->port == 0 || many || !upstream_allows(o->acl, t)) {
+        o->ctx->counters.udp.not_allowed++;
+        return;
+    }
+    if (!o->upstream) {
+        o->upstream = upstream_udp_new(o->ctx, o->owner, on_passed_back, o);
+    }
+    if (!o->upstream) {
+        o->ctx->counters.udp.unsent++;
+        return;
+    }
+    o->used_ns = now_of(o);
+    upstream_udp_send(o->upstream, t, data, len);
+}
+
+/* What our own applications send does not go there, as their connections do not. */
+static bool is_for_upstream(const struct outlet *o, const struct target *t)
+{
+    return o->owner != RESOLVER_FRONT && upstream_is_for(o->ctx, t, true);
 }
 
 void outlet_deinit(struct outlet *o)
@@ -131,9 +170,12 @@ void outlet_deinit(struct outlet *o)
 
 void outlet_send(struct outlet *o, const struct target *t, const uint8_t *data, size_t len)
 {
-    if (t->kind == TARGET_ADDRESS) {
+    bool ours = t->kind == TARGET_NAME && host_is_in(t->name, "peer");
+    if (!ours && is_for_upstream(o, t)) {
+        send_upstream(o, t, data, len);
+    } else if (t->kind == TARGET_ADDRESS) {
         try_addresses(o, t, &t->addr, 1, data, len);
-    } else if (host_is_in(t->name, "peer") || !acl_could_allow(o->acl, t->name, t->port)) {
+    } else if (ours || !acl_could_allow(o->acl, t->name, t->port)) {
         o->ctx->counters.udp.not_allowed++;
     } else if (!names_send(&o->names, t, data, len)) {
         o->ctx->counters.udp.names_not_found++;

@@ -1,7 +1,8 @@
 /* Where datagrams of one flow leave from this machine, for a peer or an application of its own: one
  * UDP socket for each family, toward any number of targets.
  *
- * Policy looks at each target's address after resolving and right before the datagram is sent.
+ * Policy looks at each target's address after resolving and right before the datagram is sent. What
+ * peers send to where [exit] upstream leads goes through it (app/upstream_udp.h), names unresolved.
  * Multicast and broadcast are never reached, and names in .peer have no meaning here. Only who was
  * sent to may answer (session/asked.h). Everything that is dropped is counted.
  */
@@ -19,7 +20,9 @@ struct outlet {
     const struct acl *acl;
     udpsock_received *received;
     void *user;
-    struct udpsock *udp[2]; /* IPv4, IPv6; NULL until needed */
+    struct udpsock *udp[2];        /* IPv4, IPv6; NULL until needed */
+    struct upstream_udp *upstream; /* NULL until needed */
+    size_t owner;
     struct asked asked;
     struct names names;
     uint64_t used_ns;

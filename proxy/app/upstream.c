@@ -14,12 +14,13 @@ struct upstream {
     uv_timer_t timer;      /* for the talk, or what is known at once */
     enum cause cause;
     struct proxyclient talk;
+    struct addr *relay; /* UDP ASSOCIATE: for what it answers */
     uint8_t in[64];
     void (*done)(void *user, struct tcp *tcp, enum cause cause);
     void *user;
 };
 
-bool upstream_is_for(const struct context *ctx, const struct target *t)
+bool upstream_is_for(const struct context *ctx, const struct target *t, bool udp)
 {
     struct addr local[RESOLVER_ADDRS];
     bool here;
@@ -27,16 +28,15 @@ bool upstream_is_for(const struct context *ctx, const struct target *t)
         here = t->path[0] || resolver_localhost(t->name, local) > 0;
     } else {
         struct addr meant = acl_normalize(&t->addr);
-        here = addr_is_loopback(&meant) || own_has(&ctx->own, &t->addr, false);
+        here = addr_is_loopback(&meant) || own_has(&ctx->own, &t->addr, udp);
     }
     return ctx->config->exit.upstream.kind == CONFIG_PROXY_GIVEN && !here;
 }
 
-static bool is_allowed(const struct dialer_wish *wish)
+bool upstream_allows(const struct acl *acl, const struct target *t)
 {
-    const struct target *t = &wish->target;
-    return !wish->acl || (t->kind == TARGET_NAME ? acl_allows_name(wish->acl, t->name, t->port)
-                                                 : acl_allows(wish->acl, &t->addr, t->port, NULL));
+    return !acl || (t->kind == TARGET_NAME ? acl_allows_name(acl, t->name, t->port)
+                                           : acl_allows(acl, &t->addr, t->port, NULL));
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -70,6 +70,14 @@ static void on_timer(uv_timer_t *timer)
     finish(u, NULL, u->cause);
 }
 
+/* Some name no address, or 0.0.0.0: they mean their own. */
+static struct addr relay_of(const struct upstream *u)
+{
+    struct addr relay = tcp_remote(u->tcp);
+    relay.port = u->talk.bound.port;
+    return addr_is_unspecified(&u->talk.bound) ? relay : u->talk.bound;
+}
+
 /* `u` may be gone afterwards. */
 static void go_on(struct upstream *u)
 {
@@ -84,6 +92,9 @@ static void go_on(struct upstream *u)
         break;
     case PROXYCLIENT_CONNECTED:
         tcp_pause(tcp);
+        if (u->relay) {
+            *u->relay = relay_of(u);
+        }
         u->tcp = NULL;
         finish(u, tcp, CAUSE_NONE);
         break;
@@ -145,35 +156,70 @@ static void set_target(struct target *t, const struct httpproxy *at)
     CHECK(err == 0); /* looked at when the ini was read */
 }
 
-static void begin(struct upstream *u, const struct dialer_wish *wish)
+/* With what is known at once the answer still comes from the loop: by the timer. */
+static void refuse(struct upstream *u, enum cause cause)
 {
-    const struct httpproxy *at = u->ctx->config->exit.upstream.at;
-    struct dialer_wish proxy = {.owner = wish->owner};
-    u->cause = CAUSE_NOT_ALLOWED;
-    if (is_allowed(wish)) {
-        proxyclient_init(&u->talk, at->socks5, at->login, &wish->target);
-        set_target(&proxy.target, at);
-        u->cause = CAUSE_LIMIT;
-        u->dialer = dialer_start(u->ctx, &proxy, on_dialled, u);
+    u->cause = cause;
+    (void)uv_timer_start(&u->timer, on_timer, 0, 0);
+}
+
+/* What is to be said is set up. */
+static void dial(struct upstream *u, size_t owner)
+{
+    struct dialer_wish proxy = {.owner = owner};
+    set_target(&proxy.target, u->ctx->config->exit.upstream.at);
+    u->dialer = dialer_start(u->ctx, &proxy, on_dialled, u);
+    if (!u->dialer) {
+        refuse(u, CAUSE_LIMIT);
+        return;
     }
+    u->cause = CAUSE_TIMED_OUT;
     uint64_t ms = u->ctx->config->exit.dial_timeout_ns / NS_PER_MS;
-    (void)uv_timer_start(&u->timer, on_timer, u->dialer ? ms : 0, 0);
-    u->cause = u->dialer ? CAUSE_TIMED_OUT : u->cause;
+    (void)uv_timer_start(&u->timer, on_timer, ms, 0);
+}
+
+static struct upstream *upstream_new(struct context *ctx,
+                                     void (*done)(void *user, struct tcp *tcp, enum cause cause),
+                                     void *user)
+{
+    struct upstream *u = mem_new(1, sizeof(*u));
+    if (u) {
+        u->ctx = ctx;
+        u->done = done;
+        u->user = user;
+        (void)uv_timer_init(ctx->loop, &u->timer); /* cannot fail */
+        u->timer.data = u;
+    }
+    return u;
 }
 
 struct upstream *upstream_start(struct context *ctx, const struct dialer_wish *wish,
                                 void (*done)(void *user, struct tcp *tcp, enum cause cause),
                                 void *user)
 {
-    struct upstream *u = mem_new(1, sizeof(*u));
-    if (!u) {
-        return NULL;
+    const struct httpproxy *at = ctx->config->exit.upstream.at;
+    struct upstream *u = upstream_new(ctx, done, user);
+    if (u && upstream_allows(wish->acl, &wish->target)) {
+        proxyclient_init(&u->talk, at->socks5, at->login, &wish->target);
+        dial(u, wish->owner);
+    } else if (u) {
+        refuse(u, CAUSE_NOT_ALLOWED);
     }
-    u->ctx = ctx;
-    u->done = done;
-    u->user = user;
-    (void)uv_timer_init(ctx->loop, &u->timer); /* cannot fail */
-    u->timer.data = u;
-    begin(u, wish);
+    return u;
+}
+
+struct upstream *upstream_associate(struct context *ctx, size_t owner, struct addr *relay,
+                                    void (*done)(void *user, struct tcp *tcp, enum cause cause),
+                                    void *user)
+{
+    const struct httpproxy *at = ctx->config->exit.upstream.at;
+    struct upstream *u = upstream_new(ctx, done, user);
+    if (u && at->socks5) {
+        u->relay = relay;
+        proxyclient_init_associate(&u->talk, at->login);
+        dial(u, owner);
+    } else if (u) {
+        refuse(u, CAUSE_FAILED);
+    }
     return u;
 }

@@ -85,6 +85,15 @@ static int choose_endpoint(const struct cli_call *call, struct invite *offer)
     return EX_OK;
 }
 
+/* Those of the usual form first: any STUN server of theirs answers others, too. */
+static void add_stun(struct invite *offer, const struct config_endpoints *servers, bool derper)
+{
+    for (size_t i = 0; i < servers->count && offer->stun_count < INVITE_STUN_MAX; i++) {
+        offer->stun[offer->stun_count++] =
+            (struct invite_stun){.at = servers->items[i], .derper = derper};
+    }
+}
+
 static int choose_hours(const struct cli_call *call, long *hours)
 {
     const char *text = cli_value(call, "hours");
@@ -152,6 +161,8 @@ static int invite(const struct cli_call *call, struct inifile *f)
     code = code == EX_OK ? choose_endpoint(call, &offer) : code;
     code = code == EX_OK ? choose_hours(call, &hours) : code;
     code = code == EX_OK ? choose_relay(call, f, &offer, relay) : code;
+    add_stun(&offer, &f->config->node.stun, false);
+    add_stun(&offer, &f->config->node.stun_derper, true);
     adit_key_generate(offer.secret);
     code = code == EX_OK ? keep(f, &offer, hours, relay) : code;
     if (code == EX_OK) {
@@ -178,11 +189,13 @@ static int run(const struct cli_call *call)
     if (!ini) {
         return EX_CONFIG;
     }
+    int lock = inifile_lock(ini);
     int code = inifile_open(&f, ini);
     if (code == EX_OK) {
         code = cli_value(call, "cancel") ? cancel(&f) : invite(call, &f);
     }
     inifile_close(&f);
+    inifile_unlock(lock);
     return code;
 }
 

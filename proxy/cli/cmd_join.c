@@ -6,6 +6,7 @@
 
 #include "app/paths.h"
 
+#include <adit/file.h>
 #include <adit/key.h>
 
 #include <stdio.h>
@@ -170,6 +171,9 @@ static int take_offer(struct join *j)
     if (j->given.has_relay) {
         inifile_use_relay(&j->ini, &j->given.relay, j->given.pins, j->given.pins_count, j->relay);
     }
+    for (size_t i = 0; i < j->given.stun_count; i++) {
+        inifile_use_stun(&j->ini, &j->given.stun[i].at, j->given.stun[i].derper);
+    }
     invite_psk(j->psk, j->given.secret, &j->given.key, &j->ini.self);
     int code = write_peer(j);
     if (code == EX_OK) {
@@ -212,6 +216,17 @@ static int take_answer(struct join *j)
     return code;
 }
 
+/* For the lock, which comes before anything else is looked at. */
+static int make_folder(const struct join *j, const char *path)
+{
+    char folder[PATHS_MAX];
+    int err = j->given.kind == INVITE_OFFER ? file_make_dirs(paths_folder(path, folder), 0700) : 0;
+    if (err != 0) {
+        cli_error("%s: %s", folder, strerror(-err));
+    }
+    return err == 0 ? EX_OK : EX_CANTCREAT;
+}
+
 /* Whoever is invited may have nothing yet. An answer is for a node that there is. */
 static int open_ini(struct join *j, const char *path)
 {
@@ -233,12 +248,15 @@ static int run(const struct cli_call *call)
     const char *ini = cli_config(call);
     int code = ini ? read_given(call, &j.given) : EX_CONFIG;
     code = code == EX_OK ? choose_name(&j) : code;
+    code = code == EX_OK ? make_folder(&j, ini) : code;
+    int lock = code == EX_OK ? inifile_lock(ini) : -1;
     code = code == EX_OK ? open_ini(&j, ini) : code;
     code = code == EX_OK ? check_peer(&j) : code;
     if (code == EX_OK) {
         code = j.given.kind == INVITE_OFFER ? take_offer(&j) : take_answer(&j);
     }
     inifile_close(&j.ini);
+    inifile_unlock(lock);
     adit_key_wipe(&j, sizeof(j));
     return code;
 }

@@ -104,6 +104,17 @@ static int read_self(struct inifile *f)
     return code;
 }
 
+int inifile_lock(const char *ini)
+{
+    char folder[PATHS_MAX];
+    return file_lock(paths_folder(ini, folder));
+}
+
+void inifile_unlock(int lock)
+{
+    file_unlock(lock);
+}
+
 int inifile_open(struct inifile *f, const char *path)
 {
     *f = (struct inifile){.path = path};
@@ -130,6 +141,30 @@ void inifile_add(struct inifile *f, const char *format, ...)
     int more = vsnprintf(f->added + len, sizeof(f->added) - len, format, args);
     va_end(args);
     f->too_long = f->too_long || more < 0 || (size_t)more >= sizeof(f->added) - len;
+}
+
+static bool has_endpoint(const struct config_endpoints *list, const struct config_endpoint *at)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i].host, at->host) == 0 && list->items[i].port == at->port) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void inifile_use_stun(struct inifile *f, const struct config_endpoint *at, bool derper)
+{
+    const struct config_node *node = &f->config->node;
+    bool v6 = strchr(at->host, ':') != NULL;
+    size_t len = strlen(f->node);
+    if (has_endpoint(derper ? &node->stun_derper : &node->stun, at)) {
+        return;
+    }
+    int more = snprintf(f->node + len, sizeof(f->node) - len, "%s = %s%s%s:%u\n",
+                        derper ? "stun_derper" : "stun", v6 ? "[" : "", at->host, v6 ? "]" : "",
+                        (unsigned)at->port);
+    f->too_long = f->too_long || more < 0 || (size_t)more >= sizeof(f->node) - len;
 }
 
 static bool same_url(const struct config_url *a, const struct config_url *b)
@@ -178,18 +213,49 @@ void inifile_use_relay(struct inifile *f, const struct config_url *url,
     }
 }
 
+/* Where the line behind [node] begins; the end if there is no such section. */
+static size_t find_node(const struct inifile *f)
+{
+    size_t at = 0;
+    for (unsigned line = f->config->node.line; line > 0 && at < f->len; line--) {
+        const char *stop = memchr(f->text + at, '\n', f->len - at);
+        at = stop ? (size_t)(stop - f->text) + 1 : f->len;
+    }
+    return f->config->node.line > 0 ? at : f->len;
+}
+
+static void put(char **to, const char *text, size_t len)
+{
+    memcpy(*to, text, len);
+    *to += len;
+}
+
+static void put_text(char **to, const char *text)
+{
+    put(to, text, strlen(text));
+}
+
 /* The text as it will be; NULL without memory. */
 static char *join_text(const struct inifile *f, size_t *len)
 {
-    bool ends = f->len == 0 || f->text[f->len - 1] == '\n';
-    size_t cap = f->len + 1 + strlen(f->added) + 1;
-    char *text = mem_new(1, cap);
+    static const char head[] = "\n[node]\n";
+    size_t node = find_node(f);
+    bool ends = node == 0 || f->text[node - 1] == '\n';
+    char *text = mem_new(1, f->len + 2 + sizeof(head) + strlen(f->node) + strlen(f->added) + 1);
+    char *to = text;
     if (!text) {
         return NULL;
     }
-    memcpy(text, f->text, f->len);
-    (void)snprintf(text + f->len, cap - f->len, "%s%s", ends ? "" : "\n", f->added);
-    *len = f->len + (ends ? 0 : 1) + strlen(f->added);
+    put(&to, f->text, node);
+    if (f->node[0]) {
+        put_text(&to, ends ? "" : "\n");
+        put_text(&to, f->config->node.line > 0 ? "" : head);
+        put_text(&to, f->node);
+    }
+    put(&to, f->text + node, f->len - node);
+    put_text(&to, to > text && to[-1] != '\n' ? "\n" : "");
+    put_text(&to, f->added);
+    *len = (size_t)(to - text);
     return text;
 }
 

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { INIFILE_ADDED_MAX = 8192 };
+enum { INIFILE_ADDED_MAX = 8192, INIFILE_NODE_MAX = 2048 };
 
 struct inifile {
     const char *path;
@@ -20,6 +20,7 @@ struct inifile {
     struct config *config;
     struct config_public_key self; /* this node's */
     char added[INIFILE_ADDED_MAX];
+    char node[INIFILE_NODE_MAX]; /* for its [node] */
     bool too_long;
 };
 
@@ -30,6 +31,12 @@ const char *inifile_default_name(char out[CONFIG_NAME_MAX + 1]);
 /* Writes the ini and, if there is none beside it, the key. An exit code, with a message if it is
  * not 0. */
 int inifile_create(const char *ini, const char *name, char public_text[ADIT_KEY_TEXT_MAX]);
+
+/* From reading an ini to replacing it nobody else of these commands does the same: waits for that,
+ * until inifile_unlock. Where no lock can be had it goes without (a folder that is not there yet,
+ * or a file system that knows none). */
+int inifile_lock(const char *ini);
+void inifile_unlock(int lock);
 
 /* Reads the ini and the node's key. An exit code, with a message if it is not 0; in any case
  * inifile_close follows. `path` is borrowed. */
@@ -42,6 +49,8 @@ const struct config_relay *inifile_find_relay(const struct inifile *f, const cha
 void inifile_use_relay(struct inifile *f, const struct config_url *url,
                        const struct config_pin *pins, size_t pins_count,
                        char name[CONFIG_NAME_MAX + 1]);
+/* A STUN server, into [node] where inifile_save finds it, unless it is listed there. */
+void inifile_use_stun(struct inifile *f, const struct config_endpoint *at, bool derper);
 /* Text that inifile_save puts at the end. */
 void inifile_add(struct inifile *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

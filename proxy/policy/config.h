@@ -148,6 +148,7 @@ struct config_node {
     char *control;
     enum log_level log;
     uint64_t resume_timeout_ns;
+    unsigned line; /* of [node]; 0 = there is none */
 };
 
 struct config_peer {
@@ -160,6 +161,7 @@ struct config_peer {
     bool bind;             /* it may wait here for connections */
     uint64_t streams_max;  /* its connections at once at this exit, 0 = no ceiling of its own */
     uint64_t streams_rate; /* new ones a second, 0 = no limit */
+    uint64_t flows_max;    /* flows of datagrams, which are streams, too; 0 = the exit's default */
     unsigned line;
 };
 

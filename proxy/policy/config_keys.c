@@ -122,6 +122,9 @@ const struct config_key config_keys_table[] = {
     {S("peer"), .name = "streams_rate", .type = CONFIG_NUMBER, .initial = "0", .least = 0,
      .most = 1 << 20, .accepted = "a number up to 1M; 0 = no limit",
      .help = "New connections a second that the peer may ask for here.", PEER(streams_rate)},
+    {S("peer"), .name = "flows_max", .type = CONFIG_NUMBER, .initial = "0", .least = 0,
+     .most = 16 << 10, .accepted = "a number up to 16k; 0 = half of associations_max of [limits]",
+     .help = "Flows of datagrams that the peer may have here at once.", PEER(flows_max)},
 
     {S("front"), .name = "listen", .type = CONFIG_LISTENS, .list = true,
      .initial = "127.0.0.1:1080",

@@ -132,6 +132,7 @@ static void *open_single(struct config_parser *p, const struct config_section *s
     }
     *line = p->line;
     p->config->server.given = p->config->server.given || strcmp(s->name, "server") == 0;
+    p->config->node.line = strcmp(s->name, "node") == 0 ? p->line : p->config->node.line;
     if (s->named) {
         config_forget_keys(p, s);
         return p->config->fronts;

@@ -17,7 +17,17 @@ enum {
 static const char scheme[] = "adit://";
 
 /* The parts of the query that were there. */
-enum { HAS_NAME = 1, HAS_TOKEN = 2, HAS_PROOF = 4, HAS_VIA = 8, HAS_PIN = 16, HAS_ENDPOINT = 32 };
+enum {
+    HAS_NAME = 1,
+    HAS_TOKEN = 2,
+    HAS_PROOF = 4,
+    HAS_VIA = 8,
+    HAS_PIN = 16,
+    HAS_ENDPOINT = 32,
+    HAS_STUN = 64,
+    HAS_STUN_DERPER = 128,
+    HAS_MANY = HAS_PIN | HAS_STUN | HAS_STUN_DERPER, /* may be there more than once */
+};
 
 struct parse {
     struct invite invite;
@@ -76,12 +86,24 @@ static const char *take_pin(struct parse *p, const char *value)
                : "a pin is not sha256: and a hash";
 }
 
+static bool parse_endpoint(struct config_endpoint *at, const char *value)
+{
+    return host_split(at->host, &at->port, value, strlen(value)) && at->port != 0;
+}
+
 static const char *take_endpoint(struct parse *p, const char *value)
 {
-    struct config_endpoint *at = &p->invite.endpoint;
-    return host_split(at->host, &at->port, value, strlen(value)) && at->port != 0
-               ? NULL
-               : "the endpoint is no HOST:PORT";
+    return parse_endpoint(&p->invite.endpoint, value) ? NULL : "the endpoint is no HOST:PORT";
+}
+
+static const char *take_stun(struct parse *p, const char *value, bool derper)
+{
+    if (p->invite.stun_count == INVITE_STUN_MAX) {
+        return "there are more than 4 STUN servers";
+    }
+    struct invite_stun *s = &p->invite.stun[p->invite.stun_count++];
+    s->derper = derper;
+    return parse_endpoint(&s->at, value) ? NULL : "a STUN server is no HOST:PORT";
 }
 
 static const char *take_value(struct parse *p, unsigned part, const char *value)
@@ -97,6 +119,10 @@ static const char *take_value(struct parse *p, unsigned part, const char *value)
         return take_via(p, value);
     case HAS_PIN:
         return take_pin(p, value);
+    case HAS_STUN:
+        return take_stun(p, value, false);
+    case HAS_STUN_DERPER:
+        return take_stun(p, value, true);
     default:
         return take_endpoint(p, value);
     }
@@ -108,14 +134,16 @@ static const char *take_part(struct parse *p, const char *text, size_t len)
     static const struct {
         const char *name;
         unsigned part;
-    } parts[] = {{"name=", HAS_NAME}, {"token=", HAS_TOKEN}, {"proof=", HAS_PROOF},
-                 {"via=", HAS_VIA},   {"pin=", HAS_PIN},     {"endpoint=", HAS_ENDPOINT}};
+    } parts[] = {{"name=", HAS_NAME},   {"token=", HAS_TOKEN},
+                 {"proof=", HAS_PROOF}, {"via=", HAS_VIA},
+                 {"pin=", HAS_PIN},     {"endpoint=", HAS_ENDPOINT},
+                 {"stun=", HAS_STUN},   {"stun_derper=", HAS_STUN_DERPER}};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         size_t name_len = strlen(parts[i].name);
         if (len < name_len || strncmp(text, parts[i].name, name_len) != 0) {
             continue;
         }
-        if ((p->seen & parts[i].part) && parts[i].part != HAS_PIN) {
+        if ((p->seen & parts[i].part & ~(unsigned)HAS_MANY) != 0) {
             return "a part behind the ? is there twice";
         }
         p->seen |= parts[i].part;
@@ -129,7 +157,7 @@ static const char *take_part(struct parse *p, const char *text, size_t len)
         sodium_memzero(value, sizeof(value));
         return why;
     }
-    return "behind the ? is more than name, token or proof, via, pin, endpoint";
+    return "behind the ? is more than name, token or proof, via, pin, endpoint, stun";
 }
 
 static const char *take_query(struct parse *p, const char *text, size_t len)
@@ -178,7 +206,7 @@ static const char *check_kind(const struct parse *p)
         return "neither a relay (@HOST) nor an endpoint is named";
     }
     if (i->kind == INVITE_ANSWER &&
-        (i->has_relay || (p->seen & (HAS_VIA | HAS_PIN | HAS_ENDPOINT | HAS_TOKEN)))) {
+        (i->has_relay || (p->seen & (HAS_VIA | HAS_MANY | HAS_ENDPOINT | HAS_TOKEN)))) {
         return "an answer has a name and a proof and nothing else";
     }
     return !i->has_relay && (p->seen & (HAS_VIA | HAS_PIN)) ? "via and pin are there, but no relay"
@@ -242,6 +270,17 @@ static void append_relay(char out[INVITE_TEXT_MAX], const struct invite *i, char
     append(out, "@", behind + 3);
 }
 
+static void append_endpoint(char out[INVITE_TEXT_MAX], const char *name,
+                            const struct config_endpoint *at)
+{
+    char port[8];
+    bool v6 = strchr(at->host, ':') != NULL;
+    (void)snprintf(port, sizeof(port), "%u", (unsigned)at->port);
+    append(out, name, v6 ? "[" : "");
+    append(out, at->host, v6 ? "]:" : ":");
+    append(out, port, "");
+}
+
 static void append_offer(char out[INVITE_TEXT_MAX], const struct invite *i, const char *via)
 {
     if (via[0] && strcmp(via, "https") != 0) {
@@ -252,11 +291,10 @@ static void append_offer(char out[INVITE_TEXT_MAX], const struct invite *i, cons
         append(out, "&pin=sha256:", invite_format_key(i->pins[k].bytes, pin));
     }
     if (i->endpoint.port != 0) {
-        char port[8];
-        bool v6 = strchr(i->endpoint.host, ':') != NULL;
-        append(out, v6 ? "&endpoint=[" : "&endpoint=", i->endpoint.host);
-        (void)snprintf(port, sizeof(port), "%u", (unsigned)i->endpoint.port);
-        append(out, v6 ? "]:" : ":", port);
+        append_endpoint(out, "&endpoint=", &i->endpoint);
+    }
+    for (size_t k = 0; k < i->stun_count; k++) {
+        append_endpoint(out, i->stun[k].derper ? "&stun_derper=" : "&stun=", &i->stun[k].at);
     }
 }
 

@@ -1,14 +1,16 @@
 /* Introductions: the two lines by which two nodes get to know each other, exchanged by hand.
  *
  *     adit://KEY@HOST[:PORT][/PATH]?name=NAME&token=TOKEN[&via=..][&pin=..][&endpoint=..]    offer
+ *         [&stun=HOST:PORT].. [&stun_derper=HOST:PORT]..
  *     adit://KEY?name=NAME&proof=PROOF                                                       answer
  *
  * An offer names the inviting node: its public key, its relay (`via`: http, ws or wss instead of
- * https) and a fresh secret token, which it keeps until the answer comes (policy/pending.h). The
- * answer names the joining node; its proof is a keyed hash (BLAKE2b) under the token of both keys
- * and the name, so only who saw the offer can make one, it fits no other node, and it is no secret.
- * Both sides derive the pre-shared key of their sessions from the token in the same way.
- * Who has seen an offer can answer it: it must travel as a secret.
+ * https), the STUN servers that it asks, since who joins needs some as well, and a fresh secret
+ * token, which it keeps until the answer comes (policy/pending.h). The answer names the joining
+ * node; its proof is a keyed hash (BLAKE2b) under the token of both keys and the name, so only who
+ * saw the offer can make one, it fits no other node, and it is no secret. Both sides derive the
+ * pre-shared key of their sessions from the token in the same way. Who has seen an offer can answer
+ * it: it must travel as a secret.
  */
 #ifndef POLICY_INVITE_H
 #define POLICY_INVITE_H
@@ -22,7 +24,8 @@
 enum {
     INVITE_SECRET_LEN = 32,
     INVITE_KEY_TEXT = 44, /* 43 characters of base64url and the end */
-    INVITE_TEXT_MAX = 1280,
+    INVITE_STUN_MAX = 4,
+    INVITE_TEXT_MAX = 2560,
 };
 
 enum invite_kind { INVITE_OFFER, INVITE_ANSWER };
@@ -38,6 +41,11 @@ struct invite {
     struct config_pin pins[CONFIG_PINS_MAX];
     size_t pins_count;
     struct config_endpoint endpoint; /* port 0: none */
+    struct invite_stun {
+        struct config_endpoint at;
+        bool derper;
+    } stun[INVITE_STUN_MAX];
+    size_t stun_count;
 };
 
 /* NULL, or what is wrong with it, by part (static: no piece of the text is in it); *out is then

@@ -12,6 +12,7 @@ enum {
     METHOD_NONE = 0,
     METHOD_LOGIN = 2,
     CONNECT = 1,
+    ASSOCIATE = 3,
     ATYP_IPV4 = 1,
     ATYP_NAME = 3,
     ATYP_IPV6 = 4,
@@ -80,7 +81,7 @@ static void request(struct proxyclient *c)
     const struct target *t = &c->target;
     bool v6 = t->addr.family == ADDR_IPV6;
     put_byte(c, VERSION);
-    put_byte(c, CONNECT);
+    put_byte(c, c->associate ? ASSOCIATE : CONNECT);
     put_byte(c, 0);
     if (t->kind == TARGET_NAME) {
         put_byte(c, ATYP_NAME);
@@ -122,15 +123,24 @@ static void on_reply(struct proxyclient *c)
         fail(c, CAUSE_FAILED);
     } else if (c->in[1] != 0) {
         fail(c, cause_of_reply(c->in[1]));
-    } else if (c->in[3] == ATYP_IPV4) {
-        expect(c, PROXYCLIENT_REST, 4 - 1 + 2); /* the first byte of it has come */
-    } else if (c->in[3] == ATYP_IPV6) {
-        expect(c, PROXYCLIENT_REST, 16 - 1 + 2);
+    } else if (c->in[3] == ATYP_IPV4 || c->in[3] == ATYP_IPV6) {
+        bool v6 = c->in[3] == ATYP_IPV6;
+        c->bound.family = v6 ? ADDR_IPV6 : ADDR_IPV4;
+        c->bound.ip[0] = c->in[4];
+        expect(c, PROXYCLIENT_ADDRESS, (v6 ? 16 : 4) - 1 + 2);
     } else if (c->in[3] == ATYP_NAME) {
         expect(c, PROXYCLIENT_REST, (size_t)c->in[4] + 2);
     } else {
         fail(c, CAUSE_FAILED);
     }
+}
+
+static void on_address(struct proxyclient *c)
+{
+    size_t len = c->in_len - 2;
+    memcpy(c->bound.ip + 1, c->in, len);
+    c->bound.port = (uint16_t)(c->in[len] << 8 | c->in[len + 1]);
+    end(c, PROXYCLIENT_CONNECTED, CAUSE_NONE);
 }
 
 /* --- HTTP ------------------------------------------------------------------------------------ */
@@ -204,13 +214,28 @@ static void on_head_byte(struct proxyclient *c, uint8_t byte)
 
 /* --------------------------------------------------------------------------------------------- */
 
-void proxyclient_init(struct proxyclient *c, bool socks5, const char *login,
-                      const struct target *target)
+static void init(struct proxyclient *c, const char *login, const struct target *target)
 {
     size_t len = strlen(login);
     CHECK(len <= PROXYCLIENT_LOGIN_MAX);
     *c = (struct proxyclient){.state = PROXYCLIENT_TALKING, .target = *target};
     memcpy(c->login, login, len + 1);
+}
+
+void proxyclient_init_associate(struct proxyclient *c, const char *login)
+{
+    const struct addr unknown = {.family = ADDR_IPV4}; /* from where it will be sent */
+    struct target t;
+    target_set_addr(&t, &unknown);
+    init(c, login, &t);
+    c->associate = true;
+    greet(c);
+}
+
+void proxyclient_init(struct proxyclient *c, bool socks5, const char *login,
+                      const struct target *target)
+{
+    init(c, login, target);
     if (socks5) {
         greet(c);
     } else {
@@ -252,6 +277,9 @@ static void on_piece(struct proxyclient *c)
         break;
     case PROXYCLIENT_REPLY:
         on_reply(c);
+        break;
+    case PROXYCLIENT_ADDRESS:
+        on_address(c);
         break;
     case PROXYCLIENT_REST:
         end(c, PROXYCLIENT_CONNECTED, CAUSE_NONE);

@@ -148,9 +148,14 @@ complains 'others may read'
 expect 0 home invite --cancel
 chmod 600 "$LAB/home.state/invitations"
 expect "$EX_NOPERM" home join "$taken" --name other
+# At once: none forgets another's.
+inviting=()
 for _ in {1..16}; do
-    "$ADIT" invite -c "$LAB/home.ini" >/dev/null 2>&1
+    "$ADIT" invite -c "$LAB/home.ini" >/dev/null 2>&1 &
+    inviting+=($!)
 done
+wait "${inviting[@]}" || lab_fail "one of 16 invitations at once was refused"
+[ "$(pending)" -eq 16 ] || lab_fail "of 16 invitations $(pending) wait"
 expect "$EX_CANTCREAT" home invite
 complains '16 invitations'
 
@@ -183,9 +188,14 @@ assert_path laptop home relay
 
 # A machine with nothing: an ini like that of adit init, at its default place.
 expect 0 home invite --cancel
+sed -i 's/^\[node\]$/&\nstun = 10.77.0.4:3478, stun.example.net:3478/' "$LAB/home.ini"
 expect 0 home invite
+[[ "$(cat "$LAB/said")" == *"&stun=10.77.0.4:3478&stun=stun.example.net:3478&"* ]] ||
+    lab_fail "no STUN servers: $(cat "$LAB/said")"
 [ ! -e "$XDG_CONFIG_HOME/adit/adit.ini" ] || lab_fail "there is an ini already"
 "$ADIT" join - <"$LAB/said" >"$LAB/answer" 2>"$LAB/complaint" || lab_fail "$(cat "$LAB/complaint")"
 grep -q '^# Adit' "$XDG_CONFIG_HOME/adit/adit.ini" || lab_fail "join made no commented ini"
 [ "$(stat -c %a "$XDG_CONFIG_HOME/adit/home.psk")" = 600 ] || lab_fail "no secret beside the ini"
+[ "$(grep -A 2 '^\[node\]$' "$XDG_CONFIG_HOME/adit/adit.ini" | tail -n 2)" = \
+    $'stun = 10.77.0.4:3478\nstun = stun.example.net:3478' ] || lab_fail "no STUN servers in [node]"
 "$ADIT" check >/dev/null

@@ -13,8 +13,13 @@ static void start(struct proxyclient *c, uint8_t choice)
     static const char *const targets[] = {"a.example:80", "192.0.2.1:1", "[2001:db8::1]:443"};
     const char *text = targets[choice % 3];
     struct target t;
+    const char *login = (choice & 0x40) != 0 ? "ann:pw" : "";
     CHECK(target_parse(&t, text, strlen(text)) == 0);
-    proxyclient_init(c, (choice & 0x80) != 0, (choice & 0x40) != 0 ? "ann:pw" : "", &t);
+    if (choice & 0x20) {
+        proxyclient_init_associate(c, login);
+    } else {
+        proxyclient_init(c, (choice & 0x80) != 0, login, &t);
+    }
 }
 
 /* In pieces of at most `step`: how much it took. */
@@ -46,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t a = feed(&whole, data + 1, size - 1, size);
     size_t b = feed(&bytes, data + 1, size - 1, 1);
     CHECK(a == b && whole.state == bytes.state && whole.cause == bytes.cause);
+    CHECK(addr_equal(&whole.bound, &bytes.bound));
     proxyclient_deinit(&whole);
     proxyclient_deinit(&bytes);
     return 0;

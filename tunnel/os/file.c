@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -228,4 +229,27 @@ int file_make_dirs(const char *path, mode_t mode)
         part[i] = '/';
     }
     return make_dir(part, mode);
+}
+
+int file_lock(const char *directory)
+{
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    while (flock(fd, LOCK_EX) != 0) {
+        if (errno != EINTR) {
+            int err = -errno;
+            (void)close(fd);
+            return err;
+        }
+    }
+    return fd;
+}
+
+void file_unlock(int lock)
+{
+    if (lock >= 0) {
+        (void)close(lock);
+    }
 }

@@ -434,6 +434,43 @@ static void bind_needs_to_be_allowed(void **state)
     }
 }
 
+/* Who waits takes none of the room for dialling, and a peer waits at so many ports only. */
+static void bind_has_a_ceiling_of_its_own(void **state)
+{
+    (void)state;
+    struct two *t = setup("allow = 127.0.0.1\nbind = yes\n", MAY_BIND PEER_ROUTE);
+    struct exits *exits = &t->home.app->exits;
+    struct addr at, server_at;
+    struct target expected = target_of("127.0.0.1", 21);
+    int client[3], listener = world_listen(&server_at);
+    exits->shares[0].binds.max = 2;
+    t->home.app->ctx.limits.dials_max = 1;
+    for (size_t i = 0; i < 3; i++) {
+        client[i] = world_connect(&t->socks);
+        assert_int_equal(ask_socks(t, client[i], 2, &expected, &at),
+                         i < 2 ? 0 : SOCKS5_REP_FAILURE);
+    }
+    assert_int_equal(t->home.app->ctx.counters.exit.over_peer_limit, 1);
+    assert_int_equal(exits->dialling, 0);
+    int other = world_ask(&t->w, &t->socks, "127.0.0.1", server_at.port);
+    assert_int_equal(world_rep(&t->w, other), 0);
+    (void)close(other);
+    world_reset(client[0]);
+    WORLD_UNTIL(&t->w, exits->shares[0].binds.count == 1);
+    client[0] = world_connect(&t->socks);
+    assert_int_equal(ask_socks(t, client[0], 2, &expected, &at), 0);
+    int server = world_connect(&at); /* no longer waited for */
+    struct addr from;
+    assert_int_equal(second_reply(t, client[0], &from), 0);
+    assert_int_equal(exits->shares[0].binds.count, 1);
+    for (size_t i = 0; i < 3; i++) {
+        (void)close(client[i]);
+    }
+    (void)close(server);
+    (void)close(listener);
+    teardown(t);
+}
+
 /* The client goes, or a node stops, while it is waited. */
 static void bind_can_be_given_up(void **state)
 {
@@ -473,6 +510,7 @@ int main(void)
         cmocka_unit_test(bind_works_over_socks4),
         cmocka_unit_test(bind_takes_nobody_else),
         cmocka_unit_test(bind_needs_to_be_allowed),
+        cmocka_unit_test(bind_has_a_ceiling_of_its_own),
         cmocka_unit_test(bind_can_be_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

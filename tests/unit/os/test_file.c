@@ -4,12 +4,16 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -235,6 +239,38 @@ static void refuses_a_directory_below_a_file(void **state)
     assert_int_equal(file_make_dirs(at("f/d"), 0700), -ENOTDIR);
 }
 
+/* The second waits for the first, and goes on when that one ends. */
+static void a_lock_is_held_by_one(void **state)
+{
+    (void)state;
+    int told[2];
+    char byte = 'x';
+    int lock = file_lock(root);
+    assert_true(lock >= 0);
+    assert_int_equal(pipe(told), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)close(lock);
+        byte = file_lock(root) >= 0 ? 'l' : 'f';
+        bool written = write(told[1], &byte, 1) == 1;
+        (void)raise(SIGKILL); /* what was inherited is not its own to account for */
+        _exit(written);
+    }
+    struct pollfd waits = {.fd = told[0], .events = POLLIN};
+    assert_int_equal(poll(&waits, 1, 50), 0);
+    file_unlock(lock);
+    assert_int_equal(read(told[0], &byte, 1), 1);
+    assert_int_equal(byte, 'l');
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    (void)close(told[0]);
+    (void)close(told[1]);
+    assert_int_equal(file_lock(at("nothing")), -ENOENT);
+    assert_int_equal(file_write_atomic(at("f"), "x", 1, 0600), 0);
+    assert_int_equal(file_lock(at("f")), -ENOTDIR);
+    file_unlock(-1);
+}
+
 int main(void)
 {
 #define FILE_TEST(f) cmocka_unit_test_setup_teardown(f, make_root, drop_root)
@@ -245,6 +281,7 @@ int main(void)
         FILE_TEST(knows_a_private_file),           FILE_TEST(leaves_the_old_file_when_it_fails),
         FILE_TEST(replaces_what_a_link_points_to), FILE_TEST(refuses_a_name_too_long),
         FILE_TEST(makes_missing_directories),      FILE_TEST(refuses_a_directory_below_a_file),
+        FILE_TEST(a_lock_is_held_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -410,13 +410,14 @@ static void how_targets_are_reached(void **state)
     config_free(c);
     c = config_text_parse(
         "[exit]\ndial_timeout = 1500ms\nupstream = socks5://a:b@[::1]:9050\n" PEER_A
-        "allow = unix:/run/x\nstreams_max = 2k\nstreams_rate = 50\n");
+        "allow = unix:/run/x\nstreams_max = 2k\nstreams_rate = 50\nflows_max = 9\n");
     assert_int_equal(c->exit.dial_timeout_ns, 1500 * NS_PER_MS);
     assert_int_equal(c->exit.upstream.kind, CONFIG_PROXY_GIVEN);
     assert_true(c->exit.upstream.at->socks5);
     assert_string_equal(c->exit.upstream.at->login, "a:b");
     assert_int_equal(c->peers[0].streams_max, 2048);
     assert_int_equal(c->peers[0].streams_rate, 50);
+    assert_int_equal(c->peers[0].flows_max, 9);
     assert_true(acl_allows_unix(&c->peers[0].allow, "/run/x"));
     config_free(c);
     config_text_refuse_part("[exit]\nupstream = p:1080\n", "is neither socks5:// nor http://");

@@ -25,6 +25,8 @@ static void lines_are_read_and_written_alike(void **state)
         "&token=" TOKEN,
         "adit://" KEY "?name=home&endpoint=home.example.net:41741&token=" TOKEN,
         "adit://" KEY "@r.example?name=home&endpoint=[2001:db8::7]:41741&token=" TOKEN,
+        "adit://" KEY "@r.example?name=h&stun=s.example:3478&stun=[2001:db8::7]:1"
+        "&stun_derper=d.example:3478&token=" TOKEN,
         "adit://" KEY "?name=laptop&proof=" TOKEN,
     };
     for (size_t i = 0; i < COUNT(lines); i++) {
@@ -75,6 +77,12 @@ static void what_is_wrong_is_told_by_part(void **state)
         {"adit://" KEY "@r.example?name=h&name=i&token=" TOKEN, "twice"},
         {"adit://" KEY "@r.example?name=h&token=" TOKEN "&proof=" TOKEN, "exclude"},
         {"adit://" KEY "@r.example?name=h&color=red&token=" TOKEN, "behind the ?"},
+        {"adit://" KEY "@r.example?name=h&stun=x&token=" TOKEN, "STUN"},
+        {"adit://" KEY "@r.example?name=h&stun=x:0&token=" TOKEN, "STUN"},
+        {"adit://" KEY "@r.example?name=h&stun=x:1&stun=x:2&stun_derper=x:3&stun=x:4&stun=x:5"
+         "&token=" TOKEN,
+         "more than 4 STUN"},
+        {"adit://" KEY "?name=laptop&stun=x:1&proof=" TOKEN, "nothing else"},
         {"adit://" KEY "@?name=h&token=" TOKEN, "relay"},
         {"adit://" KEY "@r.example:0?name=h&token=" TOKEN, "relay"},
         {"adit://" KEY "@r.example?via=ftp&name=h&token=" TOKEN, "via"},
@@ -113,6 +121,9 @@ static void longest_line_fits(void **state)
     memset(i.relay.path, '/', CONFIG_URL_PATH_MAX);
     i.relay.port = i.endpoint.port = 65535;
     i.relay.websocket = true;
+    for (; i.stun_count < INVITE_STUN_MAX; i.stun_count++) {
+        i.stun[i.stun_count] = (struct invite_stun){.at = i.endpoint, .derper = true};
+    }
     assert_null(invite_parse(&back, invite_format(&i, out)));
     assert_string_equal(back.relay.path, i.relay.path);
     assert_string_equal(back.endpoint.host, i.endpoint.host);

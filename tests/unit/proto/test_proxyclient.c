@@ -87,6 +87,33 @@ static void socks5_with_login_and_addresses(void **state)
     assert_int_equal(c.state, PROXYCLIENT_CONNECTED);
 }
 
+static void socks5_carries_datagrams(void **state)
+{
+    (void)state;
+    static const uint8_t v6[] =
+        "\x05\x00\x00\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x01\xbb";
+    for (size_t step = 1; step <= 22; step++) {
+        struct proxyclient c;
+        struct addr at = addr_ipv4(192, 0, 2, 7, 0x1234);
+        proxyclient_init_associate(&c, "");
+        SAYS(&c, "\x05\x01\x00");
+        (void)hears(&c, "\x05\x00", 2, 2);
+        SAYS(&c, "\x05\x03\x00\x01\x00\x00\x00\x00\x00\x00");
+        assert_int_equal(hears(&c, "\x05\x00\x00\x01\xc0\x00\x02\x07\x12\x34X", 11, step), 10);
+        assert_int_equal(c.state, PROXYCLIENT_CONNECTED);
+        assert_true(addr_equal(&c.bound, &at));
+        proxyclient_deinit(&c);
+        proxyclient_init_associate(&c, "ann:pw");
+        SAYS(&c, "\x05\x02\x00\x02");
+        (void)hears(&c, "\x05\x00", 2, 2);
+        assert_int_equal(hears(&c, v6, sizeof(v6), step), 22);
+        assert_int_equal(c.state, PROXYCLIENT_CONNECTED);
+        assert_int_equal(c.bound.family, ADDR_IPV6);
+        assert_memory_equal(c.bound.ip, v6 + 4, 16);
+        assert_int_equal(c.bound.port, 443);
+    }
+}
+
 static enum cause reply_cause(uint8_t rep)
 {
     struct proxyclient c;
@@ -200,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(socks5_without_login),
         cmocka_unit_test(socks5_with_login_and_addresses),
+        cmocka_unit_test(socks5_carries_datagrams),
         cmocka_unit_test(socks5_refusals_keep_their_cause),
         cmocka_unit_test(http_takes_its_head_and_no_more),
         cmocka_unit_test(http_refusals_keep_their_cause),
