@@ -161,6 +161,9 @@ void adit_consume(struct adit *a, uint64_t stream, size_t len);
 
 /* Abandons both directions; the peer sees RESET with the cause. No event follows here. */
 void adit_abort(struct adit *a, uint64_t stream, enum cause cause);
+/* The same behind the bytes that were written: the peer gets to read all of them, then sees RESET,
+ * as with a TCP connection that is reset after some were received. */
+void adit_break(struct adit *a, uint64_t stream, enum cause cause);
 
 /* --- datagrams --- */
 

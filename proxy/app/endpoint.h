@@ -2,7 +2,8 @@
  * or a TCP connection dialled from here. Bytes are passed in place, as in adit/adit.h.
  *
  * The user is told through `on`, always from the loop and never from inside a call made here.
- * Each endpoint ends with exactly one endpoint_release or endpoint_abort; nothing comes after.
+ * Each endpoint ends with exactly one endpoint_release, endpoint_abort or endpoint_break; nothing
+ * comes after.
  */
 #ifndef APP_ENDPOINT_H
 #define APP_ENDPOINT_H
@@ -36,6 +37,7 @@ struct endpoint_ops {
     void (*consume)(struct endpoint *e, size_t len);
     void (*release)(struct endpoint *e);
     void (*abort)(struct endpoint *e, enum cause cause);
+    void (*break_off)(struct endpoint *e, enum cause cause);
 };
 
 struct endpoint {
@@ -103,6 +105,12 @@ static inline void endpoint_release(struct endpoint *e)
 static inline void endpoint_abort(struct endpoint *e, enum cause cause)
 {
     e->ops->abort(e, cause);
+}
+
+/* The same, but what was written still gets out before the reset. */
+static inline void endpoint_break(struct endpoint *e, enum cause cause)
+{
+    e->ops->break_off(e, cause);
 }
 
 #endif

@@ -67,6 +67,14 @@ static void abort_stream(struct endpoint *e, enum cause cause)
     mem_free(of(e));
 }
 
+static void break_stream(struct endpoint *e, enum cause cause)
+{
+    if (!of(e)->gone) {
+        adit_break(of(e)->node, of(e)->stream, cause);
+    }
+    mem_free(of(e));
+}
+
 static const struct endpoint_ops ops = {
     .space = space,
     .wrote = wrote,
@@ -75,6 +83,7 @@ static const struct endpoint_ops ops = {
     .consume = consume,
     .release = release,
     .abort = abort_stream,
+    .break_off = break_stream,
 };
 
 int endpoint_open(struct adit *node, size_t peer, const char *target,

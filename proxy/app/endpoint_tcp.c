@@ -5,6 +5,7 @@
  * when it is empty, given back when it is empty again.
  */
 #include "app/endpoint.h"
+#include "app/tcp_linger.h"
 
 #include "session/dial.h"
 
@@ -182,6 +183,12 @@ static void abort_tcp(struct endpoint *e, enum cause cause)
     free_end(of(e), tcp_reset);
 }
 
+static void break_tcp(struct endpoint *e, enum cause cause)
+{
+    (void)cause;
+    free_end(of(e), tcp_reset_late);
+}
+
 static const struct endpoint_ops ops = {
     .space = space,
     .wrote = wrote,
@@ -190,6 +197,7 @@ static const struct endpoint_ops ops = {
     .consume = consume,
     .release = release,
     .abort = abort_tcp,
+    .break_off = break_tcp,
 };
 
 struct endpoint *endpoint_of_tcp(struct tcp *tcp)

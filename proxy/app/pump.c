@@ -1,14 +1,26 @@
 #include "app/pump.h"
 
+#include "app/tcp_linger.h"
+
 #include <string.h>
 
 /* Each of these may end the pump; then it returns false and nothing may be touched any more. */
 static bool tcp_broke(struct pump *p)
 {
-    endpoint_abort(p->end, p->broken);
+    endpoint_break(p->end, p->broken);
     tcp_close(p->tcp);
     p->over(p->user);
     return false;
+}
+
+/* Nothing goes out any more. What came in before may still be read: often it says why. */
+static bool tcp_is_deaf(struct pump *p)
+{
+    if (p->tcp_ended) {
+        return tcp_broke(p);
+    }
+    p->deaf = true;
+    return true;
 }
 
 static bool end_if_over(struct pump *p)
@@ -68,14 +80,14 @@ static bool forward(struct pump *p)
 /* Endpoint -> TCP: send what is there until the system takes no more. */
 static bool backward(struct pump *p)
 {
-    while (!p->end_ended && !tcp_busy(p->tcp)) {
+    while (!p->end_ended && !p->deaf && !tcp_busy(p->tcp)) {
         const uint8_t *at = NULL;
         bool fin = false;
         size_t len = endpoint_peek(p->end, &at, &fin);
         if (len > 0) {
             ssize_t n = tcp_send(p->tcp, at, len);
             if (n < 0) {
-                return tcp_broke(p);
+                return tcp_is_deaf(p);
             }
             endpoint_consume(p->end, (size_t)n);
             continue;
@@ -86,7 +98,7 @@ static bool backward(struct pump *p)
         endpoint_consume(p->end, 0);
         p->end_ended = true;
         if (tcp_finish(p->tcp) != 0) {
-            return tcp_broke(p);
+            return tcp_is_deaf(p);
         }
     }
     return true;
@@ -101,7 +113,7 @@ static size_t on_room(void *user, uint8_t **at)
 static void on_read(void *user, ssize_t n)
 {
     struct pump *p = user;
-    if (n < 0) {
+    if (n < 0 || (n == 0 && p->deaf)) {
         (void)tcp_broke(p);
     } else if (n == 0) {
         p->tcp_ended = true;
@@ -114,14 +126,14 @@ static void on_read(void *user, ssize_t n)
 static void on_sent(void *user, int status)
 {
     struct pump *p = user;
-    (void)(status < 0 ? tcp_broke(p) : backward(p));
+    (void)(status < 0 ? tcp_is_deaf(p) : backward(p));
 }
 
 static void on_finished(void *user, int status)
 {
     struct pump *p = user;
     if (status < 0) {
-        (void)tcp_broke(p);
+        (void)tcp_is_deaf(p);
         return;
     }
     p->fin_out = true;
@@ -143,7 +155,7 @@ static void on_reset(void *user, enum cause cause)
     struct pump *p = user;
     (void)cause;
     endpoint_release(p->end);
-    tcp_reset(p->tcp);
+    (p->deaf ? tcp_reset : tcp_reset_late)(p->tcp);
     p->over(p->user);
 }
 

@@ -4,6 +4,9 @@
  * is none. Endpoint -> TCP: sent in place; what the system does not take waits in the endpoint,
  * but for one block at most. So a slow reader holds the sender, and nothing grows.
  *
+ * A reset keeps its place behind the bytes that came before it, as in TCP: a server that answers
+ * 413 and closes with the rest of the upload unread has its answer read.
+ *
  * There is no time-out: half-closed connections live as long as both ends want them to.
  */
 #ifndef APP_PUMP_H
@@ -17,6 +20,7 @@ struct pump {
     struct endpoint *end;
     const uint8_t *early; /* bytes of the TCP side that came before the pump */
     size_t early_len;
+    bool deaf;      /* the TCP side takes nothing any more: what it has said is read to the end */
     bool tcp_ended; /* nothing more comes from the TCP side, */
     bool told_end;  /* and the endpoint knows */
     bool end_ended; /* the endpoint's end has been passed on, */

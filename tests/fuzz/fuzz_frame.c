@@ -20,7 +20,8 @@ static void write_again(struct writer *w, const struct frame *f)
         frame_write_ack(w, &f->u.ack);
         break;
     case FRAME_RESET:
-        frame_write_reset(w, f->u.reset.stream, f->u.reset.cause, f->u.reset.final_size);
+        frame_write_reset(w, f->u.reset.stream, f->u.reset.cause, f->u.reset.final_size,
+                          f->u.reset.at_end);
         break;
     case FRAME_STOP:
         frame_write_stop(w, f->u.stop.stream, f->u.stop.cause);
@@ -29,7 +30,8 @@ static void write_again(struct writer *w, const struct frame *f)
         frame_write_open_bound(w, f->u.open.stream, f->u.open.lane, f->u.open.data, f->u.open.len);
         break;
     case FRAME_OPEN_BOUND:
-        CHECK(false); /* read as FRAME_OPEN */
+    case FRAME_RESET_AT_END:
+        CHECK(false); /* read as FRAME_OPEN and FRAME_RESET */
         break;
     case FRAME_ACCEPT:
         frame_write_accept(w, f->u.accept.stream, f->u.accept.data, f->u.accept.len);

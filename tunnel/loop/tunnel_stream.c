@@ -165,3 +165,13 @@ void adit_abort(struct adit *a, uint64_t stream, enum cause cause)
     a->work = true;
     (void)node_stream_abort(a->node, stream, cause);
 }
+
+void adit_break(struct adit *a, uint64_t stream, enum cause cause)
+{
+    struct stream_user *s = find_stream(a, stream);
+    if (s) {
+        drop_stream(a, s);
+    }
+    a->work = true;
+    (void)node_stream_break(a->node, stream, cause);
+}

@@ -232,6 +232,7 @@ int node_stream_finish(struct node *n, uint64_t stream);
 size_t node_stream_peek(struct node *n, uint64_t stream, const uint8_t **at, bool *fin);
 void node_stream_consume(struct node *n, uint64_t stream, size_t len, uint64_t now);
 int node_stream_abort(struct node *n, uint64_t stream, enum cause cause);
+int node_stream_break(struct node *n, uint64_t stream, enum cause cause);
 /* An unreliable message beside the stream's bytes. */
 int node_datagram_send(struct node *n, uint64_t stream, const void *data, size_t len, uint64_t now);
 /* Index of the stream's peer. */

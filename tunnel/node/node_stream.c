@@ -131,6 +131,17 @@ int node_datagram_send(struct node *n, uint64_t stream, const void *data, size_t
     return conn_datagram_send(p->conn, id, data, len, now);
 }
 
+int node_stream_break(struct node *n, uint64_t stream, enum cause cause)
+{
+    uint64_t id;
+    struct peer *p = find(n, stream, &id);
+    if (!p) {
+        return ERR_NOT_FOUND;
+    }
+    node_wake(p);
+    return conn_stream_break(p->conn, id, cause);
+}
+
 int node_stream_abort(struct node *n, uint64_t stream, enum cause cause)
 {
     uint64_t id;

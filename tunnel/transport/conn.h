@@ -178,6 +178,9 @@ size_t conn_stream_write(struct conn *c, uint64_t id, const void *data, size_t l
 int conn_stream_finish(struct conn *c, uint64_t id);
 /* Abandons both directions: reset our sending side, stop the peer's. */
 int conn_stream_abort(struct conn *c, uint64_t id, uint64_t cause);
+/* The same, but what was written is delivered first: the peer reads all of it, then sees RESET
+ * (RESET_STREAM_AT of draft-ietf-quic-reliable-stream-reset, with every byte reliable). */
+int conn_stream_break(struct conn *c, uint64_t id, uint64_t cause);
 
 /* The next bytes in order, in place until the next call into the conn; *fin = the end follows
  * them. 0 bytes without fin = nothing now: a READABLE event follows. */

@@ -88,11 +88,8 @@ static void release(struct conn *c, struct stream *s)
     conn_set_lane(c, s, FRAME_LANE_ANY);
 }
 
-void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause)
+static void end_sending(struct conn *c, struct stream *s, uint64_t cause)
 {
-    conn_lower(c, s, STREAM_EVENT_READABLE | STREAM_EVENT_WRITABLE);
-    c->over_count += !s->over_told;
-    s->over_told = true;
     if (!s->local && !s->hello_acked) {
         s->control &= (uint8_t)~STREAM_CONTROL_HELLO; /* an accept means nothing any more */
         s->hello_made = false;
@@ -103,10 +100,42 @@ void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause)
         sched_remove(&conn_queue_of(c, s)->sched, s);
         conn_want_control(c, s, STREAM_CONTROL_RESET);
     }
+}
+
+static void end_receiving(struct conn *c, struct stream *s)
+{
     uint64_t unread = stream_discard(s);
     s->control &= (uint8_t)~STREAM_CONTROL_CREDIT;
     conn_consume_session(c, unread, c->now);
+}
+
+void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause)
+{
+    conn_lower(c, s, STREAM_EVENT_READABLE | STREAM_EVENT_WRITABLE);
+    c->over_count += !s->over_told;
+    s->over_told = true;
+    s->broken = false;
+    end_sending(c, s, cause);
+    end_receiving(c, s);
     conn_check_over(c, s);
+}
+
+void conn_end_stream_by_peer(struct conn *c, struct stream *s, uint64_t cause)
+{
+    bool told = s->over_told;
+    conn_end_stream(c, s, cause);
+    if (!told) {
+        s->event_cause = cause;
+        conn_raise(c, s, STREAM_EVENT_RESET);
+    }
+}
+
+void conn_break_by_peer(struct conn *c, struct stream *s, uint64_t cause)
+{
+    conn_lower(c, s, STREAM_EVENT_WRITABLE);
+    s->broken = true;
+    s->event_cause = cause;
+    end_sending(c, s, cause);
 }
 
 int conn_stream_abort(struct conn *c, uint64_t id, uint64_t cause)
@@ -124,6 +153,42 @@ int conn_stream_abort(struct conn *c, uint64_t id, uint64_t cause)
         conn_want_control(c, s, STREAM_CONTROL_STOP);
     }
     return 0;
+}
+
+int conn_stream_break(struct conn *c, uint64_t id, uint64_t cause)
+{
+    struct stream *s = conn_find(c, id);
+    if (!s || stream_is_over(s)) {
+        return ERR_NOT_FOUND;
+    }
+    if (s->over_told || s->breaking) {
+        return 0;
+    }
+    if (!s->hello_made || s->send > STREAM_SEND_DONE) {
+        return conn_stream_abort(c, id, cause);
+    }
+    conn_lower(c, s, STREAM_EVENT_READABLE | STREAM_EVENT_WRITABLE);
+    s->wants_room = false;
+    s->breaking = true;
+    s->cause = cause;
+    end_receiving(c, s);
+    conn_settle_break(c, s);
+    return 0;
+}
+
+void conn_settle_break(struct conn *c, struct stream *s)
+{
+    if (!stream_breaks_now(s)) {
+        return;
+    }
+    c->over_count++;
+    s->over_told = true;
+    release(c, s);
+    sendbuf_deinit(&s->out);
+    stream_set_send(s, STREAM_SEND_RESET);
+    conn_count_buffer(c, s);
+    sched_remove(&conn_queue_of(c, s)->sched, s);
+    conn_want_control(c, s, STREAM_CONTROL_RESET);
 }
 
 void conn_close(struct conn *c, uint64_t cause, const char *text)

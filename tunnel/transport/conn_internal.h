@@ -153,6 +153,13 @@ void conn_lower(struct conn *c, struct stream *s, uint8_t events);
 void conn_unlink(struct conn *c, struct stream *s);
 /* Raises GONE when nothing is left to do. */
 void conn_check_over(struct conn *c, struct stream *s);
+/* The same, asked for by the peer: the application is told once. */
+void conn_end_stream_by_peer(struct conn *c, struct stream *s, uint64_t cause);
+/* The peer ends both directions, ours at once, its own when what came is read. */
+void conn_break_by_peer(struct conn *c, struct stream *s, uint64_t cause);
+/* After an acknowledgement: sends the RESET of conn_stream_break if nothing is before it any more.
+ */
+void conn_settle_break(struct conn *c, struct stream *s);
 /* Both directions end: our side is reset, what still comes is thrown away. */
 void conn_end_stream(struct conn *c, struct stream *s, uint64_t cause);
 /* The application, or nobody, has taken `len` bytes: session credit. */

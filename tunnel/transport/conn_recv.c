@@ -111,15 +111,29 @@ static int on_stream(struct conn *c, const struct frame *f, uint64_t now)
     return 0;
 }
 
-/* The peer gave the stream up: over both ways; the application is told once. */
-static void end_by_peer(struct conn *c, struct stream *s, uint64_t cause)
+/* All that came before it is here, and somebody may still read it. */
+static bool has_unread(const struct stream *s, uint64_t final)
 {
-    bool told = s->over_told;
-    conn_end_stream(c, s, cause);
-    if (!told) {
-        s->event_cause = cause;
-        conn_raise(c, s, STREAM_EVENT_RESET);
+    return s->recv < STREAM_RECV_DISCARD && s->in.ready == final && s->in.read < final;
+}
+
+/* A reset behind bytes that all arrived before: it waits until they are read. */
+static int on_reset_at_end(struct conn *c, struct stream *s, const struct frame *f)
+{
+    uint64_t final = f->u.reset.final_size;
+    if (stream_is_received(
+            s)) { /* the end came first: nothing of it is lost, but we send no more */
+        if (s->send < STREAM_SEND_DONE && !s->over_told) {
+            conn_end_stream_by_peer(c, s, f->u.reset.cause);
+        }
+        return 0;
     }
+    int err = recvbuf_insert(&s->in, final, NULL, 0, true);
+    if (err == 0) {
+        conn_break_by_peer(c, s, f->u.reset.cause);
+        stream_update_recv(s);
+    }
+    return err;
 }
 
 static int on_reset(struct conn *c, const struct frame *f, uint64_t now)
@@ -128,15 +142,18 @@ static int on_reset(struct conn *c, const struct frame *f, uint64_t now)
     uint64_t more;
     uint64_t final = f->u.reset.final_size;
     int err = find_named(c, f->u.reset.stream, &s);
-    if (err < 0 || !s || stream_is_received(s)) {
+    if (err < 0 || !s || (stream_is_received(s) && !f->u.reset.at_end)) {
         return err;
     }
     if ((err = recvbuf_check(&s->in, final, true)) < 0 ||
         (err = count_new(c, s, final, &more)) < 0) {
         return err;
     }
+    if (f->u.reset.at_end && (stream_is_received(s) || has_unread(s, final))) {
+        return on_reset_at_end(c, s, f);
+    }
     c->credit.received += more;
-    end_by_peer(c, s, f->u.reset.cause);
+    conn_end_stream_by_peer(c, s, f->u.reset.cause);
     recvbuf_skip(&s->in, final, true);
     conn_consume_session(c, more, now);
     stream_update_recv(s);
@@ -153,7 +170,7 @@ static int on_stop(struct conn *c, const struct frame *f)
     }
     bool sent = s->send == STREAM_SEND_DONE || s->send == STREAM_SEND_RESET_ACKED;
     if (!sent || !stream_is_received(s)) {
-        end_by_peer(c, s, f->u.stop.cause);
+        conn_end_stream_by_peer(c, s, f->u.stop.cause);
     }
     return 0;
 }
@@ -305,7 +322,8 @@ static int on_frame(struct conn *c, const struct frame *f, const struct arrival 
     case FRAME_CLOSE:
         on_close(c, f);
         return 0;
-    case FRAME_OPEN_BOUND:
+    case FRAME_OPEN_BOUND: /* read as FRAME_OPEN */
+    case FRAME_RESET_AT_END:
     case FRAME_PATH_CHALLENGE: /* the probe space's */
     case FRAME_PATH_RESPONSE:
         break;

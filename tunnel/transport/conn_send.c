@@ -149,7 +149,7 @@ static void write_one_control(struct build *b, struct stream *s, uint8_t frame)
         write_hello(b, s);
         break;
     case STREAM_CONTROL_RESET:
-        frame_write_reset(&b->w, s->id, s->cause, s->out.high);
+        frame_write_reset(&b->w, s->id, s->cause, s->out.high, s->breaking);
         note(b, (struct sent_record){.type = SENT_RESET, .id = s->id});
         break;
     case STREAM_CONTROL_STOP:

@@ -18,6 +18,7 @@ static void on_stream_frame_acked(struct conn *c, struct stream *s, const struct
         conn_count_buffer(c, s);
         conn_tell_writable(c, s);
         conn_want_data(c, s);
+        conn_settle_break(c, s);
         break;
     case SENT_HELLO:
         s->hello_acked = true;

@@ -183,6 +183,12 @@ int conn_stream_finish(struct conn *c, uint64_t id)
 /* The end was seen and all bytes taken: the receiving side is done. */
 static void update_read(struct conn *c, struct stream *s)
 {
+    if (s->broken) {
+        if (s->in.read == s->in.final) {
+            conn_end_stream_by_peer(c, s, s->event_cause);
+        }
+        return;
+    }
     stream_update_recv(s);
     if (s->recv == STREAM_RECV_DONE) {
         conn_check_over(c, s);
@@ -205,6 +211,7 @@ size_t conn_stream_peek(struct conn *c, uint64_t id, const uint8_t **at, bool *f
         return 0;
     }
     size_t len = recvbuf_peek(&s->in, at, fin);
+    *fin = *fin && !s->broken; /* a RESET comes there */
     s->fin_seen = s->fin_seen || *fin;
     if (len == 0) {
         update_read(c, s);

@@ -77,7 +77,7 @@ void stream_text_clear(struct stream_text *t)
 
 bool stream_is_writable(const struct stream *s)
 {
-    return s->send == STREAM_SEND_OPEN;
+    return s->send == STREAM_SEND_OPEN && !s->breaking;
 }
 
 bool stream_next(const struct stream *s, uint64_t session_left, struct range *out, bool *fin)
@@ -160,6 +160,13 @@ bool stream_reset(struct stream *s, uint64_t cause)
     sendbuf_deinit(&s->out);
     stream_set_send(s, STREAM_SEND_RESET);
     return true;
+}
+
+bool stream_breaks_now(const struct stream *s)
+{
+    bool acked =
+        s->send == STREAM_SEND_OPEN ? sendbuf_is_empty(&s->out) : s->send == STREAM_SEND_DONE;
+    return s->breaking && !s->over_told && acked;
 }
 
 /* --- receiving --- */

@@ -84,6 +84,8 @@ struct stream {
     bool fin_seen;            /* by the application */
     bool wants_room;          /* space() gave none */
     bool over_told;           /* aborted by us, or its RESET event was raised */
+    bool breaking;            /* by us: RESET goes out once all bytes are acknowledged */
+    bool broken;              /* by the peer: RESET is told once all bytes are read */
     struct stream_text say;   /* our hello's text, until acknowledged */
     struct stream_text heard; /* the peer's, until fetched */
     uint64_t cause;           /* of our reset and stop */
@@ -148,6 +150,8 @@ void stream_update_recv(struct stream *s);
 
 /* Gives up the sending direction: true if a RESET has to go out. */
 bool stream_reset(struct stream *s, uint64_t cause);
+/* All is acknowledged, and a RESET has to follow it. */
+bool stream_breaks_now(const struct stream *s);
 /* Nobody reads any more. Returns the bytes that came and were not read. */
 uint64_t stream_discard(struct stream *s);
 /* Both directions are over and nothing of ours waits for an acknowledgement. */

@@ -119,6 +119,14 @@ static void read_part(struct reader *r, struct frame *f)
     }
 }
 
+static void read_reset(struct reader *r, struct frame *f, bool at_end)
+{
+    f->u.reset.stream = varint_read(r);
+    f->u.reset.cause = varint_read(r);
+    f->u.reset.final_size = varint_read(r);
+    f->u.reset.at_end = at_end;
+}
+
 static void skip_padding(struct reader *r)
 {
     while (r->at < r->end && *r->at == FRAME_PADDING) {
@@ -138,9 +146,7 @@ static int read_body(struct reader *r, struct frame *f)
         read_ack(r, &f->u.ack);
         break;
     case FRAME_RESET:
-        f->u.reset.stream = varint_read(r);
-        f->u.reset.cause = varint_read(r);
-        f->u.reset.final_size = varint_read(r);
+        read_reset(r, f, false);
         break;
     case FRAME_STOP:
         f->u.stop.stream = varint_read(r);
@@ -184,6 +190,7 @@ static int read_body(struct reader *r, struct frame *f)
         break;
     case FRAME_STREAM: /* dealt with by the caller, because of its flags */
     case FRAME_OPEN_BOUND:
+    case FRAME_RESET_AT_END:
     default:
         return ERR_PROTOCOL;
     }
@@ -201,6 +208,11 @@ int frame_read(struct frame *out, struct reader *r)
     if (type == FRAME_OPEN_BOUND) {
         out->type = FRAME_OPEN;
         read_open(r, out, true);
+        return r->failed ? ERR_MALFORMED : 0;
+    }
+    if (type == FRAME_RESET_AT_END) {
+        out->type = FRAME_RESET;
+        read_reset(r, out, true);
         return r->failed ? ERR_MALFORMED : 0;
     }
     out->type = (enum frame_type)type;
@@ -271,9 +283,10 @@ void frame_write_ack(struct writer *w, const struct frame_ack *ack)
     }
 }
 
-void frame_write_reset(struct writer *w, uint64_t stream, uint64_t cause, uint64_t final_size)
+void frame_write_reset(struct writer *w, uint64_t stream, uint64_t cause, uint64_t final_size,
+                       bool at_end)
 {
-    write_u8(w, FRAME_RESET);
+    write_u8(w, at_end ? FRAME_RESET_AT_END : FRAME_RESET);
     varint_write(w, stream);
     varint_write(w, cause);
     varint_write(w, final_size);

@@ -7,6 +7,7 @@
  *   0x00  padding         (one zero byte each)                                    -
  *   0x01  ping            -                                                       ack-eliciting
  *   0x02  ack             path, largest, delay us, count, first, {gap, length}*   no
+ *   0x03  reset at end    stream, cause, final size                               yes
  *   0x04  reset           stream, cause, final size                               yes
  *   0x05  stop            stream, cause                                           yes
  *   0x06  open            stream, target length, target                           yes
@@ -36,6 +37,7 @@ enum frame_type {
     FRAME_PADDING = 0x00,
     FRAME_PING = 0x01,
     FRAME_ACK = 0x02,
+    FRAME_RESET_AT_END = 0x03,
     FRAME_RESET = 0x04,
     FRAME_STOP = 0x05,
     FRAME_OPEN = 0x06,
@@ -97,11 +99,13 @@ struct frame_candidate {
 };
 
 struct frame {
-    enum frame_type type; /* FRAME_STREAM whatever its flags, FRAME_OPEN whatever its lane */
+    enum frame_type
+        type; /* FRAME_STREAM, FRAME_OPEN and FRAME_RESET stand for their variants, too */
     union {
         struct frame_ack ack;
         struct {
             uint64_t stream, cause, final_size;
+            bool at_end; /* the bytes before it are still to be read */
         } reset;
         struct {
             uint64_t stream, cause;
@@ -154,7 +158,8 @@ void frame_write_ping(struct writer *w);
 void frame_write_padding(struct writer *w, size_t len);
 /* Writes as many of the ranges as fit, newest first; fails if not even one does. */
 void frame_write_ack(struct writer *w, const struct frame_ack *ack);
-void frame_write_reset(struct writer *w, uint64_t stream, uint64_t cause, uint64_t final_size);
+void frame_write_reset(struct writer *w, uint64_t stream, uint64_t cause, uint64_t final_size,
+                       bool at_end);
 void frame_write_stop(struct writer *w, uint64_t stream, uint64_t cause);
 void frame_write_open(struct writer *w, uint64_t stream, const uint8_t *target, size_t len);
 /* The same for a stream that is bound, unless the lane is FRAME_LANE_ANY. */

@@ -1,6 +1,7 @@
 /* Two nodes in one process, a direct path between them: front, tunnel, exit and control socket. */
 #include "unit/app/two.h"
 
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -161,6 +162,77 @@ static void slow_reader_holds_the_sender_through_the_tunnel(void **state)
     (void)close(listener);
     free(data);
     free(in);
+    teardown(t);
+}
+
+/* All of it has left the socket for the other system. */
+static void send_all(struct world *w, int fd, const uint8_t *data, size_t len)
+{
+    size_t sent = 0;
+    int queued = 1;
+    for (uint64_t start = uv_now(&w->loop); sent < len || queued > 0; world_turn(w)) {
+        ssize_t n = sent < len ? send(fd, data + sent, len - sent, MSG_NOSIGNAL) : 0;
+        sent += n > 0 ? (size_t)n : 0;
+        assert_int_equal(ioctl(fd, TIOCOUTQ, &queued), 0);
+        assert_true(uv_now(&w->loop) - start < 10000);
+    }
+}
+
+static void what_came_before_a_reset_arrives_before_it(void **state)
+{
+    (void)state;
+    enum { LEN = 1 << 20 };
+    struct addr at;
+    int listener = world_listen(&at);
+    struct two *t = two_with(at.port);
+    uint8_t *data = malloc(LEN), *in = malloc(LEN);
+    assert_true(data && in);
+    for (size_t i = 0; i < LEN; i++) {
+        data[i] = (uint8_t)(i * 31 + (i >> 13));
+    }
+    for (int up = 0; up < 2; up++) {
+        struct pair p = connect_pair(t, listener, at.port);
+        int from = up ? p.client : p.server, to = up ? p.server : p.client;
+        send_all(&t->w, from, data, LEN);
+        world_reset(from);
+        assert_int_equal(world_get(&t->w, to, in, LEN), LEN);
+        assert_memory_equal(in, data, LEN);
+        assert_int_equal(world_end(&t->w, to), -ECONNRESET);
+        (void)close(to);
+        WORLD_UNTIL(&t->w, t->home.app->exits.count == 0 && t->laptop.app->clients.count == 0);
+    }
+    free(data);
+    free(in);
+    (void)close(listener);
+    teardown(t);
+}
+
+/* As a web server does that answers 413. */
+static void an_answer_arrives_though_the_upload_is_not_read(void **state)
+{
+    (void)state;
+    static const uint8_t upload[1 << 20], answer[100000] = {4, 1, 3};
+    static uint8_t in[sizeof(answer)];
+    struct addr at;
+    int listener = world_listen(&at);
+    struct two *t = two_with(at.port);
+    struct pair p = connect_pair(t, listener, at.port);
+    size_t sent = 0, before = 1;
+    while (sent > before || sent == 0) { /* until nobody takes more */
+        before = sent;
+        for (int i = 0; i < 50; i++, world_turn(&t->w)) {
+            ssize_t n = send(p.client, upload, sizeof(upload), MSG_NOSIGNAL);
+            sent += n > 0 ? (size_t)n : 0;
+        }
+    }
+    send_all(&t->w, p.server, answer, sizeof(answer));
+    (void)close(p.server); /* with a reset, as something is unread */
+    assert_int_equal(world_get(&t->w, p.client, in, sizeof(in)), sizeof(in));
+    assert_memory_equal(in, answer, sizeof(in));
+    assert_int_equal(world_end(&t->w, p.client), -ECONNRESET);
+    (void)close(p.client);
+    WORLD_UNTIL(&t->w, t->home.app->exits.count == 0 && t->laptop.app->clients.count == 0);
+    (void)close(listener);
     teardown(t);
 }
 
@@ -428,6 +500,8 @@ int main(void)
         cmocka_unit_test(the_exit_says_why),
         cmocka_unit_test(past_its_ceiling_the_exit_refuses),
         cmocka_unit_test(slow_reader_holds_the_sender_through_the_tunnel),
+        cmocka_unit_test(what_came_before_a_reset_arrives_before_it),
+        cmocka_unit_test(an_answer_arrives_though_the_upload_is_not_read),
         cmocka_unit_test(a_peer_that_stops_resets_and_can_come_back),
         cmocka_unit_test(without_a_path_the_front_gives_up),
         cmocka_unit_test(a_start_without_memory_fails_whole),

@@ -46,7 +46,7 @@ static void a_broken_peer_is_refused(void **state)
     write_bytes(&w, data, 1);
     assert_int_equal(send_raw(&p, number++, &w), ERR_PROTOCOL);
     w = writer_of(raw, sizeof(raw));
-    frame_write_reset(&w, 0, 1, 103);
+    frame_write_reset(&w, 0, 1, 103, false);
     assert_int_equal(send_raw(&p, number++, &w), ERR_PROTOCOL);
 
     w = writer_of(raw, sizeof(raw));

@@ -4,6 +4,7 @@
 #include <base/mem.h>
 
 #include "support/conn_pair.h"
+#include "transport/conn_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -237,6 +238,120 @@ static void streams_written_before_the_start_go_out(void **state)
     conn_pair_free(&p);
 }
 
+/* --- streams that break behind what was written --- */
+
+enum { SAID = 50000 };
+
+/* The answering side says SAID bytes and breaks the stream, maybe after its end; the other side is
+ * still writing and reads nothing yet. */
+static uint64_t broken_stream(struct conn_pair *p, bool finished)
+{
+    static uint8_t block[SAID];
+    uint64_t id, written = 0;
+    struct conn_event ev;
+    assert_int_equal(conn_stream_open(p->side[0], "t", 1, &id), 0);
+    assert_true(conn_stream_write(p->side[0], id, block, sizeof(block)) > 0);
+    while (!conn_event(p->side[1], &ev)) {
+        assert_true(conn_pair_step(p));
+    }
+    assert_int_equal(ev.type, CONN_EVENT_OPENED);
+    assert_int_equal(conn_stream_accept(p->side[1], id, "", 0), 0);
+    for (size_t i = 0; i < SAID; i++) {
+        block[i] = (uint8_t)(i % 251);
+    }
+    while (written < SAID) {
+        written += conn_stream_write(p->side[1], id, block + written, SAID - written);
+        assert_true(conn_pair_step(p) || written == SAID);
+    }
+    if (finished) {
+        assert_int_equal(conn_stream_finish(p->side[1], id), 0);
+    }
+    assert_int_equal(conn_stream_break(p->side[1], id, 9), 0);
+    assert_int_equal(conn_stream_write(p->side[1], id, block, 1), 0);
+    return id;
+}
+
+/* Fetches events; how many were RESET. */
+static int resets(struct conn *c, uint64_t *cause)
+{
+    struct conn_event ev;
+    int count = 0;
+    while (conn_event(c, &ev)) {
+        if (ev.type == CONN_EVENT_RESET) {
+            *cause = ev.cause;
+            count++;
+        }
+    }
+    return count;
+}
+
+static void run_dry(struct conn_pair *p)
+{
+    for (uint64_t until = p->now + 20 * NS_PER_S; p->now < until && conn_pair_step(p);) {
+    }
+}
+
+static void a_break_lets_what_was_written_arrive(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 8; round++) {
+        struct conn_pair p;
+        uint64_t cause = 0, got = 0;
+        conn_pair_init(&p);
+        p.hash_drop = round < 2 ? 0 : 40 * round;
+        uint64_t id = broken_stream(&p, round % 2 == 1);
+        run_dry(&p);
+        assert_int_equal(resets(p.side[0], &cause), 0);
+        const uint8_t *at;
+        bool fin;
+        size_t len;
+        while ((len = conn_stream_peek(p.side[0], id, &at, &fin)) > 0) {
+            assert_false(fin && got + len < SAID);
+            len = len < 997 ? len : 997;
+            for (size_t i = 0; i < len; i++) {
+                assert_int_equal(at[i], (got + i) % 251);
+            }
+            got += len;
+            conn_stream_consume(p.side[0], id, len, p.now);
+        }
+        assert_int_equal(got, SAID);
+        assert_false(fin);
+        assert_int_equal(resets(p.side[0], &cause), 1);
+        assert_int_equal(cause, 9);
+        assert_int_equal(resets(p.side[1], &cause), 0);
+        run_dry(&p);
+        assert_int_equal(resets(p.side[0], &cause) + resets(p.side[1], &cause), 0);
+        for (int k = 0; k < 2; k++) {
+            assert_int_equal(conn_stream_count(p.side[k]), 0);
+            assert_int_equal(p.side[k]->buffered, 0);
+            assert_int_equal(p.side[k]->credit.received, p.side[k]->credit.consumed);
+        }
+        conn_pair_free(&p);
+    }
+}
+
+/* Who waits to be read may also be given up. */
+static void a_broken_stream_may_be_aborted(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        struct conn_pair p;
+        uint64_t cause = 0;
+        conn_pair_init(&p);
+        uint64_t id = broken_stream(&p, round == 1);
+        if (round < 2) {
+            run_dry(&p);
+        }
+        assert_int_equal(conn_stream_abort(p.side[0], id, 3), 0);
+        run_dry(&p);
+        assert_int_equal(resets(p.side[0], &cause), 0);
+        (void)resets(p.side[1], &cause); /* nobody is there who would hear it */
+        assert_int_equal(conn_stream_count(p.side[0]), 0);
+        assert_int_equal(conn_stream_count(p.side[1]), 0);
+        conn_pair_free(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +359,8 @@ int main(void)
         cmocka_unit_test(abort_before_anything_was_sent),
         cmocka_unit_test(an_abort_takes_its_pending_events_back),
         cmocka_unit_test(unread_bytes_of_an_aborted_stream_are_given_back),
+        cmocka_unit_test(a_break_lets_what_was_written_arrive),
+        cmocka_unit_test(a_broken_stream_may_be_aborted),
         cmocka_unit_test(streams_share_the_session_credit),
         cmocka_unit_test(streams_are_limited_and_come_back),
         cmocka_unit_test(streams_written_before_the_start_go_out),

@@ -67,12 +67,17 @@ static void reset_stop_and_limits(void **state)
 {
     (void)state;
     struct writer w = writer_of(buf, ROOM);
-    frame_write_reset(&w, LONG_ID, 7, VARINT_MAX);
-    struct frame f = read_one(written(&w));
-    assert_int_equal(f.type, FRAME_RESET);
-    assert_int_equal(f.u.reset.stream, LONG_ID);
-    assert_int_equal(f.u.reset.cause, 7);
-    assert_int_equal(f.u.reset.final_size, VARINT_MAX);
+    struct frame f;
+    for (int at_end = 0; at_end < 2; at_end++) {
+        w = writer_of(buf, ROOM);
+        frame_write_reset(&w, LONG_ID, 7, VARINT_MAX, at_end);
+        f = read_one(written(&w));
+        assert_int_equal(f.type, FRAME_RESET);
+        assert_int_equal(f.u.reset.stream, LONG_ID);
+        assert_int_equal(f.u.reset.cause, 7);
+        assert_int_equal(f.u.reset.final_size, VARINT_MAX);
+        assert_int_equal(f.u.reset.at_end, at_end);
+    }
     w = writer_of(buf, ROOM);
     frame_write_stop(&w, 5, 70000);
     f = read_one(written(&w));
@@ -395,6 +400,7 @@ static bool is_defined(int type)
     case FRAME_PADDING:
     case FRAME_PING:
     case FRAME_ACK:
+    case FRAME_RESET_AT_END:
     case FRAME_RESET:
     case FRAME_STOP:
     case FRAME_OPEN:
@@ -469,7 +475,7 @@ static void writers_fail_where_room_ends(void **state)
                 frame_write_padding(&w, 9);
                 break;
             case 2:
-                frame_write_reset(&w, 1, 2, 300);
+                frame_write_reset(&w, 1, 2, 300, false);
                 break;
             case 3:
                 frame_write_stop(&w, 1, 2);
