@@ -5,6 +5,8 @@
 
 DEPS_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libsodium-dev libhttp-parser-dev
     libinih-dev libcjson-dev uthash-dev libssl-dev libminiupnpc-dev libnats-dev)
+# Debian builds this one for amd64 alone; without it OpenSSL does its work.
+[ "$(dpkg --print-architecture 2>/dev/null)" != amd64 ] || DEPS_BUILD+=(libipsec-mb-dev)
 DEPS_DEMO=(curl)
 DEPS_BENCH=(microsocks dante-server openssh-client openssh-server shadowsocks-libev)
 DEPS_TESTS=(libcmocka-dev clang clang-format valgrind nftables iproute2 curl jq procps

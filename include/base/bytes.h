@@ -65,24 +65,32 @@ static inline uint64_t read_be(struct reader *r, size_t len)
     return v;
 }
 
+/* The usual sizes are spelled out: compilers make one load of each, and a loop of read_be. */
 static inline uint8_t read_u8(struct reader *r)
 {
-    return (uint8_t)read_be(r, 1);
+    const uint8_t *p = read_bytes(r, 1);
+    return p ? p[0] : 0;
 }
 
 static inline uint16_t read_u16(struct reader *r)
 {
-    return (uint16_t)read_be(r, 2);
+    const uint8_t *p = read_bytes(r, 2);
+    return (uint16_t)(p ? (unsigned)p[0] << 8 | p[1] : 0);
 }
 
 static inline uint32_t read_u32(struct reader *r)
 {
-    return (uint32_t)read_be(r, 4);
+    const uint8_t *p = read_bytes(r, 4);
+    return p ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] : 0;
 }
 
 static inline uint64_t read_u64(struct reader *r)
 {
-    return read_be(r, 8);
+    if (reader_left(r) < 8) {
+        r->failed = true;
+    }
+    uint64_t high = read_u32(r);
+    return high << 32 | read_u32(r);
 }
 
 static inline struct writer writer_of(void *data, size_t cap)
@@ -132,22 +140,40 @@ static inline void write_be(struct writer *w, uint64_t v, size_t len)
 
 static inline void write_u8(struct writer *w, uint8_t v)
 {
-    write_be(w, v, 1);
+    uint8_t *p = write_space(w, 1);
+    if (p) {
+        p[0] = v;
+    }
 }
 
 static inline void write_u16(struct writer *w, uint16_t v)
 {
-    write_be(w, v, 2);
+    uint8_t *p = write_space(w, 2);
+    if (p) {
+        p[0] = (uint8_t)(v >> 8);
+        p[1] = (uint8_t)v;
+    }
 }
 
 static inline void write_u32(struct writer *w, uint32_t v)
 {
-    write_be(w, v, 4);
+    uint8_t *p = write_space(w, 4);
+    if (p) {
+        p[0] = (uint8_t)(v >> 24);
+        p[1] = (uint8_t)(v >> 16);
+        p[2] = (uint8_t)(v >> 8);
+        p[3] = (uint8_t)v;
+    }
 }
 
 static inline void write_u64(struct writer *w, uint64_t v)
 {
-    write_be(w, v, 8);
+    uint8_t *p = write_space(w, 8);
+    if (p) {
+        struct writer whole = {p, p, p + 8, false};
+        write_u32(&whole, (uint32_t)(v >> 32));
+        write_u32(&whole, (uint32_t)v);
+    }
 }
 
 #endif

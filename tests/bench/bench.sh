@@ -15,6 +15,7 @@
 # On the long path, laptop's cable is taken out of the bridge and goes through bench_link.
 BENCH_LOAD=${BENCH_LOAD:-$(cd "$(dirname "$0")/../.." && pwd)/build/tests/bench/bench_load}
 BENCH_LINK=${BENCH_LINK:-${BENCH_LOAD%load}link}
+BENCH_TUNNEL=${BENCH_TUNNEL:-${BENCH_LOAD%load}tunnel}
 export BENCH_LOAD BENCH_LINK LAB_WEBSERVER=$BENCH_LOAD
 . "$(dirname "${BASH_SOURCE[0]}")/../lab/lab.sh"
 
@@ -167,6 +168,23 @@ start_ss_aes256gcm() {
     start_shadowsocks "$1" 1086 aes-256-gcm
 }
 
+# The limit: bulk with nothing but the AEAD, one connection at a time.
+start_bare() {
+    local name=$1 port=$2 kind=$3
+    lab_spawn "${name}_exit" home "$BENCH_TUNNEL" exit 10.77.0.2 "$((port + 1000))" $TARGET_PORT "$kind"
+    lab_spawn "$name" laptop "$BENCH_TUNNEL" front "$port" 10.77.0.2 "$((port + 1000))" "$kind"
+    front[$name]=127.0.0.1:$port host[$name]=127.0.0.1 parts_of[$name]="$name ${name}_exit"
+    await_listen "$name" laptop "$port"
+}
+
+start_bare_tunnel_aes256gcm() {
+    start_bare "$1" 1088 aes256gcm
+}
+
+start_bare_tunnel_chacha20() {
+    start_bare "$1" 1089 chacha20
+}
+
 # Two nodes: the exit at host $2 and the front at host $3.
 start_nodes() {
     local name=$1 exit=$2 entry=$3
@@ -301,6 +319,7 @@ lan_round() {
         name=${names[((i + round) % ${#names[@]})]}
         measure "$round" "$name" down down $bulk_s
         measure "$round" "$name" up up $bulk_s
+        [[ $name != bare_* ]] || continue
         measure "$round" "$name" many down $bulk_s 100
         measure "$round" "$name" rr rr $short_s
         measure "$round" "$name" mixed mixed $bulk_s
@@ -500,8 +519,8 @@ make_pair() {
 
 setup
 usual_tcp=$(lab_exec home sysctl -n net.ipv4.tcp_congestion_control)
-for name in plain_microsocks plain_dante ssh_chacha20 ssh_aes128gcm ss_chacha20 ss_aes256gcm adit \
-    adit_relay; do
+for name in plain_microsocks plain_dante ssh_chacha20 ssh_aes128gcm ss_chacha20 ss_aes256gcm \
+    bare_tunnel_aes256gcm bare_tunnel_chacha20 adit adit_relay; do
     [ -z "$only" ] || [[ " $only " == *" $name "* ]] || continue
     if "start_$name" "$name" && { [[ $name == adit* ]] || try_once "$name"; }; then
         names+=("$name")

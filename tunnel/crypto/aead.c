@@ -23,6 +23,24 @@ bool aead_available(enum aead_kind kind)
            (kind == AEAD_AES256GCM && crypto_aead_aes256gcm_is_available());
 }
 
+static void choose_library(struct aead_key *key, enum aead_kind kind,
+                           const uint8_t bytes[AEAD_KEY_LEN])
+{
+    static const struct aead_library *const libraries[] = {&aead_ipsecmb, &aead_openssl};
+    for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++) {
+        key->context = libraries[i]->make(kind, bytes);
+        if (key->context) {
+            key->by = libraries[i];
+            return;
+        }
+    }
+}
+
+void aead_init(void)
+{
+    aead_ipsecmb_init();
+}
+
 int aead_key_init(struct aead_key *key, enum aead_kind kind, const uint8_t bytes[AEAD_KEY_LEN])
 {
     *key = (struct aead_key){.kind = AEAD_NONE};
@@ -34,14 +52,16 @@ int aead_key_init(struct aead_key *key, enum aead_kind kind, const uint8_t bytes
     } else {
         memcpy(key->chacha, bytes, AEAD_KEY_LEN);
     }
-    key->fast = aead_fast_new(kind, bytes);
+    choose_library(key, kind, bytes);
     key->kind = kind;
     return 0;
 }
 
 void aead_key_wipe(struct aead_key *key)
 {
-    aead_fast_free(key->fast);
+    if (key->by) {
+        key->by->drop(key->context);
+    }
     sodium_memzero(key, sizeof(*key));
 }
 
@@ -84,10 +104,10 @@ size_t aead_seal(const struct aead_key *key, uint8_t path, uint64_t number, cons
     CHECK(key->kind != AEAD_NONE && len <= INT_MAX - AEAD_TAG_LEN);
     make_nonce(nonce, path, number);
     const struct aead_job job = {nonce, ad, ad_len, data, len};
-    if (!key->fast) {
+    if (!key->by) {
         seal_plainly(key, &job);
     } else {
-        CHECK(aead_fast_seal(key->fast, &job));
+        CHECK(key->by->seal(key->context, &job));
     }
     return len + AEAD_TAG_LEN;
 }
@@ -102,6 +122,6 @@ int aead_open(const struct aead_key *key, uint8_t path, uint64_t number, const u
     }
     make_nonce(nonce, path, number);
     const struct aead_job job = {nonce, ad, ad_len, data, len - AEAD_TAG_LEN};
-    bool good = key->fast ? aead_fast_open(key->fast, &job) : open_plainly(key, &job);
+    bool good = key->by ? key->by->open(key->context, &job) : open_plainly(key, &job);
     return good ? (int)job.len : ERR_CRYPTO;
 }

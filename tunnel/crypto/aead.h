@@ -5,7 +5,7 @@
  * That is the sender's duty; breaking it gives away plaintext, and with GCM the key's authenticity.
  *
  * AES keys are expanded once, when the key is set; AES is there only where the processor has it. By
- * OpenSSL where that is built in, else by libsodium (crypto/aead_internal.h).
+ * libipsec-mb or OpenSSL where these are built in, else by libsodium (crypto/aead_internal.h).
  */
 #ifndef CRYPTO_AEAD_H
 #define CRYPTO_AEAD_H
@@ -33,12 +33,18 @@ enum aead_kind {
  * and it ends with aead_key_wipe. */
 struct aead_key {
     enum aead_kind kind;
-    struct evp_cipher_ctx_st *fast; /* OpenSSL's, or NULL */
+    const struct aead_library *by; /* NULL = libsodium */
+    void *context;                 /* that library's */
     union {
         uint8_t chacha[AEAD_KEY_LEN];
         crypto_aead_aes256gcm_state aes;
     };
 };
+
+struct aead_library;
+
+/* Before the first key; crypto_init (crypto/keys.h) calls it. */
+void aead_init(void);
 
 /* Can this machine do it? False for numbers that are none of the above. */
 bool aead_available(enum aead_kind kind);

@@ -14,7 +14,7 @@ static bool succeeded(bool good)
     return good;
 }
 
-struct evp_cipher_ctx_st *aead_fast_new(enum aead_kind kind, const uint8_t bytes[AEAD_KEY_LEN])
+static void *make(enum aead_kind kind, const uint8_t bytes[AEAD_KEY_LEN])
 {
     const EVP_CIPHER *cipher = kind == AEAD_AES256GCM ? EVP_aes_256_gcm() : EVP_chacha20_poly1305();
     EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
@@ -25,9 +25,9 @@ struct evp_cipher_ctx_st *aead_fast_new(enum aead_kind kind, const uint8_t bytes
     return c;
 }
 
-void aead_fast_free(struct evp_cipher_ctx_st *fast)
+static void drop(void *context)
 {
-    EVP_CIPHER_CTX_free(fast);
+    EVP_CIPHER_CTX_free(context);
 }
 
 /* The key stays, the nonce is new, the text is worked on in place. */
@@ -47,17 +47,21 @@ static bool finish(EVP_CIPHER_CTX *c)
     return EVP_CipherFinal_ex(c, nothing, &n) == 1;
 }
 
-bool aead_fast_seal(struct evp_cipher_ctx_st *fast, const struct aead_job *job)
+static bool seal(void *context, const struct aead_job *j)
 {
+    EVP_CIPHER_CTX *c = context;
     return succeeded(
-        run(fast, job, SEAL) && finish(fast) &&
-        EVP_CIPHER_CTX_ctrl(fast, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_LEN, job->data + job->len) == 1);
+        run(c, j, SEAL) && finish(c) &&
+        EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_LEN, j->data + j->len) == 1);
 }
 
-bool aead_fast_open(struct evp_cipher_ctx_st *fast, const struct aead_job *job)
+static bool open(void *context, const struct aead_job *j)
 {
+    EVP_CIPHER_CTX *c = context;
     return succeeded(
-        run(fast, job, OPEN) &&
-        EVP_CIPHER_CTX_ctrl(fast, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_LEN, job->data + job->len) == 1 &&
-        finish(fast));
+        run(c, j, OPEN) &&
+        EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_LEN, j->data + j->len) == 1 &&
+        finish(c));
 }
+
+const struct aead_library aead_openssl = {make, drop, seal, open};

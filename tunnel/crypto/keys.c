@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "crypto/aead.h"
+
 #include <sodium.h>
 
 enum { KEY_BASE64 = sodium_base64_VARIANT_URLSAFE_NO_PADDING };
@@ -14,7 +16,11 @@ _Static_assert(sodium_base64_ENCODED_LEN(KEY_LEN, sodium_base64_VARIANT_URLSAFE_
 
 int crypto_init(void)
 {
-    return sodium_init() < 0 ? ERR_CRYPTO : 0;
+    if (sodium_init() < 0) {
+        return ERR_CRYPTO;
+    }
+    aead_init();
+    return 0;
 }
 
 void key_generate(struct secret_key *out, struct rng rng)

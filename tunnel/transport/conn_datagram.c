@@ -129,7 +129,7 @@ bool conn_has_datagram(struct conn *c, enum frame_lane lane)
 {
     struct dgram d;
     struct stream *s;
-    return first_out(c, lane, &d, &s);
+    return !dgramq_is_empty(&c->datagrams.out[lane].queue) && first_out(c, lane, &d, &s);
 }
 
 bool conn_datagrams_yield(struct conn *c, enum frame_lane lane)

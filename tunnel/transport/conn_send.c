@@ -251,7 +251,8 @@ static void write_streams(struct build *b, struct conn_queue *q)
 static void write_datagrams(struct build *b, enum frame_lane lane)
 {
     bool fresh = true;
-    while (!conn_datagrams_yield(b->c, lane) && conn_write_datagram(b->c, lane, &b->w, fresh)) {
+    while (!dgramq_is_empty(&b->c->datagrams.out[lane].queue) &&
+           !conn_datagrams_yield(b->c, lane) && conn_write_datagram(b->c, lane, &b->w, fresh)) {
         fresh = false;
         b->eliciting = true;
         b->single = true; /* a stream's bytes arrive once however often they come; these do not */
@@ -386,11 +387,13 @@ static void on_output(struct build *b, uint8_t path, uint64_t number, bool probe
     if (copy && b->eliciting && !b->single) {
         conn_copy_take(c, p, sentmap_find(&p->sent, number), b->w.start, writer_len(&b->w));
     }
-    if (c->state == CONN_OPEN && conn_carries(c, path) && !conn_has_data(c, path)) {
-        p->limited_end = p->sent.next;
+    bool carries = conn_carries(c, path);
+    if (carries && conn_has_data(c, path)) {
+        return;
     }
-    if (!conn_carries(c, path) || !conn_has_data(c, path)) {
-        rate_mark_limited(&p->rate, p->in_flight);
+    rate_mark_limited(&p->rate, p->in_flight);
+    if (c->state == CONN_OPEN && carries) {
+        p->limited_end = p->sent.next;
     }
 }
 

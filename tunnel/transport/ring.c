@@ -88,10 +88,11 @@ static int obtain(struct ring *r, size_t least)
 int ring_reserve(struct ring *r, uint64_t from, uint64_t to, uint64_t until)
 {
     CHECK(from <= to && to <= until);
+    r->top = until - from > r->top ? (size_t)(until - from) : r->top;
     if (until - from <= r->size) {
         return 0;
     }
-    struct ring bigger = {.hint = r->hint, .spares = r->spares};
+    struct ring bigger = {.hint = r->hint, .top = r->top, .spares = r->spares};
     if (obtain(&bigger, (size_t)(until - from)) < 0) {
         return ERR_NO_MEMORY;
     }
@@ -112,7 +113,8 @@ void ring_release(struct ring *r)
     if (!spares_give(r->spares, r->data, r->size)) {
         mem_free(r->data);
     }
-    *r = (struct ring){.hint = r->size / 2, .spares = r->spares};
+    size_t hint = r->top > r->size / 2 ? r->size : r->size / 2;
+    *r = (struct ring){.hint = hint, .spares = r->spares};
 }
 
 uint8_t *ring_at(const struct ring *r, uint64_t at, size_t *len)

@@ -36,8 +36,10 @@ struct ring_spares {
 struct ring {
     uint8_t *data; /* NULL = no room held */
     size_t size;   /* power of two, or 0 */
-    size_t hint;   /* first size after a release: half of the last, so that bursts need not grow
-                    * step by step each time, and one burst is forgotten soon */
+    size_t hint;   /* first size after a release: that of the last if it was needed, else half of
+                    * it, so that bursts need not grow step by step each time, and one burst is
+                    * forgotten soon */
+    size_t top;    /* bytes that were asked for at once since the last release */
     struct ring_spares *spares; /* NULL = none; outlives the ring */
 };
 

@@ -19,20 +19,38 @@ uint64_t varint_read(struct reader *r)
         r->failed = true;
         return 0;
     }
-    size_t len = (size_t)1 << (*r->at >> 6);
-    return read_be(r, len) & (UINT64_MAX >> (66 - 8 * len));
+    switch (*r->at >> 6) {
+    case 0:
+        return read_u8(r);
+    case 1:
+        return read_u16(r) & UINT16_MAX >> 2;
+    case 2:
+        return read_u32(r) & UINT32_MAX >> 2;
+    default:
+        return read_u64(r) & UINT64_MAX >> 2;
+    }
 }
 
 void varint_write(struct writer *w, uint64_t v)
 {
     CHECK(v <= VARINT_MAX);
-    size_t len = varint_len(v);
-    uint64_t prefix = len == 1 ? 0 : len == 2 ? 1 : len == 4 ? 2 : 3;
-    write_be(w, v | prefix << (8 * len - 2), len);
+    switch (varint_len(v)) {
+    case 1:
+        write_u8(w, (uint8_t)v);
+        return;
+    case 2:
+        varint_write_2(w, v);
+        return;
+    case 4:
+        write_u32(w, (uint32_t)v | UINT32_C(2) << 30);
+        return;
+    default:
+        write_u64(w, v | UINT64_C(3) << 62);
+    }
 }
 
 void varint_write_2(struct writer *w, uint64_t v)
 {
     CHECK(v < UINT64_C(1) << 14);
-    write_be(w, v | UINT64_C(1) << 14, 2);
+    write_u16(w, (uint16_t)(v | UINT16_C(1) << 14));
 }

@@ -1,4 +1,5 @@
 #include "crypto/aead_internal.h"
+#include "crypto/keys.h"
 
 #include "support/hex.h"
 
@@ -12,7 +13,20 @@
 
 #include <cmocka.h>
 
-static const enum aead_kind kinds[] = {AEAD_CHACHA20POLY1305, AEAD_AES256GCM};
+/* Who does what; NULL = libsodium, which can do both. In the order in which they are preferred. */
+static const struct way {
+    enum aead_kind kind;
+    const struct aead_library *by;
+} ways[] = {
+    {AEAD_CHACHA20POLY1305, &aead_openssl},
+    {AEAD_CHACHA20POLY1305, NULL},
+    {AEAD_AES256GCM, &aead_ipsecmb},
+    {AEAD_AES256GCM, &aead_openssl},
+    {AEAD_AES256GCM, NULL},
+};
+
+enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
+
 static const uint8_t key_bytes[AEAD_KEY_LEN] = "thirty-two bytes of test key....";
 static const uint8_t ad[12] = "header bytes";
 static const char text[] = "what is in the packet";
@@ -22,12 +36,33 @@ static const char text[] = "what is in the packet";
 
 enum { TEXT_LEN = sizeof(text), SEALED_LEN = TEXT_LEN + AEAD_TAG_LEN };
 
+static void drop_library(struct aead_key *key)
+{
+    if (key->by) {
+        key->by->drop(key->context);
+    }
+    key->by = NULL;
+    key->context = NULL;
+}
+
+/* False if that is not to be had here. */
+static bool init_way(struct aead_key *key, const struct way *way, const uint8_t *bytes)
+{
+    if (aead_key_init(key, way->kind, bytes) != 0) {
+        return false;
+    }
+    drop_library(key);
+    key->context = way->by ? way->by->make(way->kind, bytes) : NULL;
+    key->by = key->context ? way->by : NULL;
+    return key->by == way->by;
+}
+
 /* The vector's nonce, 000000000102030405060708, is path 0 and this number. */
 static void chacha_agrees_with_rfc8439_a5(void **state)
 {
     (void)state;
+    static const uint64_t number = UINT64_C(0x0102030405060708);
     uint8_t bytes[AEAD_KEY_LEN], header[12], sealed[512], plain[512], data[512];
-    TEST_KEY key = {.kind = AEAD_NONE};
     hex_decode(bytes, sizeof(bytes),
                "1c9240a5eb55d38af333888604f6b5f0473917c1402b80099dca5cbc207075c0");
     hex_decode(header, sizeof(header), "f33388860000000000004e91");
@@ -48,14 +83,17 @@ static void chacha_agrees_with_rfc8439_a5(void **state)
            "/\xe2\x80\x9cwork in progress./\xe2\x80\x9d",
            265);
     assert_int_equal(sealed_len, 265 + AEAD_TAG_LEN);
-    memcpy(data, plain, 265);
-    assert_int_equal(aead_key_init(&key, AEAD_CHACHA20POLY1305, bytes), 0);
-    assert_int_equal(aead_seal(&key, 0, UINT64_C(0x0102030405060708), header, 12, data, 265),
-                     sealed_len);
-    assert_memory_equal(data, sealed, sealed_len);
-    assert_int_equal(aead_open(&key, 0, UINT64_C(0x0102030405060708), header, 12, data, sealed_len),
-                     265);
-    assert_memory_equal(data, plain, 265);
+    for (size_t k = 0; k < WAYS; k++) {
+        TEST_KEY key = {.kind = AEAD_NONE};
+        if (ways[k].kind != AEAD_CHACHA20POLY1305 || !init_way(&key, &ways[k], bytes)) {
+            continue;
+        }
+        memcpy(data, plain, 265);
+        assert_int_equal(aead_seal(&key, 0, number, header, 12, data, 265), sealed_len);
+        assert_memory_equal(data, sealed, sealed_len);
+        assert_int_equal(aead_open(&key, 0, number, header, 12, data, sealed_len), 265);
+        assert_memory_equal(data, plain, 265);
+    }
 }
 
 /* Test case 14 of the GCM submission (McGrew, Viega): key and nonce of zeros. */
@@ -63,16 +101,20 @@ static void aes_agrees_with_the_gcm_submission(void **state)
 {
     (void)state;
     static const uint8_t zeros[AEAD_KEY_LEN];
-    uint8_t data[32] = {0}, expected[32];
-    TEST_KEY key = {.kind = AEAD_NONE};
+    uint8_t expected[32];
     if (!aead_available(AEAD_AES256GCM)) {
         skip();
     }
     hex_decode(expected, sizeof(expected),
                "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919");
-    assert_int_equal(aead_key_init(&key, AEAD_AES256GCM, zeros), 0);
-    assert_int_equal(aead_seal(&key, 0, 0, NULL, 0, data, 16), sizeof(expected));
-    assert_memory_equal(data, expected, sizeof(expected));
+    for (size_t k = 0; k < WAYS; k++) {
+        TEST_KEY key = {.kind = AEAD_NONE};
+        uint8_t data[32] = {0};
+        if (ways[k].kind == AEAD_AES256GCM && init_way(&key, &ways[k], zeros)) {
+            assert_int_equal(aead_seal(&key, 0, 0, NULL, 0, data, 16), sizeof(expected));
+            assert_memory_equal(data, expected, sizeof(expected));
+        }
+    }
 }
 
 /* The nonce of each packet, against the primitive with the nonce spelled out. */
@@ -96,10 +138,10 @@ static void no_two_packets_share_a_key_stream(void **state)
     (void)state;
     static const uint64_t numbers[] = {0, 1, 2, 255, 256, UINT64_C(1) << 32, UINT64_MAX};
     enum { NUMBERS = sizeof(numbers) / sizeof(numbers[0]), PATHS = 4 };
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < WAYS; k++) {
         uint8_t streams[NUMBERS * PATHS][16 + AEAD_TAG_LEN] = {0};
         TEST_KEY key = {.kind = AEAD_NONE};
-        if (aead_key_init(&key, kinds[k], key_bytes) != 0) {
+        if (!init_way(&key, &ways[k], key_bytes)) {
             continue;
         }
         for (size_t i = 0; i < NUMBERS * PATHS; i++) {
@@ -127,10 +169,10 @@ static int open_bent(const struct aead_key *key, const uint8_t *sealed, size_t a
 static void any_tampering_is_found(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < WAYS; k++) {
         uint8_t sealed[SEALED_LEN], data[SEALED_LEN];
         TEST_KEY key = {.kind = AEAD_NONE};
-        if (aead_key_init(&key, kinds[k], key_bytes) != 0) {
+        if (!init_way(&key, &ways[k], key_bytes)) {
             continue;
         }
         memcpy(sealed, text, TEXT_LEN);
@@ -157,10 +199,10 @@ static void any_tampering_is_found(void **state)
 static void empty_packets_pass(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < WAYS; k++) {
         uint8_t data[AEAD_TAG_LEN];
         TEST_KEY key = {.kind = AEAD_NONE};
-        if (aead_key_init(&key, kinds[k], key_bytes) == 0) {
+        if (init_way(&key, &ways[k], key_bytes)) {
             assert_int_equal(aead_seal(&key, 1, 0, ad, sizeof(ad), data, 0), AEAD_TAG_LEN);
             assert_int_equal(aead_open(&key, 1, 0, ad, sizeof(ad), data, AEAD_TAG_LEN), 0);
         }
@@ -183,31 +225,29 @@ static void wiped_means_zero(void **state)
 {
     (void)state;
     static const struct aead_key zero;
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < WAYS; k++) {
         TEST_KEY key = {.kind = AEAD_NONE};
-        (void)aead_key_init(&key, kinds[k], key_bytes);
+        (void)init_way(&key, &ways[k], key_bytes);
         aead_key_wipe(&key);
         assert_memory_equal(&key, &zero, sizeof(key));
     }
 }
 
-/* What OpenSSL sealed libsodium opens, and the other way about; without OpenSSL, libsodium alone.
- */
-static void both_libraries_make_the_same_packets(void **state)
+/* What one library sealed libsodium opens, and the other way about. */
+static void all_libraries_make_the_same_packets(void **state)
 {
     (void)state;
-    enum { MOST = 1500 };
-    static const size_t lens[] = {0, 1, 15, 16, 17, 63, 64, 255, 1200, MOST};
-    for (size_t k = 0; k < 2; k++) {
+    enum { MOST = 16384 };
+    static const size_t lens[] = {0,   1,   15,  16,  17,   63,   64,  255,
+                                  256, 257, 767, 768, 1200, 1444, MOST};
+    static uint8_t one[MOST + AEAD_TAG_LEN] = "text", two[MOST + AEAD_TAG_LEN] = "text";
+    for (size_t k = 0; k < WAYS; k++) {
         TEST_KEY fast = {.kind = AEAD_NONE}, plain = {.kind = AEAD_NONE};
-        if (aead_key_init(&fast, kinds[k], key_bytes) != 0) {
+        const struct way sodium = {ways[k].kind, NULL};
+        if (!init_way(&fast, &ways[k], key_bytes) || !init_way(&plain, &sodium, key_bytes)) {
             continue;
         }
-        assert_int_equal(aead_key_init(&plain, kinds[k], key_bytes), 0);
-        aead_fast_free(plain.fast);
-        plain.fast = NULL;
         for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
-            uint8_t one[MOST + AEAD_TAG_LEN] = "text", two[MOST + AEAD_TAG_LEN] = "text";
             size_t len = aead_seal(&fast, 9, i, ad, sizeof(ad), one, lens[i]);
             assert_int_equal(aead_seal(&plain, 9, i, ad, sizeof(ad), two, lens[i]), len);
             assert_memory_equal(one, two, len);
@@ -218,13 +258,31 @@ static void both_libraries_make_the_same_packets(void **state)
     }
 }
 
+/* A library that is built in and stays
+ * unused would go unnoticed. */
+static void the_first_library_that_is_here_does_it(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < WAYS; k++) {
+        TEST_KEY way = {.kind = AEAD_NONE}, key = {.kind = AEAD_NONE};
+        bool first = k == 0 || ways[k].kind != ways[k - 1].kind;
+        while (first && !init_way(&way, &ways[k], key_bytes) && ways[k].by) {
+            aead_key_wipe(&way);
+            k++;
+        }
+        if (first && aead_key_init(&key, ways[k].kind, key_bytes) == 0) {
+            assert_ptr_equal(key.by, ways[k].by);
+        }
+    }
+}
+
 /* One key serves both directions in turn, and a packet that is not authentic leaves no trace. */
 static void a_key_survives_what_it_refuses(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < WAYS; k++) {
         TEST_KEY key = {.kind = AEAD_NONE};
-        if (aead_key_init(&key, kinds[k], key_bytes) != 0) {
+        if (!init_way(&key, &ways[k], key_bytes)) {
             continue;
         }
         for (uint64_t number = 0; number < 50; number++) {
@@ -245,7 +303,7 @@ static void a_key_survives_what_it_refuses(void **state)
 static int init(void **state)
 {
     (void)state;
-    return sodium_init() < 0;
+    return crypto_init();
 }
 
 int main(void)
@@ -259,7 +317,8 @@ int main(void)
         cmocka_unit_test(empty_packets_pass),
         cmocka_unit_test(only_known_kinds_are_available),
         cmocka_unit_test(wiped_means_zero),
-        cmocka_unit_test(both_libraries_make_the_same_packets),
+        cmocka_unit_test(all_libraries_make_the_same_packets),
+        cmocka_unit_test(the_first_library_that_is_here_does_it),
         cmocka_unit_test(a_key_survives_what_it_refuses),
     };
     return cmocka_run_group_tests(tests, init, NULL);

@@ -110,6 +110,30 @@ static void what_nobody_uses_goes_back(void **state)
     assert_int_equal(spares.count, 0);
 }
 
+/* The first piece of the next burst finds room for all of it, so that nothing is moved. */
+static void what_was_needed_comes_back_at_once(void **state)
+{
+    (void)state;
+    struct ring_spares spares = {0};
+    struct ring r = {.spares = &spares};
+    for (int burst = 0; burst < 3; burst++) {
+        assert_int_equal(ring_reserve(&r, 0, 0, 1000), 0);
+        assert_int_equal(r.size, burst == 0 ? RING_MIN : 4 * PIECE);
+        assert_int_equal(ring_reserve(&r, 0, 1000, 3 * PIECE), 0);
+        assert_int_equal(r.size, 4 * PIECE);
+        ring_release(&r);
+    }
+    for (size_t size = 4 * PIECE; size > RING_MIN; size /= 2) {
+        ring_spares_free(&spares); /* a larger one would serve as well */
+        assert_int_equal(r.hint, size);
+        assert_int_equal(ring_reserve(&r, 0, 0, 1000), 0);
+        assert_int_equal(r.size, size < RING_HINT_MAX ? size : RING_HINT_MAX);
+        size = r.size;
+        ring_release(&r);
+    }
+    ring_spares_free(&spares);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +142,7 @@ int main(void)
         cmocka_unit_test(the_smallest_that_is_large_enough_is_taken),
         cmocka_unit_test(there_is_a_ceiling),
         cmocka_unit_test(what_nobody_uses_goes_back),
+        cmocka_unit_test(what_was_needed_comes_back_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
