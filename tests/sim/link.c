@@ -47,6 +47,17 @@ static void arrive(struct world_event *event)
     free(p);
 }
 
+/* How much later a packet comes that others overtake. */
+static uint64_t reorder_ns(struct link *l)
+{
+    if (!world_chance(l->world, l->config.reorder_ppm)) {
+        return 0;
+    }
+    l->stats.reordered++;
+    uint64_t full_ns = (l->config.mtu + l->config.extra) * 8 * NS_PER_S / l->config.rate_bps;
+    return (1 + rng_below(l->world->rng, l->config.reorder_packets)) * full_ns;
+}
+
 static void fly(struct link *l, const uint8_t *data, size_t len, uint64_t at)
 {
     struct link_packet *p = calloc(1, sizeof(*p) + len);
@@ -66,7 +77,7 @@ static void fly(struct link *l, const uint8_t *data, size_t len, uint64_t at)
         p->data[rng_below(l->world->rng, len)] ^= (uint8_t)(1 << rng_below(l->world->rng, 8));
     }
     uint64_t jitter = l->config.jitter_ns > 0 ? rng_below(l->world->rng, l->config.jitter_ns) : 0;
-    world_at(l->world, &p->event, at + l->config.delay_ns + jitter);
+    world_at(l->world, &p->event, at + l->config.delay_ns + jitter + reorder_ns(l));
 }
 
 static bool is_lost(struct link *l)
@@ -89,18 +100,19 @@ void link_send(struct link *l, const uint8_t *data, size_t len)
     l->stats.sent++;
     l->stats.bytes += len;
     size_t queued = link_queued(l);
+    size_t size = len + l->config.extra;
     if (!l->up) {
         l->stats.while_down++;
     } else if (len > l->config.mtu) {
         l->stats.too_large++;
-    } else if (queued + len > l->config.queue_bytes) {
+    } else if (queued + size > l->config.queue_bytes) {
         l->stats.overflowed++;
     } else {
         l->stats.queue_peak =
-            queued + len > l->stats.queue_peak ? queued + len : l->stats.queue_peak;
+            queued + size > l->stats.queue_peak ? queued + size : l->stats.queue_peak;
         struct link *w = l->wire;
         uint64_t start = w->free_ns > l->world->now ? w->free_ns : l->world->now;
-        w->free_ns = start + len * 8 * NS_PER_S / l->config.rate_bps;
+        w->free_ns = start + size * 8 * NS_PER_S / l->config.rate_bps;
         if (is_lost(l)) {
             l->stats.lost++;
             return;

@@ -35,6 +35,7 @@ enum {
     BBR_LOSS_PERMILLE = 20,        /* LossThresh */
     BBR_LOSS_ALONE_PERMILLE = 180, /* without a queue */
     BBR_BASELINE_MAX_PERMILLE = 100,
+    BBR_LOSSY_PERMILLE = 5, /* a path that loses so much by itself */
     BBR_BETA_PERCENT = 70,
     BBR_HEADROOM_PERCENT = 15,
     BBR_MIN_PIPE_PACKETS = 4,
@@ -177,6 +178,10 @@ uint64_t bbr_inflight(const struct bbr *b, uint64_t bw, uint32_t gain);
 uint64_t bbr_min_pipe(const struct bbr *b);
 /* inflight_hi less what is left to others. */
 uint64_t bbr_with_headroom(const struct bbr *b);
+/* What a cruise may have in flight: bbr_with_headroom. But where the path loses packets by itself,
+ * these may have set inflight_hi too low; as long as no queue stands it may then be as much as
+ * fits, and what is lost and not missed yet. */
+uint64_t bbr_cruise_limit(const struct bbr *b);
 uint64_t bbr_extra(const struct bbr *b);
 /* A whole round trip was slower than the path is. */
 bool bbr_has_queue(const struct bbr *b);

@@ -74,6 +74,13 @@ uint64_t bbr_with_headroom(const struct bbr *b)
     return most(b->inflight_hi > headroom ? b->inflight_hi - headroom : 0, bbr_min_pipe(b));
 }
 
+uint64_t bbr_cruise_limit(const struct bbr *b)
+{
+    uint64_t limit = bbr_with_headroom(b);
+    bool lossy = b->baseline >= (uint64_t)BBR_LOSSY_PERMILLE << BASELINE_SHIFT;
+    return bbr_has_queue(b) || !lossy ? limit : most(limit, bbr_inflight(b, b->bw, BBR_GAIN(115)));
+}
+
 uint64_t bbr_extra(const struct bbr *b)
 {
     uint64_t extra = most(b->extra[0], b->extra[1]);
@@ -192,9 +199,16 @@ void bbr_reset_full_bw(struct bbr *b)
 }
 
 /* 5.3.1.2: three rounds without a quarter more. */
+/* The peer's credit, or the application, is what holds it back, and yet a queue stands that it
+ * made: more was in flight than fits. Such a sample says as well that the path gives no more. */
+static bool is_overfull(const struct bbr *b, const struct rate_sample *rs)
+{
+    return bbr_has_queue(b) && rs->tx_in_flight > bbr_bdp(b, bbr_max_bw(b), BBR_GAIN(125));
+}
+
 static void check_full_bw(struct bbr *b, const struct rate_sample *rs)
 {
-    if (b->full_bw_now || rs->limited) {
+    if (b->full_bw_now || (rs->limited && !is_overfull(b, rs))) {
         return;
     }
     if (rs->bw >= b->full_bw + b->full_bw / 4) {

@@ -222,11 +222,15 @@ static void update_cycle(struct bbr *b, const struct rate_sample *rs, uint64_t c
 
 /* --- startup and drain (5.3.1, 5.3.2) --- */
 
-/* Enough loss, in enough places, with a queue: the path is full, and deeper than it should be. */
+/* Enough loss, in enough places, with a queue: the path is full, and deeper than it should be.
+ * While the bandwidth still grows, only loss of which no cable is the cause says so: startup makes
+ * a queue now and then long before the path is full, and what the path loses by itself is not known
+ * yet. */
 static void check_startup_loss(struct bbr *b)
 {
+    uint32_t limit = b->full_bw_rounds > 0 ? bbr_loss_limit(b) : BBR_LOSS_ALONE_PERMILLE;
     if (!b->round_start || b->full_bw_reached || b->last_events < BBR_FULL_LOSS_EVENTS ||
-        b->last_lost <= bbr_loss_limit(b)) {
+        b->last_lost <= limit) {
         return;
     }
     b->full_bw_reached = true;

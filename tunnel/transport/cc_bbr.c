@@ -59,7 +59,7 @@ static uint64_t model_limit(const struct bbr *b)
 {
     uint64_t cap = BBR_UNLIMITED;
     if (b->state == BBR_CRUISE || b->state == BBR_PROBE_RTT) {
-        cap = bbr_with_headroom(b);
+        cap = bbr_cruise_limit(b);
     } else if (bbr_is_probing_bw(b)) {
         cap = b->inflight_hi;
     }
