@@ -350,7 +350,7 @@ int cluster_nats_start(uv_loop_t *loop, const struct cluster_nats_config *config
                        const struct cluster_nats_callbacks *callbacks, void *user,
                        struct cluster_nats **out)
 {
-    const char *why = "";
+    char why[NATS_WHY_MAX];
     struct cluster_nats *c = mem_new(1, sizeof(*c));
     struct nats_shared *s = c ? new_shared(config) : NULL;
     if (!s) {
@@ -362,7 +362,7 @@ int cluster_nats_start(uv_loop_t *loop, const struct cluster_nats_config *config
                                .user = user,
                                .stats = config->stats,
                                .log = config->log};
-    int err = nats_connect_init(s, config, &why);
+    int err = nats_connect_init(s, config, why);
     if (err) {
         LOG_AT(config->log, LOG_ERROR, "cluster", "not_usable", "why=\"%s\"", why);
     }

@@ -3,6 +3,7 @@
  * the loop's. */
 #include "loop/cluster_nats_internal.h"
 
+#include <base/check.h>
 #include <base/clock.h>
 #include <base/err.h>
 
@@ -34,12 +35,20 @@ static void unlock(struct nats_shared *s)
 
 /* --- what the library says --- */
 
+void nats_copy_why(char out[NATS_WHY_MAX], const char *text)
+{
+    (void)snprintf(out, NATS_WHY_MAX, "%s", text);
+    for (char *c = out; *c; c++) {
+        *c = (unsigned char)*c < ' ' || *c == '"' || *c == 127 ? '?' : *c;
+    }
+}
+
 static void set_up(struct nats_shared *s, bool up, const char *why)
 {
     lock(s);
     s->losses += s->up && !up;
     s->up = up;
-    (void)snprintf(s->why, sizeof(s->why), "%s", why);
+    nats_copy_why(s->why, why);
     uv_cond_signal(&s->work);
     unlock(s);
     nats_shared_wake(s);
@@ -78,38 +87,39 @@ static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus err, 
     nats_shared_wake(s);
 }
 
-/* --- options --- */
+/* --- what is connected to, and how --- */
 
-static bool wants_tls(const struct cluster_nats_config *config)
+/* Behind the scheme and the login. */
+static const char *host_of(const char *url)
 {
-    bool tls = config->ca != NULL;
-    for (size_t i = 0; i < config->url_count; i++) {
-        tls = tls || strncmp(config->urls[i], "tls://", 6) == 0;
-    }
-    return tls;
+    const char *at = strrchr(url, '@');
+    const char *scheme = strstr(url, "://");
+    return at ? at + 1 : scheme ? scheme + 3 : url;
 }
 
-/* The library compares the certificate with the host of the URL. */
-static natsStatus set_security(natsOptions *o, const struct cluster_nats_config *config)
+/* Without the port, and without the brackets of an IPv6 address. */
+static void name_of(char out[NATS_HOST_MAX], const char *host)
 {
-    natsStatus err = NATS_OK;
-    if (config->credentials) {
-        err = natsOptions_SetUserCredentialsFromFiles(o, config->credentials, NULL);
+    bool brackets = host[0] == '[';
+    size_t len = strcspn(host + brackets, brackets ? "]" : ":/");
+    (void)snprintf(out, NATS_HOST_MAX, "%.*s", (int)len, host + brackets);
+}
+
+/* The library compares a certificate with the host of the URL if it was built to; so it is told. */
+static natsStatus set_security(natsOptions *o, const struct nats_shared *s,
+                               const struct nats_server *server)
+{
+    char name[NATS_HOST_MAX];
+    name_of(name, server->host);
+    natsStatus err = natsOptions_SetExpectedHostname(o, name);
+    if (err == NATS_OK && s->credentials) {
+        err = natsOptions_SetUserCredentialsFromFiles(o, s->credentials, NULL);
     }
-    if (err == NATS_OK && wants_tls(config)) {
+    if (err == NATS_OK && s->tls) {
         err = natsOptions_SetSecure(o, true);
     }
-    if (err == NATS_OK && config->ca) {
-        err = natsOptions_LoadCATrustedCertificates(o, config->ca);
-    }
-    return err;
-}
-
-static natsStatus first_error(const natsStatus *all, size_t count)
-{
-    natsStatus err = NATS_OK;
-    for (size_t i = 0; i < count && err == NATS_OK; i++) {
-        err = all[i];
+    if (err == NATS_OK && s->ca) {
+        err = natsOptions_LoadCATrustedCertificates(o, s->ca);
     }
     return err;
 }
@@ -132,15 +142,42 @@ static natsStatus set_habits(natsOptions *o, struct nats_shared *s)
         natsOptions_SetClosedCB(o, on_closed, s),
         natsOptions_SetErrorHandler(o, on_error, s),
     };
-    return first_error(all, sizeof(all) / sizeof(all[0]));
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (all[i] != NATS_OK) {
+            return all[i];
+        }
+    }
+    return NATS_OK;
 }
 
-/* Behind the scheme and the login. */
-static const char *host_of(const char *url)
+/* Files are read anew for each attempt: they may have been renewed. */
+static natsStatus make_options(natsOptions **out, struct nats_shared *s,
+                               const struct nats_server *server)
 {
-    const char *at = strrchr(url, '@');
-    const char *scheme = strstr(url, "://");
-    return at ? at + 1 : scheme ? scheme + 3 : url;
+    const char *url = server->url;
+    natsStatus err = natsOptions_Create(out);
+    err = err ? err : natsOptions_SetServers(*out, &url, 1);
+    err = err ? err : set_habits(*out, s);
+    return err ? err : set_security(*out, s, server);
+}
+
+/* The library's text for the error, without its line number, and without a login: a text that
+ * quotes the URL could tell the password. What a server says is kept from breaking the line. */
+static void describe(char out[NATS_WHY_MAX], const struct nats_server *server, natsStatus err)
+{
+    const char *text = nats_GetLastError(NULL);
+    const char *scheme = strstr(server->url, "://");
+    const char *login = scheme ? scheme + 3 : server->url;
+    size_t len = server->host > login ? (size_t)(server->host - login) - 1 : 0;
+    text = text && text[0] ? text : natsStatus_GetText(err);
+    for (const char *at = text; len > 0 && *at; at++) {
+        if (strncmp(at, login, len) == 0) {
+            text = natsStatus_GetText(err);
+            break;
+        }
+    }
+    const char *line = text[0] == '(' ? strstr(text, "): ") : NULL;
+    nats_copy_why(out, line ? line + 3 : text);
 }
 
 static int add_server(struct nats_shared *s, const char *url)
@@ -151,25 +188,37 @@ static int add_server(struct nats_shared *s, const char *url)
         return ERR_NO_MEMORY;
     }
     server->host = host_of(server->url);
+    s->tls = s->tls || strncmp(url, "tls://", 6) == 0;
     s->servers_count++;
     return 0;
 }
 
-int nats_connect_init(struct nats_shared *s, const struct cluster_nats_config *config,
-                      const char **why)
+static int copy_config(struct nats_shared *s, const struct cluster_nats_config *config)
 {
-    *why = "";
+    s->ca = config->ca ? mem_text(config->ca) : NULL;
+    s->credentials = config->credentials ? mem_text(config->credentials) : NULL;
+    s->tls = config->ca != NULL;
     for (size_t i = 0; i < config->url_count && i < NATS_SERVERS_MAX; i++) {
         if (add_server(s, config->urls[i])) {
             return ERR_NO_MEMORY;
         }
     }
-    natsStatus err = natsOptions_Create(&s->options);
-    err = err ? err : set_habits(s->options, s);
-    err = err ? err : set_security(s->options, config);
+    return (config->ca && !s->ca) || (config->credentials && !s->credentials) ? ERR_NO_MEMORY : 0;
+}
+
+int nats_connect_init(struct nats_shared *s, const struct cluster_nats_config *config,
+                      char why[NATS_WHY_MAX])
+{
+    natsOptions *options = NULL;
+    (void)snprintf(why, NATS_WHY_MAX, "out of memory");
+    CHECK(config->url_count > 0);
+    if (copy_config(s, config)) {
+        return ERR_NO_MEMORY;
+    }
+    natsStatus err = make_options(&options, s, &s->servers[0]);
+    natsOptions_Destroy(options);
     if (err) {
-        const char *text = nats_GetLastError(NULL);
-        *why = text && text[0] ? text : natsStatus_GetText(err);
+        describe(why, &s->servers[0], err);
         return ERR_REFUSED;
     }
     return 0;
@@ -181,30 +230,17 @@ void nats_connect_deinit(struct nats_shared *s)
         sodium_memzero(s->servers[i].url, strlen(s->servers[i].url));
         mem_free(s->servers[i].url);
     }
-    natsOptions_Destroy(s->options);
+    mem_free(s->ca);
+    mem_free(s->credentials);
 }
 
 /* --- connecting --- */
-
-/* A text that quotes the URL could tell the password. */
-static const char *without_login(const struct nats_server *server, const char *text, natsStatus err)
-{
-    const char *login = strstr(server->url, "://");
-    login = login ? login + 3 : server->url;
-    size_t len = (size_t)(server->host - login);
-    for (const char *at = text; at && len > 1 && *at; at++) {
-        if (strncmp(at, login, len - 1) == 0) {
-            return natsStatus_GetText(err);
-        }
-    }
-    return text ? text : natsStatus_GetText(err);
-}
 
 /* Once, until something else is wrong with it. */
 static void note_failure(struct nats_shared *s, struct nats_server *server, natsStatus err)
 {
     char why[NATS_WHY_MAX];
-    (void)snprintf(why, sizeof(why), "%s", without_login(server, nats_GetLastError(NULL), err));
+    describe(why, server, err);
     lock(s);
     if (strcmp(why, server->why) != 0) {
         memcpy(server->why, why, sizeof(why));
@@ -217,13 +253,14 @@ static void note_failure(struct nats_shared *s, struct nats_server *server, nats
 static natsConnection *try_server(struct nats_shared *s, struct nats_server *server)
 {
     natsConnection *nc = NULL;
-    const char *url = server->url;
+    natsOptions *options = NULL;
     lock(s);
     s->closed = false;
     unlock(s);
     nats_shared_use(s); /* until on_closed */
-    natsStatus err = natsOptions_SetServers(s->options, &url, 1);
-    err = err ? err : natsConnection_Connect(&nc, s->options);
+    natsStatus err = make_options(&options, s, server);
+    err = err ? err : natsConnection_Connect(&nc, options);
+    natsOptions_Destroy(options); /* the connection has its own by now */
     if (err) {
         note_failure(s, server, err);
         nats_shared_leave(s);

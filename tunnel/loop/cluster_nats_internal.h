@@ -24,6 +24,7 @@
 enum {
     NATS_SUBJECT_MAX = 128,
     NATS_WHY_MAX = 256,
+    NATS_HOST_MAX = 256,
     NATS_SERVERS_MAX = 16,
     NATS_MESSAGE_MAX = CLUSTER_SEAL_TAG + CLUSTERMSG_PACKET_HEAD + DERP_PACKET_MAX,
     NATS_PENDING_MAX = 8192, /* messages of one subscription that the library holds for us */
@@ -79,7 +80,8 @@ struct nats_shared {
     uint8_t hash_seed[16];
     struct nats_key *keys;
     struct nats_keys changes;
-    natsOptions *options; /* the thread's */
+    char *ca, *credentials; /* files; NULL = none */
+    bool tls;
 };
 
 unsigned nats_shared_hash(const struct nats_shared *s, const void *data, size_t len);
@@ -89,8 +91,10 @@ void nats_shared_leave(struct nats_shared *s);
 void nats_shared_wake(struct nats_shared *s);
 /* 0, or an error and why it is none; undone by nats_connect_deinit in any case. */
 int nats_connect_init(struct nats_shared *s, const struct cluster_nats_config *config,
-                      const char **why);
+                      char why[NATS_WHY_MAX]);
 void nats_connect_deinit(struct nats_shared *s);
+/* On one line. */
+void nats_copy_why(char out[NATS_WHY_MAX], const char *text);
 /* The thread's: one of the servers, sooner or later; NULL: it is to stop. */
 natsConnection *nats_connect(struct nats_shared *s);
 /* The thread: takes one user's place. */

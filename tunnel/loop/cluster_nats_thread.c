@@ -276,8 +276,6 @@ void nats_thread_run(void *shared)
     while ((nc = nats_connect(s))) {
         serve(s, nc);
     }
-    natsOptions_Destroy(s->options);
-    s->options = NULL;
     lock(s);
     s->finished = true;
     unlock(s);
