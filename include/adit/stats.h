@@ -121,7 +121,10 @@ struct adit_nat_stats {
     X(path_changes)                                                                                \
     X(birthday_runs) /* a hard NAT and an easy one, see tunnel/path/birthday.h */                  \
     X(birthday_won)                                                                                \
-    X(birthday_sent)
+    X(birthday_sent)                                                                               \
+    X(sequence_runs) /* two NATs that count, see tunnel/path/sequence.h */                         \
+    X(sequence_won)                                                                                \
+    X(sequence_sent)
 
 struct adit_counters {
 #define ADIT_COUNTER_FIELD(name) uint64_t name;

@@ -342,28 +342,29 @@ static bool is_welcome(const struct tcp *tcp, const struct client_door *door)
            config_uid_is_welcome(door->front ? &door->front->uids : &nobody_else, uid, geteuid());
 }
 
-void client_accept(struct clients *all, uv_stream_t *listener, const struct client_door *door)
+bool client_accept(struct clients *all, uv_stream_t *listener, const struct client_door *door)
 {
     struct context *ctx = all->ctx;
     struct tcp *tcp =
         door->is_unix ? tcp_new_pipe(ctx->loop, &ctx->pool) : tcp_new(ctx->loop, &ctx->pool);
     if (!tcp) {
         ctx->counters.front.clients_refused++;
-        return;
+        return false;
     }
     int status = tcp_accept(tcp, listener);
     if (status == 0 && door->is_unix && !is_welcome(tcp, door)) {
         ctx->counters.front.strangers++;
         tcp_close(tcp);
-        return;
+        return true;
     }
     struct client *c = status == 0 ? client_new(all, tcp, door) : NULL;
     if (!c) {
         refuse(ctx, tcp);
-        return;
+        return true;
     }
     client_listen(c);
     client_step(c); /* a forwarded port goes at once */
+    return true;
 }
 
 bool client_adopt(struct clients *all, struct tcp *tcp, const void *data, size_t len)

@@ -29,8 +29,9 @@ struct client_door {
 void clients_init(struct clients *c, struct context *ctx);
 /* Resets all of them. */
 void clients_stop(struct clients *c);
-/* Takes a connection from a listener; beyond the ceiling it is closed at once and counted. */
-void client_accept(struct clients *c, uv_stream_t *listener, const struct client_door *door);
+/* Takes a connection from a listener; beyond the ceiling it is closed at once and counted. False
+ * without memory (counted): then nothing was taken. */
+bool client_accept(struct clients *c, uv_stream_t *listener, const struct client_door *door);
 /* Takes over a unix connection that has spoken already. False at the ceiling or without memory:
  * then it is still the caller's. */
 bool client_adopt(struct clients *c, struct tcp *tcp, const void *data, size_t len);

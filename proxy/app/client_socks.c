@@ -1,4 +1,5 @@
-/* SOCKS5's other two commands: UDP ASSOCIATE and BIND (RFC 1928 sections 4, 6 and 7). */
+/* What SOCKS knows besides CONNECT: UDP ASSOCIATE and BIND (RFC 1928 sections 4, 6 and 7; BIND also
+ * in SOCKS4). */
 #include "app/client_internal.h"
 
 #include <base/err.h>
@@ -77,8 +78,12 @@ void client_associate(struct client *c)
 /* Both ways: first where it is listened, then who has connected. */
 static void tell_bound(struct client *c, const struct addr *at)
 {
-    front_bound(&c->front, at, client_now(c));
-    client_step(c);
+    if (front_bound(&c->front, at, client_now(c))) {
+        client_step(c);
+        return;
+    }
+    client_give_up_dialling(c, CAUSE_CANCELLED);
+    client_refuse(c, CAUSE_FAILED);
 }
 
 static void on_listening(void *user, const struct addr *at)

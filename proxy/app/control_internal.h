@@ -7,6 +7,7 @@
 #include "app/app.h"
 #include "app/exit.h"
 #include "app/listener.h"
+#include "app/refusal.h"
 #include "app/tcp.h"
 #include "control/http.h"
 
@@ -23,6 +24,7 @@ struct control_server {
     struct context *ctx;
     struct clients *clients;
     uv_pipe_t pipe;
+    struct refusal *refusal;
     size_t count;
     LIST_HEAD(, asker) askers;
 };

@@ -202,8 +202,12 @@ static bool is_own_user(const struct tcp *tcp)
 static void on_connection(uv_stream_t *server, int status)
 {
     struct control_server *s = server->data;
-    struct tcp *tcp = status == 0 ? tcp_new_pipe(s->ctx->loop, &s->ctx->pool) : NULL;
+    if (status != 0) {
+        return; /* out of descriptors, most likely: libuv goes on listening */
+    }
+    struct tcp *tcp = tcp_new_pipe(s->ctx->loop, &s->ctx->pool);
     if (!tcp) {
+        refusal_take(s->refusal);
         return;
     }
     bool welcome = tcp_accept(tcp, server) == 0 && is_own_user(tcp);
@@ -220,7 +224,8 @@ static void on_connection(uv_stream_t *server, int status)
 
 static int bind_and_listen(struct control_server *s, const char *path)
 {
-    int status = unixsocket_bind(&s->pipe, path, false);
+    s->refusal = refusal_new((uv_stream_t *)&s->pipe);
+    int status = s->refusal ? unixsocket_bind(&s->pipe, path, false) : UV_ENOMEM;
     return status == 0 ? uv_listen((uv_stream_t *)&s->pipe, BACKLOG, on_connection) : status;
 }
 
@@ -247,6 +252,7 @@ int control_server_start(struct app *app, struct clients *clients, const char *p
     if (status != 0) {
         LOG_AT(ctx->log, LOG_ERROR, "control", "listen_failed", "socket=%s error=\"%s\"", path,
                status == UV_EADDRINUSE ? "another node answers there" : uv_strerror(status));
+        refusal_free(s->refusal);
         uv_close((uv_handle_t *)&s->pipe, on_closed);
         return status;
     }
@@ -260,5 +266,6 @@ void control_server_stop(struct control_server *s)
     while ((a = LIST_FIRST(&s->askers)) != NULL) {
         drop(a);
     }
+    refusal_free(s->refusal);
     uv_close((uv_handle_t *)&s->pipe, on_closed); /* removes the socket's file */
 }

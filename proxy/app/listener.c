@@ -1,5 +1,6 @@
 #include "app/listener.h"
 
+#include "app/refusal.h"
 #include "app/udp_forward.h"
 #include "app/unixsocket.h"
 
@@ -18,7 +19,8 @@ struct listener {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     } uv;
-    struct udp_forward *udp; /* then there are no connections, and no handle */
+    struct udp_forward *udp; /* then there are no connections, no handle and no refusal */
+    struct refusal *refusal;
     struct config_listen at;
     struct client_door door;
     struct target target;
@@ -36,7 +38,9 @@ static bool is_unix(const struct listener *l)
 static void take(void *user)
 {
     struct listener *l = user;
-    client_accept(l->clients, &l->uv.stream, &l->door);
+    if (!client_accept(l->clients, &l->uv.stream, &l->door)) {
+        refusal_take(l->refusal);
+    }
 }
 
 static void on_connection(uv_stream_t *server, int status)
@@ -78,6 +82,10 @@ static int bind_and_listen(struct listener *l)
 {
     if (l->at.udp) {
         return udp_forward_start(l->clients->ctx, &l->at.addr, &l->target, &l->udp);
+    }
+    l->refusal = refusal_new(&l->uv.stream);
+    if (!l->refusal) {
+        return UV_ENOMEM;
     }
     int status = is_unix(l) ? unixsocket_bind(&l->uv.pipe, l->at.path, has_guests(l)) : bind_tcp(l);
     if (status == 0) {
@@ -186,5 +194,6 @@ void listener_stop(struct listener *l)
         mem_free(l);
         return;
     }
+    refusal_free(l->refusal);
     uv_close(&l->uv.handle, on_closed); /* removes a unix socket's file */
 }

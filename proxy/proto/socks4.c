@@ -7,7 +7,6 @@
 
 enum {
     VERSION = 4,
-    COMMAND_CONNECT = 1,
     REPLY_VERSION = 0, /* of the reply itself, not of the protocol */
     REPLY_GRANTED = 0x5a,
     REPLY_REJECTED = 0x5b,
@@ -27,7 +26,7 @@ void socks4_init(struct socks4 *s)
 
 static void queue_reply(struct socks4 *s, bool granted, const struct addr *bound)
 {
-    struct writer w = writer_of(s->out, sizeof(s->out));
+    struct writer w = writer_of(s->out + s->out_len, sizeof(s->out) - s->out_len);
     write_u8(&w, REPLY_VERSION);
     write_u8(&w, granted ? REPLY_GRANTED : REPLY_REJECTED);
     if (granted && bound && bound->family == ADDR_IPV4) {
@@ -37,7 +36,7 @@ static void queue_reply(struct socks4 *s, bool granted, const struct addr *bound
         write_be(&w, 0, 6);
     }
     CHECK(!w.failed && writer_len(&w) == SOCKS4_REPLY_LEN);
-    s->out_len = SOCKS4_REPLY_LEN;
+    s->out_len = (uint8_t)(s->out_len + SOCKS4_REPLY_LEN);
 }
 
 static void fail(struct socks4 *s, const char *why)
@@ -60,7 +59,7 @@ static void on_request(struct socks4 *s)
     struct addr a = {.family = ADDR_IPV4};
     a.port = read_u16(&r);
     read_copy(&r, a.ip, 4);
-    if (s->head[1] != COMMAND_CONNECT) {
+    if (s->head[1] != SOCKS4_CONNECT && s->head[1] != SOCKS4_BIND) {
         fail(s, "command not supported");
         return;
     }
@@ -147,9 +146,25 @@ const struct target *socks4_target(const struct socks4 *s)
     return &s->target;
 }
 
+enum socks4_command socks4_command(const struct socks4 *s)
+{
+    CHECK(s->state >= SOCKS4_REQUEST);
+    return (enum socks4_command)s->head[1];
+}
+
 const char *socks4_why(const struct socks4 *s)
 {
     return s->why;
+}
+
+bool socks4_bound(struct socks4 *s, const struct addr *at)
+{
+    CHECK(s->state == SOCKS4_REQUEST && socks4_command(s) == SOCKS4_BIND);
+    if (at->family != ADDR_IPV4) {
+        return false;
+    }
+    queue_reply(s, true, at);
+    return true;
 }
 
 void socks4_reply(struct socks4 *s, bool granted, const struct addr *bound)

@@ -220,12 +220,19 @@ void front_connected(struct front *f, const struct addr *bound)
     front_set_state(f, relays ? FRONT_RELAYING : FRONT_OPEN, TIME_NEVER);
 }
 
-void front_bound(struct front *f, const struct addr *at, uint64_t now)
+bool front_bound(struct front *f, const struct addr *at, uint64_t now)
 {
-    if (f->state == FRONT_CONNECTING && f->kind == FRONT_SOCKS5) {
-        socks5_bound(&f->as.socks5, at);
-        f->deadline = time_add(now, f->times.bind);
+    if (f->state != FRONT_CONNECTING) {
+        return true;
     }
+    if (f->kind == FRONT_SOCKS4 && !socks4_bound(&f->as.socks4, at)) {
+        return false;
+    }
+    if (f->kind == FRONT_SOCKS5) {
+        socks5_bound(&f->as.socks5, at);
+    }
+    f->deadline = time_add(now, f->times.bind);
+    return true;
 }
 
 void front_failed(struct front *f, enum cause cause, uint64_t now)
@@ -277,7 +284,11 @@ enum front_state front_state(const struct front *f)
 
 enum socks5_command front_command(const struct front *f)
 {
-    return f->kind == FRONT_SOCKS5 ? socks5_command(&f->as.socks5) : SOCKS5_CONNECT;
+    if (f->kind == FRONT_SOCKS5) {
+        return socks5_command(&f->as.socks5);
+    }
+    bool binds = f->kind == FRONT_SOCKS4 && socks4_command(&f->as.socks4) == SOCKS4_BIND;
+    return binds ? SOCKS5_BIND : SOCKS5_CONNECT;
 }
 
 const struct target *front_target(const struct front *f)

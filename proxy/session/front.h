@@ -133,11 +133,12 @@ void front_answered(struct front *f, bool keep, uint64_t now);
 void front_again(struct front *f, uint64_t now);
 
 /* BIND: somebody can connect at `at` now; front_connected, with the address of who did, or
- * front_failed follow. Nothing unless the state is CONNECTING. */
-void front_bound(struct front *f, const struct addr *at, uint64_t now);
+ * front_failed follow. Nothing unless the state is CONNECTING. False: the client's protocol cannot
+ * say that address (SOCKS4 knows IPv4 only), front_failed is next. */
+bool front_bound(struct front *f, const struct addr *at, uint64_t now);
 
 enum front_state front_state(const struct front *f);
-/* What is to be done with front_target; for all but SOCKS5 it is CONNECT. */
+/* What is to be done with front_target; for HTTP and fixed targets it is CONNECT. */
 enum socks5_command front_command(const struct front *f);
 const struct target *front_target(const struct front *f);
 

@@ -115,7 +115,7 @@ struct fleet_node {
     size_t seen_count;
     bool asleep;
     uint64_t strays;  /* with NATs: sent to neither a server nor such an address of another node */
-    uint64_t guesses; /* of these: birthday probing, to the IP of another node; no strays */
+    uint64_t guesses; /* of these: guessed ports of another node's IP; no strays */
     uint64_t second, second_count;  /* with NATs: datagrams in this second ... */
     uint64_t second_peak;           /* ... and in the fullest one */
     unsigned sockets, sockets_peak; /* temporary ones that are open */

@@ -204,7 +204,7 @@ static bool is_seen(const struct fleet_node *n, const struct addr *to)
 }
 
 /* Whether it may be sent there at all: to servers, to what another node calls its candidate or has
- * sent from, and while birthday probing goes on to ports of another's IP. */
+ * sent from, and while ports are being guessed to any of another's IP. */
 static void judge(struct fleet_node *n, const struct addr *to)
 {
     struct fleet *f = n->fleet;
@@ -215,7 +215,8 @@ static void judge(struct fleet_node *n, const struct addr *to)
         if (other != n) {
             see_candidates(other);
             known |= is_seen(other, to);
-            guess |= n->node->birthday.state == BIRTHDAY_PROBING &&
+            guess |= (n->node->birthday.state == BIRTHDAY_PROBING ||
+                      n->node->sequence.state == SEQUENCE_SENDING) &&
                      addr_equal_ip(to, &other->nat.outside);
         }
     }

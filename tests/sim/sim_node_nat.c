@@ -295,6 +295,76 @@ static void a_socket_without_a_living_path_is_closed(void **state)
     fleet_free(f);
 }
 
+/* --- two hard NATs that give out their ports in sequence --- */
+
+/* Others behind both NATs: so many new mappings a second, at moments of their own. */
+struct crowd {
+    struct world_event event;
+    struct fleet *f;
+    struct rng rng;
+    unsigned per_s;
+    uint64_t made;
+};
+
+static void somebody_opens(struct world_event *event)
+{
+    struct crowd *c = container_of(event, struct crowd, event);
+    struct world *w = &c->f->world;
+    struct addr inside = addr_ipv4(10, 0, 9, 9, (uint16_t)(1024 + c->made % 60000));
+    struct addr to = addr_ipv4(192, 0, 2, 1, 53);
+    struct addr from;
+    (void)natbox_out(&c->f->nodes[c->made++ % 2].nat, &inside, &to, &from, w->now);
+    world_at(w, event, w->now + rng_below(c->rng, 2 * NS_PER_S / (2 * c->per_s)));
+}
+
+/* How many of the runs are direct within so long of the first packet; how often one run was enough. */
+static unsigned met(const struct natbox_config *a, const struct natbox_config *b, unsigned per_s,
+                    unsigned *at_once)
+{
+    enum { RUNS = 100 };
+    unsigned direct = 0;
+    uint64_t sent = 0;
+    *at_once = 0;
+    for (uint64_t seed = 300; seed < 300 + RUNS; seed++) {
+        struct fleet_config config = nats(a, b, seed);
+        struct fleet *f = fleet_new(&config);
+        struct crowd crowd = {
+            .event.fire = somebody_opens, .f = f, .rng = f->world.rng, .per_s = per_s};
+        if (per_s > 0) {
+            world_at(&f->world, &crowd.event, f->world.now);
+        }
+        fleet_start_all(f);
+        fleet_open(f, 0, 1, (struct fleet_plan){.up = 100, .endless = true});
+        uint64_t until = f->world.now + S(40);
+        while (fleet_stats(f, 0, 1).path.kind != ADIT_PATH_DIRECT && world_step(&f->world, until)) {
+        }
+        direct += fleet_stats(f, 0, 1).path.kind == ADIT_PATH_DIRECT;
+        struct adit_counters c = fleet_counters(f, 0);
+        *at_once += fleet_stats(f, 0, 1).path.kind == ADIT_PATH_DIRECT && c.sequence_runs == 1;
+        sent += c.sequence_sent;
+        assert_true(c.sequence_sent <= 4 * 96 * c.sequence_runs);
+        assert_bounds(f);
+        if (per_s > 0) {
+            heap_remove(&f->world.heap, &crowd.event.node);
+        }
+        fleet_free(f);
+    }
+    print_message("             beside %u others a second: %u of %d direct, %u at once, %" PRIu64
+                  " packets on average\n",
+                  per_s, direct, RUNS, *at_once, sent / RUNS);
+    return direct;
+}
+
+static void two_that_count_meet(void **state)
+{
+    (void)state;
+    unsigned at_once;
+    assert_true(met(&edm_sequential, &edm_sequential, 0, &at_once) >= 99);
+    assert_true(at_once >= 95);
+    assert_true(met(&edm_sequential, &edm_sequential, 20, &at_once) >= 95);
+    assert_true(at_once >= 80);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +380,7 @@ int main(void)
         cmocka_unit_test(failing_runs_are_few_and_bounded),
         cmocka_unit_test(a_flushed_nat_is_overcome),
         cmocka_unit_test(a_socket_without_a_living_path_is_closed),
+        cmocka_unit_test(two_that_count_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

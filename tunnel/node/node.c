@@ -89,6 +89,7 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     recipes_init(&n->recipes);
     lifetime_init(&n->lifetime, n->rng);
     renewal_init(&n->renewal, n->rng);
+    sequence_init(&n->sequence, n->rng);
     if (c->recipes && recipes_import(&n->recipes, c->recipes, c->recipes_len) != 0) {
         LOG_AT(n->log, LOG_WARN, "node", "recipes_unreadable", "bytes=%zu", c->recipes_len);
     }
@@ -214,6 +215,7 @@ void node_tick(struct node *n, uint64_t now)
     node_birthday_tick(n, now);
     node_lifetime_tick(n, now);
     node_renewal_tick(n, now);
+    node_sequence_tick(n, now);
     struct heap_node *first;
     while ((first = heap_first(&n->timers)) != NULL && first->at <= now) {
         struct peer *p = container_of(first, struct peer, timer);
@@ -229,5 +231,6 @@ uint64_t node_next_ns(const struct node *n)
     next = time_min(next, node_birthday_next_release_ns(n));
     next = time_min(next, lifetime_next_ns(&n->lifetime));
     next = time_min(next, node_renewal_next_ns(n));
+    next = time_min(next, sequence_next_ns(&n->sequence));
     return time_min(next, node_relay_next_ns(n));
 }

@@ -158,20 +158,6 @@ static void ask(struct peer *p, uint64_t now)
     p->birthday_ns = now + BIRTHDAY_RUN_NS + p->birthday_wait_ns;
 }
 
-static void challenge(struct peer *p, unsigned socket, const struct addr *to, uint64_t now)
-{
-    uint8_t buf[32];
-    uint8_t token[FRAME_CHALLENGE_LEN];
-    struct writer w = writer_of(buf, sizeof(buf));
-    struct where where = where_direct_by((uint16_t)socket, to);
-    /* Nobody waits for this very answer: whatever comes back makes a path, and that is asked. */
-    rng_fill(p->node->rng, token, sizeof(token));
-    frame_write_challenge(&w, token);
-    p->node->hops = p->node->birthday.hops;
-    peer_send_probe(p, &where, &w, now);
-    p->node->hops = 0;
-}
-
 void node_birthday_settle(struct peer *p, uint64_t now)
 {
     struct birthday *b = &p->node->birthday;
@@ -194,7 +180,8 @@ void node_birthday_settle(struct peer *p, uint64_t now)
     unsigned socket;
     struct addr to;
     while (birthday_output(b, &socket, &to, now)) {
-        challenge(p, socket, &to, now);
+        struct where where = where_direct_by((uint16_t)socket, &to);
+        peer_send_guess(p, &where, b->hops, now);
     }
 }
 

@@ -2,7 +2,8 @@
  *
  * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
  * node_relay.c relays, node_nat.c how the world sees us, node_birthday.c birthday probing,
- * node_lifetime.c how long NATs remember, node_renewal.c what comes before a mapping ends,
+ * node_sequence.c two NATs that both count, node_lifetime.c how long NATs remember,
+ * node_renewal.c what comes before a mapping ends,
  * node_stream.c streams, node_ping.c round trips, node_stats.c
  * and node_why.c looking; peer.c the session of one
  * peer, peer_handshake.c how it gets keys, peer_path.c which way its packets go, peer_candidate.c
@@ -32,6 +33,7 @@
 #include "path/portmap.h"
 #include "path/recipe.h"
 #include "path/renewal.h"
+#include "path/sequence.h"
 #include "path/stunclient.h"
 #include "relay/relay_client.h"
 #include "relay/relay_home.h"
@@ -186,6 +188,10 @@ struct peer {
     uint64_t birthday_ns;      /* no birthday run that we ask for before */
     uint64_t birthday_wait_ns; /* back-off of these */
     unsigned birthday_asks;    /* that were not answered, in a row */
+    uint64_t sequence_ns;      /* the same for the meeting of two NATs that count */
+    uint64_t sequence_wait_ns;
+    unsigned sequence_asks;
+    struct addr sequence_last; /* what the peer said of itself the last time, and was used */
     bool lively;               /* counted in node->lively */
 
     /* pings */
@@ -243,6 +249,8 @@ struct node {
     uint16_t renewal_old;         /* that has served until now ... */
     uint64_t renewal_old_ns;      /* ... and is closed then */
     struct birthday birthday;     /* `who` is a peer's index */
+    struct sequence sequence;     /* `who` is a peer's index */
+    uint16_t sequence_sockets[SEQUENCE_SOCKETS];
     uint64_t release_ns;          /* when kept sockets are looked at next */
     struct addr gateway, client;  /* family ADDR_NONE: no router known */
     struct addr mapped;           /* what portmap got of it; ADDR_NONE = nothing */
@@ -358,6 +366,9 @@ void peer_candidates_hint(struct peer *p, uint64_t now);
 /* The next of the peer's candidates that wants a packet before there are keys; false if none. */
 bool peer_candidates_early(struct peer *p, struct addr *to, uint64_t now);
 uint64_t peer_candidates_next_ns(const struct peer *p);
+/* A challenge that nobody waits for the answer of: whatever comes back makes a path, and that is
+ * asked. */
+void peer_send_guess(struct peer *p, const struct where *to, uint8_t hops, uint64_t now);
 
 /* --- node_birthday.c --- */
 
@@ -374,6 +385,23 @@ uint64_t node_birthday_next_ns(const struct peer *p);
 void node_birthday_remember(struct peer *p, bool birthday);
 void node_birthday_tick(struct node *n, uint64_t now);
 uint64_t node_birthday_next_release_ns(const struct node *n);
+
+/* --- node_sequence.c --- */
+
+/* As in node_birthday.c. */
+size_t node_sequence_tell(const struct peer *p, struct frame_candidate list[CAND_MAX],
+                          size_t count);
+void node_sequence_list(struct peer *p, const struct frame_candidate *list, size_t count,
+                        uint64_t now);
+void node_sequence_settle(struct peer *p, uint64_t now);
+/* When a run with this peer is to begin. */
+uint64_t node_sequence_ask_ns(const struct peer *p);
+bool node_sequence_input(struct node *n, unsigned socket, const struct addr *from,
+                         const uint8_t *data, size_t len, uint64_t now);
+bool node_sequence_output(struct node *n, struct node_batch *out, uint64_t now);
+void node_sequence_tick(struct node *n, uint64_t now);
+/* The network is another one. */
+void node_sequence_reset(struct node *n, uint64_t now);
 
 /* --- node_ping.c --- */
 

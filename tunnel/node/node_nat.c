@@ -22,6 +22,7 @@ void node_moved(struct node *n, uint64_t now)
     stunclient_forget(&n->stun, now);
     node_lifetime_reset(n, true);
     node_renewal_reset(n, now);
+    node_sequence_reset(n, now);
     portmap_check(&n->portmap, now); /* is it the router that we know? */
     (void)cand_own_replace(&n->own, CAND_REFLEXIVE, NULL, 0, now);
     (void)cand_own_replace(&n->own, CAND_PREDICTED, NULL, 0, now);
@@ -29,7 +30,8 @@ void node_moved(struct node *n, uint64_t now)
         pathset_probe_all(&n->peers[i].paths, now);
         cand_peer_restart(&n->peers[i].candidates, now);
         n->peers[i].birthday_ns = n->peers[i].birthday_wait_ns = 0;
-        n->peers[i].birthday_asks = 0;
+        n->peers[i].sequence_ns = n->peers[i].sequence_wait_ns = 0;
+        n->peers[i].birthday_asks = n->peers[i].sequence_asks = 0;
         node_wake(&n->peers[i]);
     }
     for (size_t i = 0; i < n->relay_count; i++) {

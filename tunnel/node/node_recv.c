@@ -122,6 +122,7 @@ void node_input(struct node *n, unsigned socket, const struct addr *from, uint8_
     }
     if (node_lifetime_input(n, socket, from, data, len, now) ||
         node_renewal_input(n, socket, from, data, len, now) ||
+        node_sequence_input(n, socket, from, data, len, now) ||
         (socket == 0 && node_nat_input(n, from, data, len, now))) {
         n->counters.packets_in++;
         return;

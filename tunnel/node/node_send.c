@@ -188,7 +188,8 @@ bool node_output(struct node *n, struct node_batch *out, uint64_t now)
     struct peer *p;
     for (;;) {
         if (take_outbox(n, out) || node_nat_output(n, out, now) ||
-            node_lifetime_output(n, out, now) || node_renewal_output(n, out, now)) {
+            node_lifetime_output(n, out, now) || node_renewal_output(n, out, now) ||
+            node_sequence_output(n, out, now)) {
             return true;
         }
         p = TAILQ_FIRST(&n->ready);

@@ -100,6 +100,9 @@ void node_counters(const struct node *n, struct adit_counters *out)
     out->birthday_runs = n->birthday.stats.runs;
     out->birthday_won = n->birthday.stats.won;
     out->birthday_sent = n->birthday.stats.sent;
+    out->sequence_runs = n->sequence.stats.runs;
+    out->sequence_won = n->sequence.stats.won;
+    out->sequence_sent = n->sequence.stats.sent;
     for (size_t i = 0; i < n->peer_count; i++) {
         node_count_session(out, n->peers[i].conn);
         out->path_changes += n->peers[i].path_changes;

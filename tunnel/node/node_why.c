@@ -39,6 +39,7 @@ static const char *kind_text(enum cand_source source)
     case CAND_RENEWED:
         return "renewed";
     case CAND_BIRTHDAY:
+    case CAND_SEQUENCE:
         break;
     }
     return "unknown";
@@ -112,6 +113,7 @@ static const char *silence_reason(const struct view *v, const struct cand_remote
     case CAND_PEER_REFLEXIVE:
     case CAND_RENEWED:
     case CAND_BIRTHDAY:
+    case CAND_SEQUENCE:
         break;
     }
     if (v->p->hard) {

@@ -17,18 +17,27 @@ static void tell(struct peer *p)
     struct frame_candidate list[CAND_MAX];
     size_t count = node_renewal_tell(p->node, list, cand_own_list(own, list));
     count = node_birthday_tell(p, list, count);
+    count = node_sequence_tell(p, list, count);
     conn_send_candidates(p->conn, list, count);
     p->told_version = own->version + 1;
 }
 
-static void send_challenge(struct peer *p, const struct addr *to,
+static void send_challenge(struct peer *p, const struct where *to,
                            const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now)
 {
     uint8_t buf[CHALLENGE_MAX];
     struct writer w = writer_of(buf, sizeof(buf));
-    struct where where = where_direct(to);
     frame_write_challenge(&w, token);
-    peer_send_probe(p, &where, &w, now);
+    peer_send_probe(p, to, &w, now);
+}
+
+void peer_send_guess(struct peer *p, const struct where *to, uint8_t hops, uint64_t now)
+{
+    uint8_t token[FRAME_CHALLENGE_LEN];
+    rng_fill(p->node->rng, token, sizeof(token));
+    p->node->hops = hops;
+    send_challenge(p, to, token, now);
+    p->node->hops = 0;
 }
 
 /* Punching goes on while data could move and no direct path is trusted. */
@@ -64,11 +73,14 @@ void peer_candidates_settle(struct peer *p, uint64_t now)
     }
     set_punching(p, wanted, now);
     node_birthday_settle(p, now);
+    node_sequence_settle(p, now);
     tell(p);
     struct addr to;
     uint8_t token[FRAME_CHALLENGE_LEN];
-    while (wanted && cand_peer_output(&p->candidates, &to, token, now)) {
-        send_challenge(p, &to, token, now);
+    bool calm = now < sequence_calm_ns(&p->node->sequence);
+    while (wanted && !calm && cand_peer_output(&p->candidates, &to, token, now)) {
+        struct where where = where_direct(&to);
+        send_challenge(p, &where, token, now);
     }
 }
 
@@ -82,6 +94,7 @@ void peer_on_candidates(struct peer *p, const struct frame_candidate *list, size
     cand_peer_take(&p->candidates, list, count, &p->node->own, now);
     set_punching(p, is_wanted(p, now), now);
     node_birthday_list(p, list, count, now);
+    node_sequence_list(p, list, count, now);
     node_renewal_list(p, list, count, now);
     node_wake(p);
 }
@@ -147,5 +160,8 @@ uint64_t peer_candidates_next_ns(const struct peer *p)
     if (!p->punching) {
         return TIME_NEVER;
     }
-    return time_min(cand_peer_next_ns(&p->candidates), node_birthday_next_ns(p));
+    uint64_t next = cand_peer_next_ns(&p->candidates);
+    uint64_t calm = sequence_calm_ns(&p->node->sequence);
+    next = time_min(next > calm ? next : calm, node_birthday_next_ns(p));
+    return time_min(next, node_sequence_ask_ns(p));
 }

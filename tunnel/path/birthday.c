@@ -65,6 +65,13 @@ uint16_t birthday_spare(struct birthday *b)
     return 0;
 }
 
+void birthday_hand(struct birthday *b, unsigned socket, uint32_t who)
+{
+    CHECK(socket > 0 && socket <= BIRTHDAY_NUMBERS_MAX);
+    CHECK(b->sockets[socket].use == BIRTHDAY_KEPT);
+    b->sockets[socket].who = who;
+}
+
 void birthday_release(struct birthday *b, unsigned socket)
 {
     CHECK(socket <= BIRTHDAY_NUMBERS_MAX);

@@ -125,6 +125,8 @@ void birthday_stop(struct birthday *b, bool won, uint64_t now);
 void birthday_heard(struct birthday *b, unsigned socket, uint32_t who);
 /* A socket for something else than a run, kept until it is released: its number, 0 = none left. */
 uint16_t birthday_spare(struct birthday *b);
+/* A spare one that carries a path of `who` now: as if something had come in by it in a run. */
+void birthday_hand(struct birthday *b, unsigned socket, uint32_t who);
 /* A kept socket is of no use any more. */
 void birthday_release(struct birthday *b, unsigned socket);
 

@@ -41,6 +41,7 @@ static int rank_of(enum cand_source source, const struct addr *a)
     case CAND_PREDICTED:
         return 1;
     case CAND_BIRTHDAY:
+    case CAND_SEQUENCE:
         break;
     }
     return 0; /* a source of a later version */

@@ -42,6 +42,7 @@ enum cand_source {
     CAND_CONFIGURED = 6,     /* written in the ini */
     CAND_BIRTHDAY = 7,       /* no candidate, but a sign; see birthday.h and PROTOCOL.md 6 */
     CAND_RENEWED = 8,        /* reflexive, and outlives the others: PROTOCOL.md 6 */
+    CAND_SEQUENCE = 9,       /* no candidate, but a sign; see sequence.h */
 };
 
 enum {

@@ -155,7 +155,7 @@ void cand_peer_hint(struct cand_peer *p, const struct frame_candidate *list, siz
                     const struct cand_own *own, uint64_t now)
 {
     for (size_t i = 0; i < count && i < CAND_MAX; i++) {
-        if (list[i].source == CAND_BIRTHDAY) {
+        if (list[i].source == CAND_BIRTHDAY || list[i].source == CAND_SEQUENCE) {
             continue;
         }
         struct cand_remote r = {.addr = addr_normalize(&list[i].addr),

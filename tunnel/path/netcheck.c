@@ -210,6 +210,9 @@ static void look_for_step(struct netcheck_family *f)
 {
     struct netcheck_sample burst[NETCHECK_SAMPLES_MAX];
     size_t count = last_burst(f, burst);
+    if (count >= 2) {
+        f->close = step_of(burst, count) != 0;
+    }
     if (count >= SEQUENCE_MIN) {
         f->step = step_of(burst, count);
     }
@@ -245,6 +248,12 @@ static bool is_hard(enum netcheck_mapping mapping)
 {
     return mapping == NETCHECK_MAPPING_ADM || mapping == NETCHECK_MAPPING_APDM ||
            mapping == NETCHECK_MAPPING_EDM;
+}
+
+bool netcheck_is_sequence(const struct netcheck *n, enum addr_family family)
+{
+    const struct netcheck_family *f = family == ADDR_IPV6 ? &n->ipv6 : &n->ipv4;
+    return is_hard(f->mapping) && f->close;
 }
 
 size_t netcheck_predict(const struct netcheck *n, enum addr_family family, struct addr *out,

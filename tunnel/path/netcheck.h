@@ -113,7 +113,8 @@ struct netcheck_family {
     uint64_t heard_ns;
     enum netcheck_mapping mapping;
     enum netcheck_filtering filtering;
-    int step; /* of the last burst long enough to show one */
+    int step;   /* of the last burst long enough to show one */
+    bool close; /* the ports of the last burst, were it of two, lay as close as in a sequence */
     struct netcheck_test test;
 };
 
@@ -180,6 +181,9 @@ void netcheck_report(const struct netcheck *n, struct netcheck_report *out);
  * servers (stunclient_ask_all) right before. */
 size_t netcheck_predict(const struct netcheck *n, enum addr_family family, struct addr *out,
                         size_t cap);
+
+/* A hard NAT that gives out its ports in sequence, for all that is known. */
+bool netcheck_is_sequence(const struct netcheck *n, enum addr_family family);
 
 /* "endpoint-independent", "none", ... */
 const char *netcheck_mapping_text(enum netcheck_mapping mapping);

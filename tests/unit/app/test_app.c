@@ -257,6 +257,26 @@ static void control_answers_its_user_only(void **state)
     teardown(t);
 }
 
+static void without_memory_control_listens_on(void **state)
+{
+    (void)state;
+    struct two *t = two_with(1);
+    char path[64], answer[4096];
+    (void)snprintf(path, sizeof(path), "%s/laptop.sock", t->folder);
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    mem_fail_after(1);
+    ssize_t ended = world_end(&t->w, fd);
+    mem_fail_after(0);
+    assert_true(ended <= 0);
+    (void)close(fd);
+    assert_int_equal(ask_control(t, "GET /status HTTP/1.1\r\n\r\n", answer, sizeof(answer)), 200);
+    teardown(t);
+}
+
 static void control_answers_about_peers_and_targets(void **state)
 {
     (void)state;
@@ -412,6 +432,7 @@ int main(void)
         cmocka_unit_test(without_a_path_the_front_gives_up),
         cmocka_unit_test(a_start_without_memory_fails_whole),
         cmocka_unit_test(control_answers_its_user_only),
+        cmocka_unit_test(without_memory_control_listens_on),
         cmocka_unit_test(control_answers_about_peers_and_targets),
         cmocka_unit_test(a_ping_may_be_left_alone),
         cmocka_unit_test(a_peer_is_measured_if_it_lets_itself),

@@ -70,11 +70,41 @@ static void stopping_while_paused(void **state)
     (void)close(client);
 }
 
+/* Whoever comes then is sent away, not left waiting for ever. */
+static void without_memory_it_listens_on(void **state)
+{
+    (void)state;
+    enum { WAITING = 3 };
+    struct front_world *f = setup(NULL, NULL, NULL);
+    int client[WAITING];
+    for (size_t i = 0; i < WAITING; i++) {
+        client[i] = world_connect(&f->front);
+    }
+    mem_fail_after(1);
+    for (size_t i = 0; i < WAITING; i++) {
+        assert_true(world_end(&f->w, client[i]) <= 0);
+        (void)close(client[i]);
+    }
+    mem_fail_after(0);
+    assert_int_equal(f->ctx.counters.front.clients_refused, WAITING);
+    client[0] = world_connect(&f->front);
+    put(f, client[0], "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    get_page(f, client[0], "HTTP/1.1 404 ");
+    /* And it can stop while somebody is being sent away. */
+    client[0] = world_connect(&f->front);
+    mem_fail_after(1);
+    WORLD_UNTIL(&f->w, f->ctx.counters.front.clients_refused > WAITING);
+    mem_fail_after(0);
+    teardown(f);
+    (void)close(client[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepting_pauses_and_goes_on),
         cmocka_unit_test(stopping_while_paused),
+        cmocka_unit_test(without_memory_it_listens_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -332,6 +332,53 @@ static void bind_takes_one_connection(void **state)
     }
 }
 
+static struct addr socks4_reply_of(struct two *t, int fd, unsigned code)
+{
+    uint8_t in[8];
+    struct addr a = {.family = ADDR_IPV4};
+    assert_int_equal(world_get(&t->w, fd, in, sizeof(in)), sizeof(in));
+    assert_int_equal(in[0], 0);
+    assert_int_equal(in[1], code);
+    a.port = (uint16_t)(in[2] << 8 | in[3]);
+    memcpy(a.ip, in + 4, 4);
+    return a;
+}
+
+static void bind_works_over_socks4(void **state)
+{
+    (void)state;
+    static const uint8_t request[] = "\x04\x02\x00\x15\x7f\x00\x00\x01"; /* and an empty user */
+    for (int direct = 0; direct < 2; direct++) {
+        struct two *t = direct ? setup("", MAY_BIND DIRECT_ROUTE)
+                               : setup("allow = 127.0.0.1\nbind = yes\n", MAY_BIND PEER_ROUTE);
+        char in[8];
+        struct sockaddr_storage sa;
+        socklen_t len = sizeof(sa);
+        int client = world_connect(&t->socks);
+        world_put(&t->w, client, request, sizeof(request));
+        struct addr at = socks4_reply_of(t, client, 0x5a);
+        assert_true(addr_is_loopback(&at) && at.port != 0);
+        int server = world_connect(&at);
+        world_put(&t->w, server, "hello", 5);
+        struct addr from = socks4_reply_of(t, client, 0x5a);
+        assert_int_equal(getsockname(server, (struct sockaddr *)&sa, &len), 0);
+        struct addr own = tcp_addr((struct sockaddr *)&sa);
+        assert_true(addr_equal(&from, &own));
+        assert_int_equal(world_get(&t->w, client, in, 5), 5);
+        assert_memory_equal(in, "hello", 5);
+        (void)close(client);
+        (void)close(server);
+        teardown(t);
+    }
+    struct two *t = setup("allow = 127.0.0.1\n", MAY_BIND PEER_ROUTE); /* no `bind = yes` */
+    int client = world_connect(&t->socks);
+    world_put(&t->w, client, request, sizeof(request));
+    (void)socks4_reply_of(t, client, 0x5b);
+    assert_int_equal(world_end(&t->w, client), 0);
+    (void)close(client);
+    teardown(t);
+}
+
 /* From elsewhere than expected: closed, and the wait goes on. */
 static void bind_takes_nobody_else(void **state)
 {
@@ -423,6 +470,7 @@ int main(void)
         cmocka_unit_test(a_forwarded_port_keeps_sources_apart),
         cmocka_unit_test(a_forwarded_port_has_a_ceiling),
         cmocka_unit_test(bind_takes_one_connection),
+        cmocka_unit_test(bind_works_over_socks4),
         cmocka_unit_test(bind_takes_nobody_else),
         cmocka_unit_test(bind_needs_to_be_allowed),
         cmocka_unit_test(bind_can_be_given_up),

@@ -29,9 +29,11 @@ static const struct seed seeds[] = {
     {"0401005000000001 4d4f5a00 686f6d652e70656572 00", SOCKS4_REQUEST, "home.peer:80", 0},
     {"0401005000000001003132372e302e302e3100", SOCKS4_REQUEST, "127.0.0.1:80", 0},
     {"04011f90c0000207757365720041", SOCKS4_REQUEST, "192.0.2.7:8080", 1},
-    {"04010050000000010000", SOCKS4_FAILED, NULL, 0},         /* no name */
-    {"0401005000000001006120620000", SOCKS4_FAILED, NULL, 1}, /* "a b" */
-    {"040200507f00000100", SOCKS4_FAILED, NULL, 0},           /* BIND */
+    {"04010050000000010000", SOCKS4_FAILED, NULL, 0},            /* no name */
+    {"0401005000000001006120620000", SOCKS4_FAILED, NULL, 1},    /* "a b" */
+    {"040200157f00000100aa", SOCKS4_REQUEST, "127.0.0.1:21", 1}, /* BIND */
+    {"040000507f00000100", SOCKS4_FAILED, NULL, 0},
+    {"040300507f00000100", SOCKS4_FAILED, NULL, 0},
     {"040900507f00000100aa", SOCKS4_FAILED, NULL, 1},
     {"050100", SOCKS4_FAILED, NULL, 2},
 };
@@ -189,6 +191,32 @@ static void replies_are_eight_bytes(void **state)
     assert_reply(false, &v4, REJECTED);
 }
 
+static void bind_is_answered_twice(void **state)
+{
+    (void)state;
+    static const char *const last[] = {"005b000000000000", "005a0007c0000209"};
+    const struct addr v6 = {.family = ADDR_IPV6, .port = 9, .ip = {[15] = 1}};
+    const struct addr at = addr_ipv4(192, 0, 2, 7, 0x1234), from = addr_ipv4(192, 0, 2, 9, 7);
+    for (int good = 0; good < 2; good++) {
+        struct client c = {0};
+        uint8_t data[9], expected[2 * SOCKS4_REPLY_LEN];
+        hex_decode(data, sizeof(data), "04020015c000020900");
+        hex_decode(expected, sizeof(expected), "005a1234c0000207");
+        hex_decode(expected + SOCKS4_REPLY_LEN, SOCKS4_REPLY_LEN, last[good]);
+        socks4_init(&c.s);
+        assert_int_equal(feed(&c, data, sizeof(data)), sizeof(data));
+        assert_int_equal(socks4_command(&c.s), SOCKS4_BIND);
+        assert_false(socks4_bound(&c.s, &v6)); /* and not a byte of it */
+        assert_true(socks4_bound(&c.s, &at));
+        assert_int_equal(socks4_state(&c.s), SOCKS4_REQUEST);
+        socks4_reply(&c.s, good, &from); /* the first is still there */
+        assert_int_equal(feed(&c, data, sizeof(data)), 0);
+        assert_int_equal(c.out_len, sizeof(expected));
+        assert_memory_equal(c.out, expected, sizeof(expected));
+        assert_int_equal(socks4_state(&c.s), good ? SOCKS4_OPEN : SOCKS4_FAILED);
+    }
+}
+
 static void states_have_names(void **state)
 {
     (void)state;
@@ -205,6 +233,7 @@ int main(void)
         cmocka_unit_test(truncated_seeds_wait_for_more),
         cmocka_unit_test(lengths_end_at_255),
         cmocka_unit_test(replies_are_eight_bytes),
+        cmocka_unit_test(bind_is_answered_twice),
         cmocka_unit_test(states_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

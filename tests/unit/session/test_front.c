@@ -192,7 +192,7 @@ static void bind_is_answered_twice(void **state)
         assert_int_equal(front_command(&f), SOCKS5_BIND);
         assert_int_equal(front_output(&f, out, sizeof(out)), 2);
         uint64_t later = NOW + 20 * NS_PER_S;
-        front_bound(&f, &at, later);
+        assert_true(front_bound(&f, &at, later));
         assert_int_equal(front_output(&f, out, sizeof(out)), 10);
         assert_memory_equal(out, "\x05\x00\x00\x01\xc0\x00\x02\x07\x10\x92", 10);
         assert_int_equal(front_state(&f), FRONT_CONNECTING);
@@ -205,6 +205,35 @@ static void bind_is_answered_twice(void **state)
         }
         assert_int_equal(front_output(&f, out, sizeof(out)), 10);
         assert_int_equal(out[1], good ? 0 : SOCKS5_REP_TTL_EXPIRED);
+    }
+}
+
+/* SOCKS4's reply has no room for an address of IPv6. */
+static void socks4_binds_too(void **state)
+{
+    (void)state;
+    uint8_t out[32];
+    const struct addr at = addr_ipv4(192, 0, 2, 7, 4242);
+    const struct addr v6 = {.family = ADDR_IPV6, .port = 9, .ip = {[15] = 1}};
+    static const uint8_t request[] = "\x04\x02\x00\x15\x7f\x00\x00\x01";
+    for (int good = 0; good < 2; good++) {
+        struct front f = started();
+        (void)front_input(&f, request, sizeof(request), NOW);
+        assert_int_equal(front_event(&f), FRONT_EVENT_CONNECT);
+        assert_int_equal(front_command(&f), SOCKS5_BIND);
+        uint64_t later = NOW + 20 * NS_PER_S;
+        assert_int_equal(front_bound(&f, good ? &at : &v6, later), good);
+        if (good) {
+            assert_int_equal(front_output(&f, out, sizeof(out)), 8);
+            assert_memory_equal(out, "\x00\x5a\x10\x92\xc0\x00\x02\x07", 8);
+            assert_int_equal(front_next_ns(&f), later + front_times_default.bind);
+            front_connected(&f, &at);
+        } else {
+            front_failed(&f, CAUSE_FAILED, later);
+        }
+        assert_int_equal(front_output(&f, out, sizeof(out)), 8);
+        assert_int_equal(out[1], good ? 0x5a : 0x5b);
+        assert_int_equal(front_state(&f), good ? FRONT_OPEN : FRONT_CLOSING);
     }
 }
 
@@ -492,6 +521,7 @@ int main(void)
         cmocka_unit_test(other_protocols_are_closed_without_a_word),
         cmocka_unit_test(unsupported_command_is_answered),
         cmocka_unit_test(bind_is_answered_twice),
+        cmocka_unit_test(socks4_binds_too),
         cmocka_unit_test(socks4_is_spoken),
         cmocka_unit_test(http_connect_is_answered_and_the_rest_is_the_tunnels),
         cmocka_unit_test(http_failures_have_their_status_and_a_page),
