@@ -18,6 +18,12 @@ enum {
     PATIENCE_MS = 3500, /* an attempt to connect takes 2 s at most, a last flush half of one */
 };
 
+/* Trouble that the log has already. */
+struct told {
+    char why[NATS_WHY_MAX];
+    uint64_t at_ms;
+};
+
 struct cluster_nats {
     struct nats_shared *shared;
     uv_async_t async;
@@ -27,9 +33,8 @@ struct cluster_nats {
     void (*done)(void *user);
     void *done_user;
     bool up;
-    uint64_t losses;         /* that the callbacks know of */
-    char told[NATS_WHY_MAX]; /* trouble that the log has, since told_ms */
-    uint64_t told_ms;
+    uint64_t losses; /* that the callbacks know of */
+    struct told trouble, forgery;
     uv_timer_t patience; /* with the thread, at the end */
     size_t handles;      /* not closed yet */
     const struct log *log;
@@ -125,14 +130,14 @@ static struct nats_shared *new_shared(const struct cluster_nats_config *config)
 /* --- what comes from the threads --- */
 
 /* The same trouble is told once a minute. */
-static void tell_trouble(struct cluster_nats *c, const char *why)
+static void tell_trouble(struct cluster_nats *c, struct told *told, const char *why)
 {
     uint64_t now = uv_now(c->async.loop);
-    if (strcmp(why, c->told) == 0 && now - c->told_ms < TOLD_MS) {
+    if (strcmp(why, told->why) == 0 && now - told->at_ms < TOLD_MS) {
         return;
     }
-    (void)snprintf(c->told, sizeof(c->told), "%s", why);
-    c->told_ms = now;
+    (void)snprintf(told->why, sizeof(told->why), "%s", why);
+    told->at_ms = now;
     LOG_AT(c->log, LOG_WARN, "cluster", "trouble", "why=\"%s\"", why);
 }
 
@@ -172,6 +177,7 @@ static void take_state(struct cluster_nats *c)
 {
     char why[NATS_WHY_MAX];
     struct nats_shared *s = c->shared;
+    uint64_t forged = c->stats->forged;
     uv_mutex_lock(&s->lock);
     bool up = s->up;
     memcpy(why, s->why, sizeof(why));
@@ -183,7 +189,11 @@ static void take_state(struct cluster_nats *c)
                                                 .forged = s->forged};
     uv_mutex_unlock(&s->lock);
     if (why[0]) {
-        tell_trouble(c, why);
+        tell_trouble(c, &c->trouble, why);
+    }
+    if (c->stats->forged > forged) {
+        tell_trouble(c, &c->forgery,
+                     "messages that no relay with our cluster_secret has written are dropped");
     }
     tell_servers(c);
     tell_link(c, up, c->stats->losses);

@@ -67,6 +67,7 @@ static void deliver_message(struct nats_shared *s, const void *data, size_t len)
     const uint8_t *message = data;
     if (len > NATS_MESSAGE_MAX || (s->sealed && !cluster_seal_opens(&s->seal, message, len))) {
         count(s, &s->forged);
+        nats_shared_wake(s);
         return;
     }
     size_t skip = s->sealed ? CLUSTER_SEAL_TAG : 0;
