@@ -16,12 +16,14 @@ relays=(one two three)
 declare -A address=([one]=10.77.0.11 [two]=10.77.0.12 [three]=10.77.0.13)
 password=a-secret-of-the-lab
 
+# Lines in CLUSTER_NATS go into each server's configuration.
 cluster_start_nats() {
     local name=$1 other routes=
     for other in "${relays[@]}"; do
         [ "$other" = "$name" ] || routes+="nats://${address[$other]}:6222,"
     done
-    lab_spawn "nats-$name" "$name" nats-server -a "${address[$name]}" -p 4222 \
+    echo "${CLUSTER_NATS:-}" >"$LAB/nats.conf"
+    lab_spawn "nats-$name" "$name" nats-server -c "$LAB/nats.conf" -a "${address[$name]}" -p 4222 \
         --user relay --pass "$password" --cluster_name lab \
         --cluster "nats://${address[$name]}:6222" --routes "${routes%,}"
 }
