@@ -35,6 +35,7 @@ struct cluster_nats {
     bool up;
     uint64_t losses; /* that the callbacks know of */
     struct told trouble, forgery;
+    uint64_t forged;     /* that trouble has looked at */
     uv_timer_t patience; /* with the thread, at the end */
     size_t handles;      /* not closed yet */
     const struct log *log;
@@ -173,30 +174,39 @@ static void tell_link(struct cluster_nats *c, bool up, uint64_t losses)
     }
 }
 
-static void take_state(struct cluster_nats *c)
+static void take_stats(struct cluster_nats *c)
 {
-    char why[NATS_WHY_MAX];
     struct nats_shared *s = c->shared;
-    uint64_t forged = c->stats->forged;
     uv_mutex_lock(&s->lock);
-    bool up = s->up;
-    memcpy(why, s->why, sizeof(why));
-    s->why[0] = '\0';
     *c->stats = (struct relay_cluster_io_stats){.dropped_out = s->dropped_out + c->dropped,
                                                 .dropped_in = s->dropped_in,
                                                 .losses = s->losses,
                                                 .slow = s->slow,
                                                 .forged = s->forged};
     uv_mutex_unlock(&s->lock);
+}
+
+static void take_state(struct cluster_nats *c)
+{
+    char why[NATS_WHY_MAX];
+    struct nats_shared *s = c->shared;
+    uint64_t forged = c->forged;
+    uv_mutex_lock(&s->lock);
+    bool up = s->up;
+    uint64_t losses = s->losses;
+    c->forged = s->forged;
+    memcpy(why, s->why, sizeof(why));
+    s->why[0] = '\0';
+    uv_mutex_unlock(&s->lock);
     if (why[0]) {
         tell_trouble(c, &c->trouble, why);
     }
-    if (c->stats->forged > forged) {
+    if (c->forged > forged) {
         tell_trouble(c, &c->forgery,
                      "messages that no relay with our cluster_secret has written are dropped");
     }
     tell_servers(c);
-    tell_link(c, up, c->stats->losses);
+    tell_link(c, up, losses);
 }
 
 static void take_messages(struct cluster_nats *c)
@@ -262,6 +272,7 @@ static void on_async(uv_async_t *async)
     if (c->callbacks) {
         take_state(c);
         take_messages(c);
+        take_stats(c); /* what found no room did so before the last that had it was taken */
         c->callbacks->on_turn_end(c->user);
         return;
     }
