@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # How long peers on two relays of a cluster hear nothing of each other while a relay or a NATS server
-# is killed: the network of lab/cluster.bash, each of the six programs killed in turn during a
+# is killed: the network of lab/cluster.bash, each program that has to do with them in turn, during a
 # transfer. The file must arrive unchanged, and numbers sent every 5 ms beside it each once and in
 # order; the longest time without one is the pause.
 #
 #     tests/bench/pauses.sh [KILLS]        (24)
+#
+# Environment: VICTIMS, of what is done in turn: home, laptop (kill -9 of the node's relay), nats-home,
+# nats-laptop (of the NATS server that this relay is connected to), term-home, hup-home (SIGTERM, SIGHUP).
 . "$(dirname "${BASH_SOURCE[0]}")/../lab/lab.sh"
 . "$lab_root/tests/lab/cluster.bash"
 
@@ -24,7 +27,6 @@ watched() {
     pause=$(tail -n 1 "$LAB/watch.log")
 }
 
-# By how many others the relays that are alive are seen, once one is away.
 again() {
     case $1 in
     nats-*) cluster_start_nats "${1#nats-}" ;;
@@ -33,14 +35,29 @@ again() {
     cluster_see_each_other 2
 }
 
-# program NODE, nats-NODE: the node's relay, or that relay's NATS server.
+# The node's relay, or that relay's NATS server.
 program() {
     local relay
-    relay=$(cluster_on "${1#nats-}")
+    relay=$(cluster_on "${1##*-}")
     case $1 in
     nats-*) echo "nats-$(cluster_nats_of "$relay")" ;;
     *) echo "$relay" ;;
     esac
+}
+
+end() {
+    case $1 in
+    term-*) lab_stop "$2" ;;
+    hup-*) kill -HUP "${lab_pid[$2]}" ;;
+    *) lab_kill "$2" ;;
+    esac
+}
+
+summary() {
+    sort -n "$2" | awk -v what="$1" '
+        { v[NR] = $1 }
+        END { printf "%-12s %3d times, pause in ms: median %4d, 90 %% %4d, longest %4d\n", what,
+            NR, v[int((NR + 1) / 2)], v[int(NR * 0.9 + 0.5)], v[NR] }'
 }
 
 cluster_network
@@ -48,20 +65,19 @@ lab_big_file $((32 << 20))
 lab_spawn pulse home python3 "$lab_root/tests/lab/pulse.py" serve 0.0.0.0:8090
 cluster_start
 for ((i = 0; i < kills; i++)); do
-    victim=$(program "${victims[i % ${#victims[@]}]}")
+    what=${victims[i % ${#victims[@]}]}
+    victim=$(program "$what")
     where="home on $(cluster_on home), laptop on $(cluster_on laptop)"
     watch
     cluster_transfer 2
-    lab_say "kill $(date +%T.%N)"
-    lab_kill "$victim"
-    cluster_transferred "$where, kill -9 $victim"
+    end "$what" "$victim"
+    cluster_transferred "$where, $what: $victim"
     watched "$victim"
-    echo "$pause" >>"$LAB/pauses.${victim%%-*}"
-    echo "$pause" >>"$LAB/pauses"
-    lab_say "pause $pause ms"
-    again "$victim"
+    echo "$pause" | tee -a "$LAB/pauses" >>"$LAB/pauses.$what"
+    lab_say "$what: pause $pause ms"
+    [[ $what == hup-* ]] || again "$victim"
 done
-sort -n "$LAB/pauses" | awk '
-    { v[NR] = $1 }
-    END { printf "%d kills, pause in ms: median %d, 90 %% %d, longest %d\n",
-        NR, v[int((NR + 1) / 2)], v[int(NR * 0.9 + 0.5)], v[NR] }'
+for what in "${victims[@]}"; do
+    summary "$what" "$LAB/pauses.$what"
+done
+summary all "$LAB/pauses"

@@ -108,8 +108,8 @@ cluster_is_on() {
 }
 
 cluster_assert_relayed() {
-    assert_path laptop home relay
-    assert_path home laptop relay
+    lab_await_path laptop home relay
+    lab_await_path home laptop relay
     [ "$(lab_peer laptop home .path.relay)" = main ] || lab_fail "the relay is not main"
 }
 

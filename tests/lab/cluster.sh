@@ -30,6 +30,14 @@ cluster_counter_is three 'cluster_packets_total{way="in"}' 0 || lab_fail "three 
 cluster_transfer 2
 cluster_transferred "nobody is killed"
 
+cluster_transfer 2
+kill -HUP "${lab_pid[one]}" "${lab_pid[two]}"
+cluster_transferred "SIGHUP to both relays"
+for name in one two; do
+    lab_wait_until 10 cluster_counter_is "$name" reloads_total 1
+    cluster_counter_is "$name" logins_total 1 || lab_fail "a reload of $name made its client log in again"
+done
+
 cluster_transfer 3
 lab_kill nats-one
 cluster_transferred "kill -9 of the NATS server of home's relay"

@@ -114,7 +114,7 @@ static struct nats_shared *new_shared(const struct cluster_nats_config *config)
     s->pending_max = config->pending_max > 0 ? (int)config->pending_max : NATS_PENDING_MAX;
     s->sealed = config->secret != NULL;
     if (s->sealed) {
-        cluster_seal_init(&s->seal, config->secret);
+        cluster_seal_init(&s->seal, config->secret, sys_rng());
         s->outgoing = mem_new(1, NATS_MESSAGE_MAX);
     }
     rng_fill(sys_rng(), s->hash_seed, sizeof(s->hash_seed));

@@ -19,14 +19,13 @@
 
 #include "loop/msgring.h"
 #include "relay/cluster_seal.h"
-#include "wire/derp.h"
 
 enum {
     NATS_SUBJECT_MAX = 128,
     NATS_WHY_MAX = 256,
     NATS_HOST_MAX = 256,
     NATS_SERVERS_MAX = 16,
-    NATS_MESSAGE_MAX = CLUSTER_SEAL_TAG + CLUSTERMSG_PACKET_HEAD + DERP_PACKET_MAX,
+    NATS_MESSAGE_MAX = CLUSTER_SEAL_LEN + CLUSTERMSG_PACKET_HEAD + DERP_PACKET_MAX,
     NATS_PENDING_MAX = 8192, /* messages of one subscription that the library holds for us */
     NATS_PENDING_BYTES = 4 << 20,
 };

@@ -70,7 +70,7 @@ static void deliver_message(struct nats_shared *s, const void *data, size_t len)
         nats_shared_wake(s);
         return;
     }
-    size_t skip = s->sealed ? CLUSTER_SEAL_TAG : 0;
+    size_t skip = s->sealed ? CLUSTER_SEAL_LEN : 0;
     deliver(s, &note, message + skip, len - skip);
 }
 
@@ -202,12 +202,12 @@ static natsStatus publish(struct nats_shared *s, natsConnection *nc,
     if (!s->sealed) {
         return publish_on(nc, own, note, data, len);
     }
-    if (len > NATS_MESSAGE_MAX - CLUSTER_SEAL_TAG) {
+    if (len > NATS_MESSAGE_MAX - CLUSTER_SEAL_LEN) {
         return NATS_MAX_PAYLOAD;
     }
-    memcpy(s->outgoing + CLUSTER_SEAL_TAG, data, len);
-    cluster_seal_close(&s->seal, s->outgoing, CLUSTER_SEAL_TAG + len);
-    return publish_on(nc, own, note, s->outgoing, CLUSTER_SEAL_TAG + len);
+    memcpy(s->outgoing + CLUSTER_SEAL_LEN, data, len);
+    cluster_seal_close(&s->seal, s->outgoing, CLUSTER_SEAL_LEN + len);
+    return publish_on(nc, own, note, s->outgoing, CLUSTER_SEAL_LEN + len);
 }
 
 static void publish_all(struct nats_shared *s, natsConnection *nc, bool up)

@@ -3,12 +3,21 @@
 #include <base/check.h>
 
 #include <sodium.h>
+#include <string.h>
 
-void cluster_seal_init(struct cluster_seal *s, const uint8_t secret[CLUSTER_SEAL_SECRET])
+enum { NONCE = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES };
+
+void cluster_seal_init(struct cluster_seal *s, const uint8_t secret[CLUSTER_SEAL_SECRET],
+                       struct rng rng)
 {
     static const uint8_t use[] = "adit relay cluster 1";
+    _Static_assert(NONCE + crypto_aead_xchacha20poly1305_ietf_ABYTES == CLUSTER_SEAL_LEN, "a seal");
+    _Static_assert(sizeof(s->key) == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "a key");
+    _Static_assert(sizeof(s->writer) + sizeof(s->count) == NONCE, "a nonce");
     CHECK(crypto_generichash(s->key, sizeof(s->key), use, sizeof(use) - 1, secret,
                              CLUSTER_SEAL_SECRET) == 0);
+    rng_fill(rng, s->writer, sizeof(s->writer));
+    s->count = 0;
 }
 
 void cluster_seal_deinit(struct cluster_seal *s)
@@ -16,24 +25,22 @@ void cluster_seal_deinit(struct cluster_seal *s)
     sodium_memzero(s, sizeof(*s));
 }
 
-static void make_tag(const struct cluster_seal *s, uint8_t out[CLUSTER_SEAL_TAG],
-                     const uint8_t *message, size_t len)
+void cluster_seal_close(struct cluster_seal *s, uint8_t *message, size_t len)
 {
-    CHECK(crypto_generichash(out, CLUSTER_SEAL_TAG, message, len, s->key, sizeof(s->key)) == 0);
-}
-
-void cluster_seal_close(const struct cluster_seal *s, uint8_t *message, size_t len)
-{
-    CHECK(len >= CLUSTER_SEAL_TAG);
-    make_tag(s, message, message + CLUSTER_SEAL_TAG, len - CLUSTER_SEAL_TAG);
+    CHECK(len >= CLUSTER_SEAL_LEN);
+    s->count++;
+    memcpy(message, s->writer, sizeof(s->writer));
+    memcpy(message + sizeof(s->writer), &s->count, sizeof(s->count));
+    CHECK(crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
+              message, message + NONCE, NULL, NULL, 0, message + CLUSTER_SEAL_LEN,
+              len - CLUSTER_SEAL_LEN, NULL, message, s->key) == 0);
 }
 
 bool cluster_seal_opens(const struct cluster_seal *s, const uint8_t *message, size_t len)
 {
-    uint8_t tag[CLUSTER_SEAL_TAG];
-    if (len < sizeof(tag)) {
-        return false;
-    }
-    make_tag(s, tag, message + sizeof(tag), len - sizeof(tag));
-    return sodium_memcmp(tag, message, sizeof(tag)) == 0;
+    static const uint8_t nothing[1];
+    return len >= CLUSTER_SEAL_LEN &&
+           crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
+               NULL, NULL, nothing, 0, message + NONCE, message + CLUSTER_SEAL_LEN,
+               len - CLUSTER_SEAL_LEN, message, s->key) == 0;
 }

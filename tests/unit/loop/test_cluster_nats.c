@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-enum { MESSAGE = 40, DEADLINE_MS = 30000 };
+enum { MESSAGE = 64, DEADLINE_MS = 30000 };
 
 static const char hello[] =
     "INFO {\"server_id\":\"T\",\"version\":\"2.9.0\",\"proto\":1,\"max_payload\":1048576}\r\n";
@@ -30,7 +30,7 @@ struct server {
     char url[64];
     unsigned count;  /* messages for each connection */
     unsigned rounds; /* connections that are taken; all but the last end after a message */
-    const struct cluster_seal *seal;
+    struct cluster_seal *seal;
     bool wrong; /* every second message has a wrong tag */
 };
 
@@ -60,16 +60,18 @@ static bool read_line(int fd, char *out, size_t cap)
 
 static void flood(const struct server *s, int fd, const char *sid)
 {
-    char *all = malloc(s->count * (MESSAGE + 80u) + 1);
+    size_t cap = s->count * (MESSAGE + 80u) + 1;
+    char *all = malloc(cap);
     size_t len = 0;
     for (unsigned i = 0; i < s->count; i++) {
         uint8_t body[MESSAGE] = {0};
-        memcpy(body + CLUSTER_SEAL_TAG, &i, sizeof(i));
+        memcpy(body + CLUSTER_SEAL_LEN, &i, sizeof(i));
         if (s->seal) {
             cluster_seal_close(s->seal, body, sizeof(body));
             body[0] ^= (uint8_t)(s->wrong && i % 2);
         }
-        len += (size_t)sprintf(all + len, "MSG adit.relay.1.all %s %d\r\n", sid, MESSAGE);
+        len +=
+            (size_t)snprintf(all + len, cap - len, "MSG adit.relay.1.all %s %d\r\n", sid, MESSAGE);
         memcpy(all + len, body, sizeof(body));
         memcpy(all + len + sizeof(body), "\r\n", 2);
         len += sizeof(body) + 2;
@@ -151,7 +153,7 @@ static void on_message(void *user, const uint8_t *data, size_t len)
 {
     struct heard *h = user;
     unsigned number;
-    assert_int_equal(len, MESSAGE - CLUSTER_SEAL_TAG + h->header);
+    assert_int_equal(len, MESSAGE - CLUSTER_SEAL_LEN + h->header);
     memcpy(&number, data + h->header, sizeof(number));
     h->disorder = h->disorder || (h->messages > 0 && number <= h->last);
     h->last = number;
@@ -187,7 +189,7 @@ static void begin(struct heard *h, struct server *s, struct cluster_nats_config 
     static const struct cluster_nats_callbacks callbacks = {on_link, on_message, on_nobody,
                                                             on_turn_end};
     static const char *url;
-    *h = (struct heard){.header = s->seal ? 0 : CLUSTER_SEAL_TAG};
+    *h = (struct heard){.header = s->seal ? 0 : CLUSTER_SEAL_LEN};
     open_server(s);
     url = s->url;
     c->urls = &url;
@@ -286,7 +288,8 @@ static void only_what_has_the_proof_comes_in(void **state)
     (void)state;
     const uint8_t secret[CLUSTER_SEAL_SECRET] = {5};
     struct cluster_seal seal;
-    cluster_seal_init(&seal, secret);
+    struct pcg pcg;
+    cluster_seal_init(&seal, secret, pcg_rng(&pcg, 1));
     struct server s = {.count = 100, .rounds = 1, .seal = &seal, .wrong = true};
     struct cluster_nats_config c = {.secret = secret};
     struct heard h;

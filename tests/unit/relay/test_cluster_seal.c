@@ -7,24 +7,26 @@
 
 #include <cmocka.h>
 
-enum { LEN = CLUSTER_SEAL_TAG + 40 };
+enum { LEN = CLUSTER_SEAL_LEN + 40 };
 
 static struct cluster_seal seal_of(uint8_t secret)
 {
     struct cluster_seal s;
     const uint8_t bytes[CLUSTER_SEAL_SECRET] = {secret};
-    cluster_seal_init(&s, bytes);
+    struct pcg pcg;
+    cluster_seal_init(&s, bytes, pcg_rng(&pcg, secret));
     return s;
 }
 
 static void who_has_the_secret_opens_it(void **state)
 {
     (void)state;
-    uint8_t message[LEN] = {[CLUSTER_SEAL_TAG] = 1, [LEN - 1] = 2};
-    const struct cluster_seal ours = seal_of(1), same = seal_of(1), other = seal_of(2);
+    uint8_t message[LEN] = {[CLUSTER_SEAL_LEN] = 1, [LEN - 1] = 2};
+    struct cluster_seal ours = seal_of(1);
+    const struct cluster_seal same = seal_of(1), other = seal_of(2);
     assert_false(cluster_seal_opens(&ours, message, LEN));
     cluster_seal_close(&ours, message, LEN);
-    assert_int_equal(message[CLUSTER_SEAL_TAG], 1);
+    assert_int_equal(message[CLUSTER_SEAL_LEN], 1);
     assert_int_equal(message[LEN - 1], 2);
     assert_true(cluster_seal_opens(&same, message, LEN));
     assert_false(cluster_seal_opens(&other, message, LEN));
@@ -34,7 +36,7 @@ static void any_change_is_seen(void **state)
 {
     (void)state;
     uint8_t message[LEN + 1] = {0};
-    const struct cluster_seal s = seal_of(1);
+    struct cluster_seal s = seal_of(1);
     cluster_seal_close(&s, message, LEN);
     for (size_t i = 0; i < LEN; i++) {
         message[i] ^= 0x10;
@@ -44,8 +46,22 @@ static void any_change_is_seen(void **state)
     }
     assert_false(cluster_seal_opens(&s, message, LEN + 1));
     assert_true(cluster_seal_opens(&s, message, LEN));
-    cluster_seal_close(&s, message, CLUSTER_SEAL_TAG); /* nothing is a message, too */
-    assert_true(cluster_seal_opens(&s, message, CLUSTER_SEAL_TAG));
+    cluster_seal_close(&s, message, CLUSTER_SEAL_LEN); /* nothing is a message, too */
+    assert_true(cluster_seal_opens(&s, message, CLUSTER_SEAL_LEN));
+}
+
+static void no_nonce_comes_twice(void **state)
+{
+    (void)state;
+    uint8_t first[LEN] = {0}, second[LEN] = {0};
+    struct cluster_seal s = seal_of(1), other = seal_of(1);
+    cluster_seal_close(&s, first, LEN);
+    cluster_seal_close(&s, second, LEN);
+    assert_memory_not_equal(first, second, CLUSTER_SEAL_LEN);
+    other.writer[0] ^= 1; /* another relay */
+    cluster_seal_close(&other, second, LEN);
+    assert_memory_not_equal(first, second, CLUSTER_SEAL_LEN);
+    assert_true(cluster_seal_opens(&s, second, LEN));
 }
 
 static void the_key_is_wiped(void **state)
@@ -63,6 +79,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_has_the_secret_opens_it),
         cmocka_unit_test(any_change_is_seen),
+        cmocka_unit_test(no_nonce_comes_twice),
         cmocka_unit_test(the_key_is_wiped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
