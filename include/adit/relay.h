@@ -41,6 +41,7 @@ struct adit_relay_server_config {
     const char *const *cluster;
     size_t cluster_count;
     const char *cluster_credentials, *cluster_ca; /* files; may be NULL */
+    const uint8_t *cluster_secret; /* of ADIT_KEY_LEN, which all share; may be NULL */
     const struct log *log;
 };
 

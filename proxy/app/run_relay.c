@@ -16,7 +16,8 @@ struct relay_daemon {
     uint64_t drain_ns;
     struct logsink sink;
     uint8_t secret[ADIT_KEY_LEN];
-    struct adit_relay *relay; /* NULL if it could not start */
+    uint8_t cluster_secret[ADIT_KEY_LEN]; /* zeros if there is none */
+    struct adit_relay *relay;             /* NULL if it could not start */
 };
 
 /* The loop ends by itself once the relay's sockets are closed. */
@@ -69,6 +70,7 @@ static struct adit_relay_server_config server_config(const struct relay_daemon *
         .cluster_count = s->cluster.count,
         .cluster_credentials = s->cluster_credentials,
         .cluster_ca = s->cluster_ca,
+        .cluster_secret = s->cluster_secret.path ? r->cluster_secret : NULL,
         .log = &r->sink.log,
     };
 }
@@ -115,6 +117,11 @@ static bool same_addrs(const struct config_addrs *a, const struct config_addrs *
     return same;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static bool same_texts(const struct config_cluster *a, const struct config_cluster *b)
 {
     bool same = a->count == b->count;
@@ -137,6 +144,9 @@ static void warn_of_the_rest(const struct relay_daemon *r, const struct config_s
         {"stun", same_addrs(&was->stun, &now->stun)},
         {"key", strcmp(was->key.path, now->key.path) == 0},
         {"cluster", same_texts(&was->cluster, &now->cluster)},
+        {"cluster_credentials", same_text(was->cluster_credentials, now->cluster_credentials)},
+        {"cluster_ca", same_text(was->cluster_ca, now->cluster_ca)},
+        {"cluster_secret", same_text(was->cluster_secret.path, now->cluster_secret.path)},
         {"clients_max", was->clients_max == now->clients_max},
     };
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
@@ -197,10 +207,15 @@ int daemon_run_relay(const char *ini)
         r.drain_ns = r.config->server.drain_ns;
         code = load_key_file(&r.config->server.key, ini, "[server] key", stderr, r.secret);
     }
+    if (code == 0 && r.config->server.cluster_secret.path) {
+        code = load_key_file(&r.config->server.cluster_secret, ini, "[server] cluster_secret",
+                             stderr, r.cluster_secret);
+    }
     if (code == 0) {
         code = run(&r);
     }
     adit_key_wipe(r.secret, sizeof(r.secret));
+    adit_key_wipe(r.cluster_secret, sizeof(r.cluster_secret));
     config_free(r.config);
     return code;
 }

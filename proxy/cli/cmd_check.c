@@ -20,6 +20,11 @@ static int check_keys(const char *ini)
         code = load_key_file(&node.config->server.key, ini, "[server] key", stderr, secret);
         adit_key_wipe(secret, sizeof(secret));
     }
+    if (server && code == 0 && node.config->server.cluster_secret.path) {
+        code = load_key_file(&node.config->server.cluster_secret, ini, "[server] cluster_secret",
+                             stderr, secret);
+        adit_key_wipe(secret, sizeof(secret));
+    }
     config_free(node.config);
     if (code == 0 && (peers || !server)) {
         code = load_node(ini, stderr, &node);

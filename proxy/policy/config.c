@@ -51,6 +51,7 @@ void config_free(struct config *config)
     config_free_cluster(&config->server.cluster);
     mem_free(config->server.cluster_credentials);
     mem_free(config->server.cluster_ca);
+    mem_free(config->server.cluster_secret.path);
     mem_free(config->node.key.path);
     mem_free(config->node.stun.items);
     mem_free(config->node.stun_derper.items);

@@ -263,9 +263,10 @@ struct config_server {
     uint64_t rate;  /* bytes per second and client, 0 = no limit */
     uint64_t burst; /* bytes, 0 = a second's worth */
     struct config_prefixes metrics;
-    struct config_cluster cluster; /* empty: the relay is alone */
-    char *cluster_credentials;     /* NULL = none */
-    char *cluster_ca;              /* NULL = whom the system trusts */
+    struct config_cluster cluster;         /* empty: the relay is alone */
+    char *cluster_credentials;             /* NULL = none */
+    char *cluster_ca;                      /* NULL = whom the system trusts */
+    struct config_key_file cluster_secret; /* no path: none */
     uint64_t drain_ns;
 };
 

@@ -287,7 +287,8 @@ static void check_tls(struct config_parser *p)
 static void check_cluster(struct config_parser *p)
 {
     const struct config_server *server = &p->config->server;
-    if (server->cluster.count == 0 && (server->cluster_credentials || server->cluster_ca)) {
+    bool more = server->cluster_credentials || server->cluster_ca || server->cluster_secret.path;
+    if (server->cluster.count == 0 && more) {
         point_at_key(p, "server", "cluster");
         config_fail(p, "is missing: there is nobody to show them to");
     }

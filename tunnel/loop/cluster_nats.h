@@ -4,7 +4,8 @@
  * while it connects anew, for seconds if a server does not answer. So one thread publishes and
  * subscribes, the library's own threads deliver, and two rings of a fixed size (msgring.h) lie
  * between them and the loop. What finds no room in them is dropped and counted. Subscriptions are
- * never dropped: the table of them is what this relay wants, and the thread makes it so.
+ * never dropped: the table of them is what this relay wants, and the thread makes it so. With TLS a
+ * server's certificate must name the host of its URL.
  *
  * Subjects: adit.relay.1.all, adit.relay.1.key.KEY (64 hex digits), and for what concerns one
  * process adit.relay.1.process.ID.KEY (16 hex digits). An asked message that nobody takes is
@@ -29,8 +30,10 @@ struct cluster_nats_config {
     size_t url_count;
     const char *credentials; /* a file of NATS' own kind; NULL = none */
     const char *ca;          /* PEM, who signs the servers' certificates; NULL = whom all trust */
+    const uint8_t *secret;   /* 32 bytes: messages prove that they know it; NULL = they do not */
     uint64_t process;        /* relay_server_cluster_id */
     size_t ring_bytes;       /* each way; 0 = 4 MiB */
+    size_t pending_max;      /* messages of a subscription in the library; 0 = 8192 */
     struct relay_cluster_io_stats *stats; /* borrowed until it has stopped */
     const struct log *log;
 };

@@ -95,6 +95,7 @@ static int start_relay(struct uv_loop_s *loop, const struct adit_relay_server_co
         .url_count = config->cluster_count,
         .credentials = config->cluster_credentials,
         .ca = config->cluster_ca,
+        .secret = config->cluster_secret,
     };
     uv.cluster = config->cluster_count > 0 ? &cluster : NULL;
     memcpy(uv.server.secret, config->secret, sizeof(uv.server.secret));

@@ -31,6 +31,7 @@ int cluster_init(struct cluster *c, const struct cluster_config *config, uint64_
                                         .far_max = size_or(l->far_max, 65536),
                                         .queue_max = size_or(l->queue_max, 1024)};
     TAILQ_INIT(&c->answered);
+    TAILQ_INIT(&c->fresh);
     TAILQ_INIT(&c->due);
     c->down_ns = now;
     while (c->id == 0) {
@@ -60,18 +61,28 @@ uint64_t cluster_stamp(const struct cluster *c, uint64_t now)
 
 /* --- what is connected here --- */
 
+uint64_t cluster_key_stamp(const struct cluster *c, const struct cluster_key *k)
+{
+    return time_add(c->offset, k->login_ns);
+}
+
+static struct cluster_keys *list_of(struct cluster *c, const struct cluster_key *k)
+{
+    return k->subscribed ? &c->due : &c->fresh;
+}
+
 void cluster_claim(struct cluster *c, struct cluster_key *k)
 {
     if (!k->due) {
         k->due = true;
-        TAILQ_INSERT_TAIL(&c->due, k, link);
+        TAILQ_INSERT_TAIL(list_of(c, k), k, link);
     }
 }
 
 void cluster_join(struct cluster *c, struct cluster_key *k, const uint8_t *key, uint64_t now)
 {
     k->key = key;
-    k->stamp = cluster_stamp(c, now);
+    k->login_ns = now;
     k->moved = false;
     cluster_forget(c, key);
     cluster_claim(c, k);
@@ -92,7 +103,7 @@ static void note_left(struct cluster *c, const uint8_t *key, bool tell)
 void cluster_leave(struct cluster *c, struct cluster_key *k)
 {
     if (k->due) {
-        TAILQ_REMOVE(&c->due, k, link);
+        TAILQ_REMOVE(list_of(c, k), k, link);
         k->due = false;
     }
     if (k->subscribed) {
@@ -147,10 +158,20 @@ static struct cluster_process *add_process(struct cluster *c, uint64_t id)
     return p;
 }
 
-void cluster_heard(struct cluster *c, uint64_t process, uint64_t stamp, uint64_t now)
+/* Who has a clock that is far behind is heard as soon as it has heard of ours. */
+bool cluster_heard(struct cluster *c, uint64_t process, uint64_t stamp, uint64_t now)
 {
     struct cluster_process *p = find_process(c, process);
-    if (stamp > cluster_stamp(c, now)) {
+    uint64_t clock = cluster_stamp(c, now);
+    if (stamp > CLUSTER_STAMP_MAX) {
+        c->stats.unknown++;
+        return false;
+    }
+    if (time_since(stamp, clock) > CLUSTER_STALE_NS) {
+        c->stats.stale++;
+        return false;
+    }
+    if (stamp > clock) {
         c->offset = stamp - now;
     }
     if (!p) {
@@ -159,6 +180,7 @@ void cluster_heard(struct cluster *c, uint64_t process, uint64_t stamp, uint64_t
     if (p && !p->gone) {
         p->heard_ns = now;
     }
+    return true;
 }
 
 void cluster_process_ended(struct cluster *c, uint64_t process)
@@ -185,6 +207,7 @@ void cluster_link(struct cluster *c, bool up, uint64_t now)
     c->down_ns = now;
     c->alive_at = up ? now : TIME_NEVER;
     c->want_resync = c->want_resync || up;
+    c->resync_ns = up ? 0 : c->resync_ns; /* at once: what was said meanwhile is lost */
     c->stats.links += up;
 }
 
@@ -287,16 +310,16 @@ static bool output_left(struct cluster *c, struct cluster_output *out, uint64_t 
 
 static bool output_subscription(struct cluster *c, struct cluster_output *out)
 {
-    struct cluster_key *k;
-    TAILQ_FOREACH (k, &c->due, link) {
-        if (!k->subscribed) {
-            k->subscribed = true;
-            out->type = CLUSTER_SUBSCRIBE;
-            memcpy(out->key, k->key, CLUSTERMSG_KEY);
-            return true;
-        }
+    struct cluster_key *k = TAILQ_FIRST(&c->fresh);
+    if (!k) {
+        return false;
     }
-    return false;
+    TAILQ_REMOVE(&c->fresh, k, link);
+    k->subscribed = true;
+    TAILQ_INSERT_TAIL(&c->due, k, link);
+    out->type = CLUSTER_SUBSCRIBE;
+    memcpy(out->key, k->key, CLUSTERMSG_KEY);
+    return true;
 }
 
 static bool output_claims(struct cluster *c, struct cluster_output *out, uint64_t now)
@@ -307,7 +330,7 @@ static bool output_claims(struct cluster *c, struct cluster_output *out, uint64_
         TAILQ_REMOVE(&c->due, k, link);
         k->due = false;
         write_bytes(&w, k->key, CLUSTERMSG_KEY);
-        write_u64(&w, k->stamp);
+        write_u64(&w, cluster_key_stamp(c, k));
     }
     finish(out, CLUSTER_PUBLISH_ALL, &w);
     return out->head_len > CLUSTERMSG_HEAD;

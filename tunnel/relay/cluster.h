@@ -35,10 +35,12 @@
 #define CLUSTER_ALIVE_NS (2 * NS_PER_S)
 #define CLUSTER_DEAD_NS (7 * NS_PER_S)
 #define CLUSTER_ASK_NS (1 * NS_PER_S)
-#define CLUSTER_NOBODY_NS (1 * NS_PER_S) /* so long that is believed */
-#define CLUSTER_HERE_NS (10 * NS_PER_S)  /* and so long the contrary */
-#define CLUSTER_GRACE_NS (3 * NS_PER_S)  /* without messaging, before others count as away */
-#define CLUSTER_RESYNC_NS (2 * NS_PER_S) /* all keys are claimed again no more often */
+#define CLUSTER_NOBODY_NS (1 * NS_PER_S)      /* so long that is believed */
+#define CLUSTER_HERE_NS (10 * NS_PER_S)       /* and so long the contrary */
+#define CLUSTER_GRACE_NS (3 * NS_PER_S)       /* without messaging, before others count as away */
+#define CLUSTER_RESYNC_NS (2 * NS_PER_S)      /* all keys are claimed again no more often */
+#define CLUSTER_STALE_NS (30 * NS_PER_S)      /* older messages are not believed */
+#define CLUSTER_STAMP_MAX (UINT64_C(1) << 62) /* the year 2116: no clock says so */
 
 enum {
     CLUSTER_ASKERS_MAX = 4, /* who hear of one key that it is not there; the others ask again */
@@ -61,6 +63,7 @@ struct cluster_stats {
     uint64_t asked, not_here;        /* signalling that asked; that found nobody */
     uint64_t moved;                  /* connections closed for a newer one elsewhere */
     uint64_t unknown;                /* messages that make no sense here */
+    uint64_t stale;                  /* messages of long ago */
     uint64_t dropped;                /* packets: no messaging, or too many waiting */
     uint64_t refused;                /* askers, relays, keys: past a ceiling */
     uint64_t links;                  /* times that the messaging came up */
@@ -70,10 +73,10 @@ struct cluster_stats {
 struct cluster_key {
     TAILQ_ENTRY(cluster_key) link;
     const uint8_t *key;
-    uint64_t stamp; /* of its newest login */
-    bool due;       /* it is in the list, to be subscribed to and claimed */
-    bool subscribed;
-    bool moved; /* a newer connection is elsewhere: it has not left */
+    uint64_t login_ns; /* the newest one */
+    bool due;          /* it is in a list: to be subscribed to, then to be claimed */
+    bool subscribed;   /* if it is due: in the second of them */
+    bool moved;        /* a newer connection is elsewhere: it has not left */
 };
 
 enum cluster_output_type {
@@ -139,7 +142,8 @@ struct cluster {
     struct heap timers; /* of asks */
     TAILQ_HEAD(, cluster_ask) answered;
 
-    TAILQ_HEAD(cluster_keys, cluster_key) due;
+    TAILQ_HEAD(cluster_keys, cluster_key) fresh; /* to be subscribed to */
+    struct cluster_keys due;                     /* to be claimed */
     struct {
         uint8_t key[CLUSTERMSG_KEY];
         bool tell;
@@ -162,6 +166,8 @@ uint64_t cluster_stamp(const struct cluster *c, uint64_t now);
 
 /* The newest connection of the key is here; `key` stays where it is until it leaves. */
 void cluster_join(struct cluster *c, struct cluster_key *k, const uint8_t *key, uint64_t now);
+/* When its newest login was, by the clock that all share. */
+uint64_t cluster_key_stamp(const struct cluster *c, const struct cluster_key *k);
 /* Says again that it is here. */
 void cluster_claim(struct cluster *c, struct cluster_key *k);
 /* Its last connection ended, or was closed for a newer one elsewhere (k->moved). */
@@ -197,8 +203,8 @@ void cluster_forget(struct cluster *c, const uint8_t key[CLUSTERMSG_KEY]);
 
 /* The messaging works, or does not. */
 void cluster_link(struct cluster *c, bool up, uint64_t now);
-/* A message came from there: its clock and its life count. */
-void cluster_heard(struct cluster *c, uint64_t process, uint64_t stamp, uint64_t now);
+/* A message came from there: its clock and its life count. False: it is not to be believed. */
+bool cluster_heard(struct cluster *c, uint64_t process, uint64_t stamp, uint64_t now);
 void cluster_process_ended(struct cluster *c, uint64_t process);
 void cluster_tick(struct cluster *c, uint64_t now);
 uint64_t cluster_next_ns(const struct cluster *c);

@@ -36,6 +36,7 @@ struct relay_cluster_io_stats {
     uint64_t dropped_out, dropped_in; /* messages that found too many waiting */
     uint64_t losses;                  /* of the connection */
     uint64_t slow;                    /* times that it was told to be a slow consumer */
+    uint64_t forged;                  /* messages with a wrong tag or none, or too long */
 };
 
 /* Other relays behind the same name (cluster.h). */

@@ -292,8 +292,22 @@ void relay_server_cluster_bye(struct relay_server *s)
 
 /* --- what the cluster says --- */
 
+/* It has sent something a moment ago, and nobody has said that it left: its relay is just
+ * connecting to the messaging again. Who is told that it is nowhere gives up for longer than that
+ * takes. */
+static bool is_only_away(const struct relay_server *s, const uint8_t key[DERP_KEY])
+{
+    const struct far_key *f = find_far(s, key);
+    uint64_t clock = cluster_stamp(&s->cluster->core, s->now);
+    return f && time_since(f->stamp, clock) < CLUSTER_GRACE_NS;
+}
+
 static void tell_askers(struct relay_server *s, const struct cluster_event *ev)
 {
+    if (is_only_away(s, ev->key)) {
+        cluster_forget(&s->cluster->core, ev->key);
+        return;
+    }
     for (size_t i = 0; i < ev->count; i++) {
         struct relay_conn *c = server_find(s, ev->askers[i]);
         if (c && c->state == CONN_OPEN) {
@@ -378,7 +392,7 @@ static void take_claim(struct relay_server *s, const struct clustermsg *m,
 {
     struct cluster *core = &s->cluster->core;
     struct relay_key *k = server_find_key(s, claim->key);
-    uint64_t ours = k ? k->cluster.stamp : 0;
+    uint64_t ours = k ? cluster_key_stamp(core, &k->cluster) : 0;
     cluster_forget(core, claim->key);
     if (k && (ours > claim->stamp || (ours == claim->stamp && core->id > m->process))) {
         cluster_claim(core, &k->cluster); /* the other one does not know of ours */
@@ -408,6 +422,17 @@ static void take_list(struct relay_server *s, const struct clustermsg *m)
     }
 }
 
+static void take_message(struct relay_server *s, const struct clustermsg *m)
+{
+    if (m->to) {
+        take_packet(s, m);
+    } else if (m->count > 0) {
+        take_list(s, m);
+    } else if (m->type == CLUSTERMSG_BYE) {
+        cluster_process_ended(&s->cluster->core, m->process);
+    }
+}
+
 void relay_server_cluster_input(struct relay_server *s, const uint8_t *data, size_t len,
                                 uint64_t now)
 {
@@ -421,13 +446,8 @@ void relay_server_cluster_input(struct relay_server *s, const uint8_t *data, siz
         sc->core.stats.unknown++;
         return;
     }
-    cluster_heard(&sc->core, m.process, m.stamp, now);
-    if (m.to) {
-        take_packet(s, &m);
-    } else if (m.count > 0) {
-        take_list(s, &m);
-    } else if (m.type == CLUSTERMSG_BYE) {
-        cluster_process_ended(&sc->core, m.process);
+    if (cluster_heard(&sc->core, m.process, m.stamp, now)) {
+        take_message(s, &m);
     }
     take_events(s);
 }

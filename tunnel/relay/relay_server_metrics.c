@@ -141,6 +141,7 @@ static void put_cluster(struct text *t, const struct relay_server *s)
     put_one(t, COUNTER, "cluster_dropped_total", "Packets without a way.", n->dropped);
     put_one(t, COUNTER, "cluster_refused_total", "What found a table full.", n->refused);
     put_one(t, COUNTER, "cluster_unknown_total", "Messages that make no sense.", n->unknown);
+    put_one(t, COUNTER, "cluster_stale_total", "Messages of long ago.", n->stale);
     put_one(t, COUNTER, "cluster_links_total", "Times that the messaging came up.", n->links);
 }
 
@@ -153,6 +154,7 @@ static void put_cluster_io(struct text *t, const struct relay_cluster_io_stats *
             io->losses);
     put_one(t, COUNTER, "cluster_slow_total", "Times that this relay was too slow for it.",
             io->slow);
+    put_one(t, COUNTER, "cluster_forged_total", "Messages without proof, or too long.", io->forged);
 }
 
 size_t server_metrics(const struct relay_server *s, char out[SERVER_METRICS_MAX])

@@ -10,8 +10,8 @@
  *     bye                    nothing: the process ends
  *
  * `process` is a random number that a relay draws when it starts, `stamp` its clock (unix time in
- * ns, never behind what it has heard of others). Messages carry no proof of their own: the
- * cluster's messaging is private to it. A receiver passes over versions and types that it does not
+ * ns, never behind what it has heard of others). A proof stands in front of them if the relays
+ * have a secret (relay/cluster_seal.h). A receiver passes over versions and types that it does not
  * know.
  */
 #ifndef WIRE_CLUSTERMSG_H

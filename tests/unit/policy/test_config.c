@@ -158,12 +158,14 @@ static void a_server_of_a_cluster(void **state)
     (void)state;
     struct config *c = config_text_parse(
         "[server]\nopen = yes\ncluster = nats://u:p@ss@a.example:4223, tls://[::1]\n"
-        "cluster = nats://token@10.0.0.1\ncluster_credentials = r.creds\ncluster_ca = /x/ca\n");
+        "cluster = nats://token@10.0.0.1\ncluster_credentials = r.creds\ncluster_ca = /x/ca\n"
+        "cluster_secret = s.key\n");
     assert_int_equal(c->server.cluster.count, 3);
     assert_string_equal(c->server.cluster.items[0], "nats://u:p@ss@a.example:4223");
     assert_string_equal(c->server.cluster.items[2], "nats://token@10.0.0.1");
     assert_string_equal(c->server.cluster_credentials, "/etc/adit/r.creds");
     assert_string_equal(c->server.cluster_ca, "/x/ca");
+    assert_string_equal(c->server.cluster_secret.path, "/etc/adit/s.key");
     config_free(c);
 }
 

@@ -102,6 +102,7 @@ static void bad_values_are_refused(void **state)
         {"[server]\nopen = yes\ncluster = nats://u:secret@\n", "is no URL of a NATS server"},
         {"[server]\nopen = yes\ncluster = nats://a:0\n", "is no URL of a NATS server"},
         {"[server]\nopen = yes\ncluster_ca = a\n", "cluster: is missing"},
+        {"[server]\nopen = yes\ncluster_secret = a\n", "cluster: is missing"},
         {"[relay a]\nurl = http://\n", "bad host or port"},
         {"[relay a]\nurl = http://a:0\n", "bad host or port"},
         {"[relay a]\nurl = http://a:65536\n", "bad host or port"},

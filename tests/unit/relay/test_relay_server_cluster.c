@@ -272,6 +272,122 @@ static void the_newest_connection_has_the_key(void **state)
     close_bus(&b);
 }
 
+/* Before one relay hears of the other's. */
+static void add_at_once(struct bus *b, size_t first, size_t second, struct world_client *c[2])
+{
+    const size_t relays[] = {first, second};
+    for (size_t i = 0; i < 2; i++) {
+        c[i] = world_add(&b->w[relays[i]], 1);
+        for (size_t n = 0; n < RELAYS; n++) {
+            world_run(&b->w[n], NS_PER_MS);
+            world_settle(&b->w[n]);
+        }
+    }
+}
+
+static void the_later_of_two_at_once(void **state)
+{
+    (void)state;
+    for (size_t first = 0; first < RELAYS; first++) {
+        for (size_t second = 0; second < RELAYS; second++) {
+            struct bus b;
+            struct world_client *c[2];
+            open_bus(&b);
+            run(&b, 3 * NS_PER_S);
+            if (first != second) {
+                add_at_once(&b, first, second, c);
+                settle(&b);
+                assert_true(c[0]->closed);
+                assert_int_equal(c[0]->reason, RELAY_CLOSE_MOVED);
+                assert_false(c[1]->closed);
+            }
+            close_bus(&b);
+        }
+    }
+}
+
+/* The relay with the newer connection has a clock that is behind, and never heard the others'. */
+static void a_slow_clock_does_not_lose_a_key(void **state)
+{
+    (void)state;
+    for (size_t cut = 0; cut < 2; cut++) {
+        struct bus b;
+        open_bus(&b);
+        b.cut[cut ? 2 : 1] = true;
+        struct world_client *old = add(&b, 1, 1);
+        for (size_t i = 0; i < RELAYS; i++) {
+            world_run(&b.w[i], NS_PER_S);
+        }
+        struct world_client *newer = add(&b, 2, 1);
+        assert_false(old->closed);
+        b.cut[cut ? 2 : 1] = false;
+        for (int i = 0; i < 60 && !old->closed; i++) {
+            run(&b, 100 * NS_PER_MS);
+        }
+        assert_true(old->closed);
+        assert_false(newer->closed);
+        assert_int_equal(b.counts[1], 0);
+        close_bus(&b);
+    }
+}
+
+static void who_is_only_away_is_not_nowhere(void **state)
+{
+    (void)state;
+    struct bus b;
+    open_bus(&b);
+    run(&b, 3 * NS_PER_S);
+    struct world_client *one = add(&b, 0, 1);
+    struct world_client *two = add(&b, 1, 2);
+    send_to(&b, two, one, "hello");
+    b.cut[1] = true; /* it connects to the messaging again */
+    world_send_signalling(one, two->key);
+    settle(&b);
+    send_to(&b, one, two, "lost");
+    assert_int_equal(one->gones, 0);
+    b.cut[1] = false;
+    send_to(&b, one, two, "at once"); /* without a word of the other relay */
+    assert_int_equal(two->packets, 1);
+    b.silent = b.cut[1] = true;
+    world_send_signalling(one, two->key);
+    run(&b, 2 * CLUSTER_ASK_NS);
+    assert_int_equal(one->gones, 0);
+    run(&b, CLUSTER_GRACE_NS);
+    world_send_signalling(one, two->key); /* but that is not believed for long */
+    run(&b, CLUSTER_ASK_NS + 200 * NS_PER_MS);
+    assert_int_equal(one->gones, 1);
+    assert_int_equal(one->gone_reason, DERP_GONE_NOT_HERE);
+    close_bus(&b);
+}
+
+static void a_link_that_comes_back_tells_of_all_keys(void **state)
+{
+    (void)state;
+    struct bus b;
+    open_bus(&b);
+    run(&b, 3 * NS_PER_S);
+    struct world_client *one = add(&b, 0, 1);
+    for (int i = 0; i < 3; i++) { /* however soon */
+        struct world_client nobody;
+        world_key(&nobody, 2);
+        world_send_signalling(one, nobody.key);
+        settle(&b);
+        assert_int_equal(one->gones, i + 1);
+        b.cut[1] = true;
+        struct world_client *two = add(&b, 1, 2);
+        b.cut[1] = false;
+        relay_server_cluster_link(b.w[1].server, false, b.w[1].now);
+        relay_server_cluster_link(b.w[1].server, true, b.w[1].now);
+        run(&b, 100 * NS_PER_MS);
+        send_to(&b, one, two, "here you are");
+        assert_int_equal(two->packets, 1);
+        relay_server_closed(b.w[1].server, two->id, b.w[1].now);
+        two->id = 0;
+        settle(&b);
+    }
+    close_bus(&b);
+}
+
 static void whoever_received_hears_of_the_end(void **state)
 {
     (void)state;
@@ -381,6 +497,29 @@ static void nonsense_is_counted(void **state)
     close_bus(&b);
 }
 
+static void clocks_are_believed_within_bounds(void **state)
+{
+    (void)state;
+    struct bus b;
+    uint8_t message[CLUSTERMSG_HEAD];
+    open_bus(&b);
+    struct relay_server *s = b.w[0].server;
+    const struct cluster *c = server_cluster_core(s);
+    uint64_t clock = cluster_stamp(c, b.w[0].now);
+    const uint64_t stamps[] = {UINT64_MAX, CLUSTER_STAMP_MAX + 1, clock - CLUSTER_STALE_NS - 1,
+                               clock - CLUSTER_STALE_NS, clock + 3600 * NS_PER_S};
+    for (size_t i = 0; i < 5; i++) {
+        struct writer w = writer_of(message, sizeof(message));
+        clustermsg_write_head(&w, CLUSTERMSG_ALIVE, stamps[i], 9 + i);
+        relay_server_cluster_input(s, message, sizeof(message), b.w[0].now);
+        assert_int_equal(cluster_process_count(c), i < 3 ? 0 : i - 2);
+    }
+    assert_int_equal(stats(&b, 0)->unknown, 2);
+    assert_int_equal(stats(&b, 0)->stale, 1);
+    assert_int_equal(cluster_stamp(c, b.w[0].now), stamps[4]);
+    close_bus(&b);
+}
+
 static void queues_have_ceilings(void **state)
 {
     (void)state;
@@ -415,11 +554,16 @@ int main(void)
         cmocka_unit_test(who_is_nowhere_is_told_of_at_once),
         cmocka_unit_test(an_answer_is_waited_for_a_second),
         cmocka_unit_test(the_newest_connection_has_the_key),
+        cmocka_unit_test(the_later_of_two_at_once),
+        cmocka_unit_test(a_slow_clock_does_not_lose_a_key),
+        cmocka_unit_test(who_is_only_away_is_not_nowhere),
+        cmocka_unit_test(a_link_that_comes_back_tells_of_all_keys),
         cmocka_unit_test(whoever_received_hears_of_the_end),
         cmocka_unit_test(a_dead_relay_takes_its_clients_along),
         cmocka_unit_test(what_was_apart_comes_together),
         cmocka_unit_test(strays_end_a_subscription),
         cmocka_unit_test(nonsense_is_counted),
+        cmocka_unit_test(clocks_are_believed_within_bounds),
         cmocka_unit_test(queues_have_ceilings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
