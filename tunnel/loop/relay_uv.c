@@ -23,7 +23,8 @@ enum {
     SPANS_MAX = 64,
     BACKLOG = 512,
     KEEP_ALIVE_S = 60,
-    USER_TIMEOUT_MS = 15000, /* unacknowledged for so long: the client is gone */
+    USER_TIMEOUT_S = 15, /* unacknowledged for so long, or for a write stall: the client is gone */
+    USER_TIMEOUT_MAX_S = 86400,
 };
 
 /* What clients are told when the relay ends: how long it is worth trying. */
@@ -52,6 +53,7 @@ struct relay_uv {
     size_t listeners_count;
     uv_timer_t timer;
     uint64_t timer_at;
+    unsigned user_timeout_ms;
     uv_prepare_t prepare; /* counts the rounds */
     uv_timer_t drain;
     struct client refused; /* takes, and closes, what finds no memory */
@@ -368,7 +370,7 @@ static int admit(struct relay_uv *r, struct client *c, bool tls, uint64_t now)
     (void)uv_tcp_keepalive(&c->stream.tcp, 1, KEEP_ALIVE_S);
     uv_os_fd_t fd;
     if (uv_fileno((uv_handle_t *)&c->stream.tcp, &fd) == 0) {
-        tcp_set_user_timeout(fd, USER_TIMEOUT_MS);
+        tcp_set_user_timeout(fd, r->user_timeout_ms);
     }
     err = tls ? stream_uv_secure(&c->stream, r->tls) : 0;
     err = err ? err : stream_uv_read_start(&c->stream);
@@ -456,6 +458,13 @@ static int listen_on(struct relay_uv *r, const struct addr *where, bool tls, uns
     return err;
 }
 
+/* A client whose window is shut is the server's to judge, so the kernel gives it no less time. */
+static unsigned user_timeout_ms(const struct relay_server_limits *limits)
+{
+    uint64_t stall_s = time_min(limits->write_stall_ns / NS_PER_S, USER_TIMEOUT_MAX_S);
+    return 1000 * (unsigned)(stall_s > USER_TIMEOUT_S ? stall_s : USER_TIMEOUT_S);
+}
+
 static int make_server(struct relay_uv *r, const struct relay_uv_config *config)
 {
     struct relay_server_config server = config->server;
@@ -479,6 +488,7 @@ int relay_uv_start(uv_loop_t *loop, const struct relay_uv_config *config, struct
     r->loop = loop;
     r->tls = config->tls;
     r->log = config->server.log;
+    r->user_timeout_ms = user_timeout_ms(&config->server.limits);
     r->timer_at = TIME_NEVER;
     r->timer.data = r;
     r->drain.data = r;
@@ -537,6 +547,7 @@ int relay_uv_reload(struct relay_uv *r, const struct relay_server_config *config
 {
     uint64_t now = uv_hrtime();
     int err = relay_server_reload(r->server, config, now);
+    r->user_timeout_ms = err ? r->user_timeout_ms : user_timeout_ms(&config->limits);
     run_events(r, now);
     return err;
 }

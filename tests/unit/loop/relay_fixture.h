@@ -22,6 +22,8 @@
 
 enum { PEERS = 3 };
 
+#define DEADLINE_NS (60 * NS_PER_S)
+
 /* How peers come; every test is run with each. */
 static struct {
     bool tls, websocket;
@@ -132,10 +134,10 @@ static inline void step(struct fixture *f)
     derp_peer_wait(f->peers, f->count, 1);
 }
 
-/* Steps until *value reaches `least`; a test that waits 20 s has failed. */
+/* Steps until *value reaches `least`; a test that waits for DEADLINE_NS has failed. */
 static inline void run_until(struct fixture *f, const unsigned *value, unsigned least)
 {
-    uint64_t end = derp_peer_now() + 20 * NS_PER_S;
+    uint64_t end = derp_peer_now() + DEADLINE_NS;
     while (*value < least) {
         assert_true(derp_peer_now() < end);
         step(f);

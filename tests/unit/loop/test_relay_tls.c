@@ -12,7 +12,7 @@ static int connect_bare(const struct fixture *f)
 
 static void wait_for(struct fixture *f, const uint64_t *counter)
 {
-    uint64_t end = derp_peer_now() + 20 * NS_PER_S;
+    uint64_t end = derp_peer_now() + DEADLINE_NS;
     while (*counter == 0) {
         assert_true(derp_peer_now() < end);
         step(f);
