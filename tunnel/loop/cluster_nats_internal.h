@@ -25,7 +25,7 @@ enum {
     NATS_WHY_MAX = 256,
     NATS_HOST_MAX = 256,
     NATS_SERVERS_MAX = 16,
-    NATS_MESSAGE_MAX = CLUSTER_SEAL_LEN + CLUSTERMSG_PACKET_HEAD + DERP_PACKET_MAX,
+    NATS_MESSAGE_MAX = CLUSTER_SEAL_LEN + CLUSTERMSG_MAX,
     NATS_PENDING_MAX = 8192, /* messages of one subscription that the library holds for us */
     NATS_PENDING_BYTES = 4 << 20,
 };

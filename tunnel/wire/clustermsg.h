@@ -22,6 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire/derp.h"
+
 enum clustermsg_type {
     CLUSTERMSG_PACKET = 1,
     CLUSTERMSG_ASKED_PACKET = 2, /* a packet whose sender wants to know whether it has arrived */
@@ -37,6 +39,7 @@ enum {
     CLUSTERMSG_KEY = 32,
     CLUSTERMSG_HEAD = 18,
     CLUSTERMSG_PACKET_HEAD = CLUSTERMSG_HEAD + 2 * CLUSTERMSG_KEY, /* what precedes a payload */
+    CLUSTERMSG_MAX = CLUSTERMSG_PACKET_HEAD + DERP_PACKET_MAX,
     CLUSTERMSG_CLAIM_LEN = CLUSTERMSG_KEY + 8,
     CLUSTERMSG_KEYS_MAX = 100, /* in one message, of those that we write */
     CLUSTERMSG_LIST_MAX = CLUSTERMSG_HEAD + CLUSTERMSG_KEYS_MAX * CLUSTERMSG_CLAIM_LEN,
