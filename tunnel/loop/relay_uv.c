@@ -2,6 +2,7 @@
 
 #include "loop/bindflags.h"
 #include "loop/stream_uv.h"
+#include "os/sockaddr.h"
 #include "os/sysclock.h"
 #include "os/tcp.h"
 
@@ -68,41 +69,6 @@ struct relay_uv {
     struct relay_cluster_io_stats cluster_stats;
 };
 
-static struct addr addr_of(const struct sockaddr_storage *ss)
-{
-    struct addr a = {0};
-    if (ss->ss_family == AF_INET) {
-        struct sockaddr_in in;
-        memcpy(&in, ss, sizeof(in));
-        a.family = ADDR_IPV4;
-        a.port = ntohs(in.sin_port);
-        memcpy(a.ip, &in.sin_addr, 4);
-    } else if (ss->ss_family == AF_INET6) {
-        struct sockaddr_in6 in6;
-        memcpy(&in6, ss, sizeof(in6));
-        a.family = ADDR_IPV6;
-        a.port = ntohs(in6.sin6_port);
-        a.scope = in6.sin6_scope_id;
-        memcpy(a.ip, &in6.sin6_addr, 16);
-    }
-    return a;
-}
-
-static void addr_to(const struct addr *a, struct sockaddr_storage *ss)
-{
-    memset(ss, 0, sizeof(*ss));
-    if (a->family == ADDR_IPV4) {
-        struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(a->port)};
-        memcpy(&in.sin_addr, a->ip, 4);
-        memcpy(ss, &in, sizeof(in));
-    } else {
-        struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(a->port)};
-        in6.sin6_scope_id = a->scope;
-        memcpy(&in6.sin6_addr, a->ip, 16);
-        memcpy(ss, &in6, sizeof(in6));
-    }
-}
-
 static struct addr peer_of(const uv_tcp_t *tcp)
 {
     struct sockaddr_storage ss = {0};
@@ -110,8 +76,7 @@ static struct addr peer_of(const uv_tcp_t *tcp)
     if (uv_tcp_getpeername(tcp, (struct sockaddr *)&ss, &len)) {
         return (struct addr){0}; /* already gone: the first read will say so */
     }
-    struct addr a = addr_of(&ss);
-    return addr_normalize(&a);
+    return sockaddr_decode(&ss, (socklen_t)len);
 }
 
 static void finish(struct relay_uv *r)
@@ -438,7 +403,7 @@ static int listen_on(struct relay_uv *r, const struct addr *where, bool tls, uns
 {
     struct listener *l = &r->listeners[r->listeners_count];
     struct sockaddr_storage ss;
-    addr_to(where, &ss);
+    (void)sockaddr_encode(&ss, where, AF_UNSPEC);
     int err = uv_tcp_init(r->loop, &l->tcp);
     if (err) {
         return err;
@@ -533,7 +498,7 @@ int relay_uv_address(const struct relay_uv *r, size_t i, struct addr *out)
     }
     int err = uv_tcp_getsockname(&r->listeners[i].tcp, (struct sockaddr *)&ss, &len);
     if (!err) {
-        *out = addr_of(&ss);
+        *out = sockaddr_decode(&ss, (socklen_t)len);
     }
     return err;
 }
