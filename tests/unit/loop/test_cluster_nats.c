@@ -4,6 +4,7 @@
 #include "relay/cluster_seal.h"
 
 #include <arpa/inet.h>
+#include <nats/nats.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -310,5 +311,7 @@ int main(void)
         cmocka_unit_test(the_library_holds_no_more_than_that),
         cmocka_unit_test(only_what_has_the_proof_comes_in),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    (void)nats_CloseAndWait(0); /* the library's own threads */
+    return failed;
 }
