@@ -10,7 +10,7 @@
 # two's. So what they say to each other goes one -> NATS -> two.
 
 command -v nats-server >/dev/null || lab_skip "there is no nats-server here"
-ldd "$ADIT" | grep -q libnats || lab_skip "adit was built without cnats"
+[[ $(ldd "$ADIT") == *libnats* ]] || lab_skip "adit was built without cnats"
 
 relays=(one two three)
 declare -A address=([one]=10.77.0.11 [two]=10.77.0.12 [three]=10.77.0.13)

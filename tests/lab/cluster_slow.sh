@@ -54,4 +54,5 @@ cluster_transferred "beside a flood of 160 MB"
 lab_say "two: $(lab_rss_kib two) KiB, $(cluster_counter two 'cluster_overflow_total{way="in"}') dropped, $(cluster_counter two cluster_slow_total) times slow, $(($(cluster_counter two cluster_losses_total) - before)) times given up"
 [ "$(lab_rss_kib two)" -lt $((rss + 65536)) ] || lab_fail "two grew from $rss to $(lab_rss_kib two) KiB"
 cluster_see_each_other 2
-[ -z "$(sed -n 's/.*cluster trouble //p' "$LAB/two.log" | sort | uniq -d)" ] || lab_fail "two repeats itself"
+# A loss may be told each time, what floods may not.
+[ "$(grep -c 'cluster trouble' "$LAB/two.log")" -le 8 ] || lab_fail "two repeats itself"

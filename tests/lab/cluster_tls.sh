@@ -9,7 +9,7 @@
 
 command -v nats-server >/dev/null || lab_skip "there is no nats-server here"
 command -v openssl >/dev/null || lab_skip "there is no openssl here"
-ldd "$ADIT" | grep -q libnats || lab_skip "adit was built without cnats"
+[[ $(ldd "$ADIT") == *libnats* ]] || lab_skip "adit was built without cnats"
 
 secret='s3cr@t:of/the%41lab' token=t0ken-of-the-lab
 
