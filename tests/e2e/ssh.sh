@@ -63,6 +63,14 @@ lab_wait_until 15 gone
 said=0
 lab_exec laptop "$ADIT" forward -c "$LAB/laptop.ini" 2080 hime:8080 2>"$LAB/said" || said=$?
 [ "$said" -eq 64 ] || lab_fail "forward to nobody: exit code $said: $(cat "$LAB/said")"
+grep -q '"hime:8080": names a peer' "$LAB/said" || lab_fail "forward to nobody says: $(cat "$LAB/said")"
+lab_spawn forward laptop "$ADIT" forward -c "$LAB/laptop.ini" 2080 home:8080
+lab_wait_until 15 page
+said=0
+lab_exec laptop "$ADIT" forward -c "$LAB/laptop.ini" 2080 home:8080 2>"$LAB/said" || said=$?
+lab_kill forward
+[ "$said" -eq 69 ] || lab_fail "forward of a port that is taken: exit code $said: $(cat "$LAB/said")"
+grep -q '"127.0.0.1:2080": address already in use' "$LAB/said" || lab_fail "and it says: $(cat "$LAB/said")"
 said=0
 lab_exec laptop "$ADIT" forward -c "$LAB/laptop.ini" 10.77.0.3:2080 home:8080 2>"$LAB/said" || said=$?
 [ "$said" -eq 64 ] || lab_fail "forward at no loopback address: exit code $said: $(cat "$LAB/said")"
