@@ -43,6 +43,10 @@ assert_path laptop home direct
 said=$(printf 'GET /small HTTP/1.0\r\n\r\n' | lab_exec laptop "$ADIT" connect -c "$LAB/laptop.ini" home.peer 8080) ||
     lab_fail "a request that ends: exit code $?"
 [ "${said##*$'\n'}" = "a page of home" ] || lab_fail "a request that ends: $said"
+# No standard input at all is an empty one, and not the first descriptor that the program opens.
+said=0
+lab_exec laptop timeout 10 "$ADIT" connect -c "$LAB/laptop.ini" home.peer 8080 <&- >"$LAB/said" 2>&1 || said=$?
+[ "$said" -eq 0 ] || lab_fail "without standard input: exit code $said: $(cat "$LAB/said")"
 code 69 home.peer 1
 grep -q "connection refused" "$LAB/said" || lab_fail "it does not say why"
 code 69 nobody.peer 1
