@@ -60,7 +60,7 @@ int node_take_name(const struct cli_command *command, const char *text,
     static const char domain[] = ".peer";
     size_t len = strlen(text);
     size_t end = sizeof(domain) - 1;
-    if (len > end && strcmp(text + len - end, domain) == 0) {
+    if (len >= end && strcmp(text + len - end, domain) == 0) {
         len -= end;
     }
     if (len == 0 || len > CONFIG_NAME_MAX || strpbrk(text, " \t\r\n/?#%")) {

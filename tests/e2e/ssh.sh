@@ -80,8 +80,20 @@ lab_exec laptop "$ADIT" forward -c "$LAB/laptop.ini" 10.77.0.3:2080 home:8080 2>
 [ "$said" -eq 64 ] || lab_fail "forward at no loopback address: exit code $said: $(cat "$LAB/said")"
 lab_say "adit forward: leads there, ends with the command"
 
-# The environment: what runs in it goes through the front.
 lab_stop laptop
+
+# The terminal that it was started in goes: it ends as with SIGTERM, unless nohup was asked for.
+lab_spawn laptop laptop env --default-signal=HUP "$ADIT" run -c "$LAB/laptop.ini"
+lab_wait_until 15 lab_answers laptop
+lab_stop laptop HUP
+lab_spawn laptop laptop env --ignore-signal=HUP "$ADIT" run -c "$LAB/laptop.ini"
+lab_wait_until 15 lab_answers laptop
+kill -HUP "${lab_pid[laptop]}"
+lab_answers laptop || lab_fail "SIGHUP ends what is to ignore it"
+lab_stop laptop
+lab_say "SIGHUP: a clean end, or none"
+
+# The environment: what runs in it goes through the front.
 sed -i 's/^listen = none$/listen = 127.0.0.1:1080/' "$LAB/laptop.ini"
 lab_adit laptop
 "$ADIT" env -c "$LAB/laptop.ini" >"$LAB/env"
