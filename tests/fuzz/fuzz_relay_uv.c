@@ -55,6 +55,7 @@ static struct {
     struct relay_uv *relay; /* NULL: it has stopped */
     bool draining;
     bool corked;       /* no step runs the loop */
+    uint8_t rules;     /* that hold */
     uint8_t short_for; /* allocations that the next run may still make; 0 = any number */
     size_t said;
     uint32_t serial; /* of packets */
@@ -79,9 +80,13 @@ static void on_log(void *user, enum log_level level, const char *module, const c
 static void set_rules(struct relay_server_config *c, uint8_t rules)
 {
     struct relay_server_limits *l = &c->limits;
+    f.rules = rules;
+    if (!(rules & RULE_LISTED)) {
+        clients_expect_all();
+    }
     c->open = !(rules & RULE_LISTED);
     c->allowed = clients_keys();
-    c->allowed_count = 2;
+    c->allowed_count = CLIENT_LISTED;
     l->rate_bytes_per_s = rules & RULE_RATE ? RATE : 0;
     l->queue_packets_max = rules & RULE_SHORT_QUEUES ? 2 : 0;
     l->pool_bytes_max = rules & RULE_SMALL_POOL ? 150000 : 4 << 20;
@@ -306,9 +311,7 @@ static void pass_time(uint8_t scale, uint8_t amount)
 static void reload(uint8_t rules)
 {
     struct relay_server_config c = config_of(rules);
-    if (f.relay) {
-        (void)relay_uv_reload(f.relay, &c);
-    }
+    CHECK(!f.relay || relay_uv_reload(f.relay, &c) == 0);
 }
 
 static void drain(uint8_t amount)
@@ -499,7 +502,36 @@ static bool is_read(void)
     return true;
 }
 
-/* Nobody hinders the relay any more: then nothing may be left undone. */
+/* Until nobody says anything any more at this moment. */
+static void run_until_quiet(void)
+{
+    uint64_t before;
+    do {
+        before = clients_heard();
+        run(3);
+    } while (clients_heard() != before);
+}
+
+/* Nobody hinders the relay any more: then nothing may be left undone, nobody be taken for one who
+ * does not read, and everybody gone who should be. */
+static void check_settled(uint64_t stalled)
+{
+    const struct relay_server_stats *s = relay_uv_stats(f.relay);
+    uint64_t dropped = s->dropped[RELAY_DROP_NO_PEER] + s->dropped[RELAY_DROP_QUEUE_HEAD] +
+                       s->dropped[RELAY_DROP_QUEUE_TAIL] + s->dropped[RELAY_DROP_LEFT];
+    CHECK(is_read() && kernel_waiting() == 0);
+    CHECK(s->packets_in == s->packets_out + dropped);
+    CHECK(s->closed[RELAY_CLOSE_STALLED] == stalled);
+    size_t listeners = f.draining ? 0 : clients_server_tls() ? 2 : 1;
+    CHECK(kernel_server_sockets() == s->connections + listeners);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        const struct client *c = &f.clients[i];
+        bool out = c->conn >= 0 && c->stage == CLIENT_OPEN && c->key >= CLIENT_LISTED &&
+                   (f.rules & RULE_LISTED);
+        CHECK((!out && !client_should_be_over(c)) || client_is_over(c));
+    }
+}
+
 static void settle(void)
 {
     f.short_for = 0;
@@ -507,21 +539,15 @@ static void settle(void)
     for (size_t i = 0; i < CLIENTS; i++) {
         become_easy(&f.clients[i]);
     }
+    run_until_quiet();
+    uint64_t stalled = f.relay ? relay_uv_stats(f.relay)->closed[RELAY_CLOSE_STALLED] : 0;
     for (unsigned i = 0; i < SETTLE_ROUNDS && f.relay && (i < 8 || !is_read()); i++) {
-        run(ROUNDS);
         kernel_advance(NS_PER_S / 2);
+        run_until_quiet();
     }
-    run(ROUNDS);
-    if (!f.relay) {
-        return;
+    if (f.relay) {
+        check_settled(stalled);
     }
-    const struct relay_server_stats *s = relay_uv_stats(f.relay);
-    uint64_t dropped = s->dropped[RELAY_DROP_NO_PEER] + s->dropped[RELAY_DROP_QUEUE_HEAD] +
-                       s->dropped[RELAY_DROP_QUEUE_TAIL] + s->dropped[RELAY_DROP_LEFT];
-    CHECK(is_read());
-    CHECK(s->packets_in == s->packets_out + dropped);
-    size_t listeners = f.draining ? 0 : clients_server_tls() ? 2 : 1;
-    CHECK(kernel_server_sockets() == s->connections + listeners);
 }
 
 static void stop_relay(void)

@@ -15,8 +15,8 @@ static struct {
     uint32_t next_number;
     uint8_t next_nonce;
     unsigned wild; /* bit set of keys */
-    bool restarts;
-    uint64_t received;
+    bool restarts, admits_all;
+    uint64_t received, heard;
 } w;
 
 /* --- all of them --- */
@@ -70,8 +70,8 @@ void clients_start(void)
     w.next_number = 1;
     w.next_nonce = 0;
     w.wild = 0;
-    w.restarts = false;
-    w.received = 0;
+    w.restarts = w.admits_all = false;
+    w.received = w.heard = 0;
     ledger_start(clients_keys());
 }
 
@@ -80,9 +80,19 @@ void clients_expect_restart(void)
     w.restarts = true;
 }
 
+void clients_expect_all(void)
+{
+    w.admits_all = true;
+}
+
 uint64_t clients_received(void)
 {
     return w.received;
+}
+
+uint64_t clients_heard(void)
+{
+    return w.heard;
 }
 
 /* --- saying --- */
@@ -125,6 +135,17 @@ void client_leave(struct client *c)
         c->tls = NULL;
         c->conn = -1;
     }
+}
+
+bool client_is_over(const struct client *c)
+{
+    return c->conn < 0 || c->tls_over || kernel_is_over(c->conn);
+}
+
+/* Of an answer without a body nobody knows here whether it answers HEAD. */
+bool client_should_be_over(const struct client *c)
+{
+    return c->conn >= 0 && c->stage == CLIENT_BODY && c->body_left == 0 && !c->broke_tls;
 }
 
 bool client_can_talk(const struct client *c)
@@ -213,6 +234,7 @@ void client_say_raw(struct client *c, const void *data, size_t len)
         become_wild(c);
     }
     c->asked = true;
+    c->broke_tls = true;
     c->said.strange = true;
     if (!c->tls && c->reading_frames && !c->wraps) {
         ledger_read(&c->said, data, len);
@@ -266,6 +288,7 @@ static void hear_info(struct client *c, const struct derp_frame *f)
         if (c->keys >> i & 1 &&
             derp_open_server_info(f, w.secrets[i], w.server_key, scratch, &info) == 0) {
             CHECK(info.version == DERP_VERSION && (c->stage != CLIENT_OPEN || c->key == i));
+            CHECK(w.admits_all || i < CLIENT_LISTED);
             c->key = i;
             c->stage = CLIENT_OPEN;
             return;
@@ -480,6 +503,7 @@ static void decrypt(struct client *c, const uint8_t *data, size_t len)
         flush_tls(c);
         hear_bytes(c, plain, (size_t)got);
     }
+    CHECK(got >= 0 || got == ERR_CLOSED || c->broke_tls);
     c->tls_over = c->tls_over || got < 0;
     flush_tls(c);
 }
@@ -493,6 +517,7 @@ void client_hear(struct client *c, size_t cap)
             return;
         }
         cap -= len;
+        w.heard += len;
         if (c->tls) {
             decrypt(c, data, len);
         } else {

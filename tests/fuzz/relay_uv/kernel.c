@@ -188,6 +188,15 @@ size_t kernel_server_sockets(void)
     return count;
 }
 
+size_t kernel_waiting(void)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < KERNEL_SOCKETS; i++) {
+        count += k.socks[i].kind == LISTENER ? k.socks[i].waiting_count : 0;
+    }
+    return count;
+}
+
 void kernel_stop(void)
 {
     CHECK(k.runs && kernel_server_sockets() == 0);

@@ -22,6 +22,8 @@ enum { KERNEL_SOCKETS = 24, KERNEL_ROOM = 128 << 10 };
 void kernel_start(uint64_t now);
 /* How many sockets the server has not closed. */
 size_t kernel_server_sockets(void);
+/* How many connections nobody has accepted. */
+size_t kernel_waiting(void);
 /* Frees all; there must be none left of the server's. */
 void kernel_stop(void);
 
