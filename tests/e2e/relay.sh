@@ -123,6 +123,8 @@ told() {
 }
 lab_wait_until 2 not_listening
 lab_wait_until 2 told
+kill -HUP "${lab_pid[relay]}" # who has a new certificate for it does not know that it ends
+lab_page_arrives || lab_fail "what is there does not work after SIGHUP"
 lab_is_alive relay || lab_fail "it was gone at once"
 lab_page_arrives || lab_fail "what is there does not work until the end"
 lab_wait_until 10 relay_ended
