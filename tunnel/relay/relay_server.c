@@ -13,8 +13,8 @@ static const char *const close_texts[] = {
 };
 
 static const char *const state_names[] = {
-    [CONN_HTTP] = "http",     [CONN_LOGIN] = "login", [CONN_OPEN] = "open",
-    [CONN_ANSWER] = "answer", [CONN_DEAD] = "dead",
+    [CONN_HTTP] = "http",     [CONN_LOGIN] = "login",   [CONN_OPEN] = "open",
+    [CONN_ANSWER] = "answer", [CONN_LINGER] = "linger", [CONN_DEAD] = "dead",
 };
 
 const char *relay_close_text(enum relay_close reason)
@@ -304,7 +304,7 @@ void relay_server_closed(struct relay_server *s, uint64_t id, uint64_t now)
     struct relay_conn *c = server_find(s, id);
     s->now = now;
     if (c) {
-        retire(s, c, RELAY_CLOSE_GONE);
+        retire(s, c, c->state == CONN_LINGER ? RELAY_CLOSE_DONE : RELAY_CLOSE_GONE);
     } else {
         /* The shell was faster than its own taking of CLOSE: then there is nothing to tell. */
         uint32_t slot = (uint32_t)id;
@@ -326,7 +326,9 @@ void relay_server_input(struct relay_server *s, uint64_t id, const void *data, s
         at += n;
         len -= n;
     }
-    if (c && len > 0 && c->ws) {
+    if (c && c->state == CONN_LINGER) {
+        server_linger_input(s, c, len);
+    } else if (c && len > 0 && c->ws) {
         server_ws_input(s, c, at, len);
     } else if (c && len > 0) {
         server_recv_frames(s, c, at, len);
@@ -338,7 +340,7 @@ void relay_server_input(struct relay_server *s, uint64_t id, const void *data, s
 static void run_timer(struct relay_server *s, struct relay_conn *c)
 {
     if (s->now >= c->handshake_end) {
-        server_kill(s, c, RELAY_CLOSE_TIMEOUT);
+        server_kill(s, c, c->state == CONN_LINGER ? RELAY_CLOSE_DONE : RELAY_CLOSE_TIMEOUT);
         return;
     }
     server_recv_timer(s, c);
@@ -373,6 +375,7 @@ bool relay_server_event(struct relay_server *s, struct relay_server_event *ev)
         {TELL_PAUSE, RELAY_SERVER_EV_PAUSE},
         {TELL_RESUME, RELAY_SERVER_EV_RESUME},
         {TELL_WRITABLE, RELAY_SERVER_EV_WRITABLE},
+        {TELL_FINISH, RELAY_SERVER_EV_FINISH},
     };
     struct relay_conn *c = TAILQ_FIRST(&s->tell);
     if (!c) {

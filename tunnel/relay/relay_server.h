@@ -136,8 +136,12 @@ struct relay_server_stats {
 
 enum relay_server_event_type {
     RELAY_SERVER_EV_WRITABLE, /* output has something; not told again until it had nothing */
-    RELAY_SERVER_EV_CLOSE,    /* close the connection; the id is gone, reason says why */
-    RELAY_SERVER_EV_PAUSE,    /* stop reading from it until: */
+    /* Nothing more will be written: end that half. What still comes in goes to _input, as it comes,
+     * and is thrown away: a socket closed over unread bytes is reset, and takes the answer along.
+     */
+    RELAY_SERVER_EV_FINISH,
+    RELAY_SERVER_EV_CLOSE, /* close the connection; the id is gone, reason says why */
+    RELAY_SERVER_EV_PAUSE, /* stop reading from it until: */
     RELAY_SERVER_EV_RESUME,
 };
 

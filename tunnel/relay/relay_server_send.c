@@ -238,7 +238,7 @@ size_t relay_server_output(struct relay_server *s, uint64_t id, struct relay_spa
     if (n == 0) {
         c->announced = false;
         if (c->state == CONN_ANSWER) {
-            server_kill(s, c, RELAY_CLOSE_DONE);
+            server_linger(s, c);
         }
     }
     return n;
