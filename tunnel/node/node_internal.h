@@ -445,6 +445,8 @@ void node_lifetime_tick(struct node *n, uint64_t now);
 void node_renewal_observed(struct node *n, const struct addr *mapped, uint64_t now);
 /* The network is another one. */
 void node_renewal_reset(struct node *n, uint64_t now);
+/* A path has died, or a peer sees us where nobody did before: perhaps the NAT has moved us. */
+void node_renewal_doubt(struct node *n, uint64_t now);
 /* Adds to our list what peers shall move to; returns its count. */
 size_t node_renewal_tell(const struct node *n, struct frame_candidate list[CAND_MAX], size_t count);
 /* What the peer's list says. */

@@ -46,6 +46,17 @@ void server_send_init(struct relay_conn *c)
     queue_init(&c->writing);
 }
 
+static size_t count_data(const struct queue *q)
+{
+    const struct relay_packet *packet;
+    size_t count = 0;
+    STAILQ_FOREACH(packet, &q->packets, link)
+    {
+        count += packet->kind == PACKET_DATA;
+    }
+    return count;
+}
+
 void server_send_deinit(struct relay_server *s, struct relay_conn *c, bool all)
 {
     queue_clear(s, &c->control);
@@ -53,6 +64,8 @@ void server_send_deinit(struct relay_server *s, struct relay_conn *c, bool all)
     c->queued_bytes = 0;
     if (all) {
         queue_clear(s, &c->writing);
+    } else {
+        s->stats.dropped[RELAY_DROP_LEFT] += count_data(&c->writing); /* told of no more */
     }
 }
 
