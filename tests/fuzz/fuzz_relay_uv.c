@@ -6,7 +6,8 @@
  * what to do (5 bits) with which client (3 bits) and how much, and what some steps need besides.
  * After each step the loop runs, and then:
  *
- *  - every connection that was accepted is open or counted as closed;
+ *  - every connection that was accepted is open or counted as closed, and none counts as gone that
+ *    did nothing of the kind;
  *  - at the end, when all clients read again and time has passed, whatever clients said has been
  *    read, every packet was forwarded or is counted as dropped, and no socket is open without its
  *    connection;
@@ -56,6 +57,7 @@ static struct {
     bool draining;
     bool corked;       /* no step runs the loop */
     uint8_t rules;     /* that hold */
+    bool was_short;    /* of memory, at any time */
     uint8_t short_for; /* allocations that the next run may still make; 0 = any number */
     size_t said;
     uint32_t serial; /* of packets */
@@ -145,6 +147,7 @@ static void check_counters(void)
     }
     CHECK(s->accepted == s->connections + closed);
     CHECK(s->clients <= s->connections && s->clients <= s->logins && s->logins <= s->accepted);
+    CHECK(f.draining || f.was_short || s->closed[RELAY_CLOSE_GONE] <= clients_that_may_end());
     CHECK(clients_received() <= s->packets_out && s->packets_out <= s->packets_in);
 }
 
@@ -383,6 +386,7 @@ static void run_relay_step(enum step step, uint8_t which, uint8_t amount)
         break;
     case STEP_SHORT_OF_MEMORY:
         f.short_for = amount;
+        f.was_short = true;
         break;
     default:
         pass_time(which, amount);
@@ -403,9 +407,11 @@ static void run_conn_step(struct client *c, enum step step, uint8_t amount)
         client_leave(c);
         break;
     case STEP_SHUT:
+        client_may_end(c);
         kernel_shut(c->conn);
         break;
     case STEP_RESET:
+        client_may_end(c);
         kernel_reset(c->conn);
         break;
     case STEP_HEAR:
@@ -425,9 +431,11 @@ static void run_conn_step(struct client *c, enum step step, uint8_t amount)
         kernel_set_bite(c->conn, 0, amount);
         break;
     case STEP_FAIL_WRITES:
+        client_may_end(c);
         kernel_fail_writes(c->conn, error_of(amount), amount / 8 % 8);
         break;
     case STEP_FAIL_READS:
+        client_may_end(c);
         kernel_fail_reads(c->conn, error_of(amount), amount / 8 % 8);
         break;
     default:
@@ -599,7 +607,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct reader program = reader_of(data, len);
     prepare();
     f.relay = NULL;
-    f.draining = f.corked = false;
+    f.draining = f.corked = f.was_short = false;
     f.short_for = 0;
     f.said = 0;
     f.serial = 0;

@@ -452,12 +452,8 @@ long syscall(long number, ...)
 
 /* --- reading and writing --- */
 
-ssize_t read(int fd, void *out, size_t cap)
+static ssize_t receive(struct sock *s, void *out, size_t cap)
 {
-    struct sock *s = find(fd);
-    if (!s) {
-        return REAL(SYS_read, fd, out, cap);
-    }
     CHECK(s->kind == CONN && s->accepted);
     if (fails(&s->read)) {
         return -1;
@@ -471,6 +467,18 @@ ssize_t read(int fd, void *out, size_t cap)
         return -1;
     }
     return 0;
+}
+
+ssize_t read(int fd, void *out, size_t cap)
+{
+    struct sock *s = find(fd);
+    return s ? receive(s, out, cap) : REAL(SYS_read, fd, out, cap);
+}
+
+ssize_t recv(int fd, void *out, size_t cap, int flags)
+{
+    struct sock *s = find(fd);
+    return s ? receive(s, out, cap) : REAL(SYS_recvfrom, fd, out, cap, flags, NULL, NULL);
 }
 
 /* To a client that is gone the first bytes go, and it answers that it is gone. */
