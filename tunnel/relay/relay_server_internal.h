@@ -152,6 +152,7 @@ struct relay_conn {
     uint32_t linger_bytes;         /* thrown away so far */
     uint64_t keep_alive_every;
     uint64_t keep_alive_at;
+    uint64_t restarting_at; /* it is to be told that the relay ends; TIME_NEVER = it is not */
 
     unsigned tell;
     enum relay_close reason;
@@ -169,6 +170,7 @@ struct relay_server {
     struct relay_server_stats stats;
     uint64_t now;
 
+    size_t slots;
     struct relay_conn **conns; /* by slot */
     uint32_t *free_slots;
     uint32_t *generations;
@@ -196,6 +198,10 @@ void server_no_longer_pending(struct relay_server *s, struct relay_conn *c);
 void server_kill(struct relay_server *s, struct relay_conn *c, enum relay_close reason);
 /* Makes sure that the timer fires at `at` or before. */
 void server_schedule(struct relay_server *s, struct relay_conn *c, uint64_t at);
+
+/* Room for so many connections, if that is more than before. 0, or ERR_NO_MEMORY: then all is as it
+ * was. */
+int server_grow(struct relay_server *s, size_t slots);
 
 /* relay_server_rules.c */
 void server_fill_limits(struct relay_server_limits *l);
