@@ -167,6 +167,9 @@ static void on_packet_acked(struct conn *c, struct path *p, uint64_t number, uin
     enum sent_state was = (enum sent_state)packet->state;
     path_settle(p, packet, number, SENT_ACKED);
     loss_on_acked(&p->loss, number);
+    if (packet->sent_ns > p->acked_sent_ns) {
+        p->acked_sent_ns = packet->sent_ns;
+    }
     if (packet->eliciting && was == SENT_FLYING) {
         const struct cc_ack ack = {.number = number,
                                    .sent_ns = packet->sent_ns,
@@ -264,7 +267,6 @@ int conn_on_ack(struct conn *c, const struct frame_ack *ack, uint64_t now)
     conn_detect_lost(c, p, now);
     path_on_acks(p, now);
     path_update_pace(p, now);
-    uint64_t keep_ns = 3 * path_pto(p, c->peer.max_ack_delay_ns);
-    sentmap_trim(&p->sent, now > keep_ns ? now - keep_ns : 0);
+    path_trim(p, c->peer.max_ack_delay_ns, now);
     return 0;
 }
