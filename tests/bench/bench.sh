@@ -4,6 +4,8 @@
 #   bench.sh [--quick] [--rounds N] [--readme] [--only NAME,NAME...] [--lan | --wan | --fair] [--json FILE]
 #            [--rates MBIT,MBIT...] [--losses PERCENT,PERCENT...]
 #
+# The long path is measured once for each cell unless --rounds says more: a round takes minutes.
+#
 #   home 10.77.0.2 ------+             +----- laptop 10.77.0.3      veth, MTU 1500
 #   the server, all      |             |      the application,
 #   servers' ends        +----[hub]----+      all clients' ends
@@ -21,12 +23,12 @@ export BENCH_LOAD BENCH_LINK LAB_WEBSERVER=$BENCH_LOAD
 
 readonly TARGET_PORT=7000 SSH_USER=bench SSH_UID=1000
 hz=$(getconf CLK_TCK)
-rounds=3 bulk_s=1.5 short_s=1 wan_s=4 idle=1000 parts="lan wan" only="" json="" readme=""
+rounds=3 wan_rounds=1 bulk_s=1.5 short_s=1 wan_s=4 idle=1000 parts="lan wan" only="" json="" readme=""
 wan_rates="20 100 500" wan_losses="0 0.1 1 5" wan_names="plain_microsocks ssh_aes128gcm ssh_bbr adit adit_cubic"
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) rounds=1 bulk_s=0.6 short_s=0.4 wan_s=1.6 wan_rates="100" wan_losses="0 1" ;;
-    --rounds) rounds=$2 && shift ;;
+    --rounds) rounds=$2 wan_rounds=$2 && shift ;;
     --only) only=${2//,/ } && shift ;;
     --lan) parts=lan ;;
     --wan) parts=wan ;;
@@ -360,10 +362,10 @@ memory() {
 
 # --- the long path ---------------------------------------------------------------------------
 
-# link MBIT LOSS: laptop's cable becomes 40 ms long.
+# long_link MBIT LOSS SEED: laptop's cable becomes 40 ms long.
 long_link() {
     ! lab_is_alive link 2>/dev/null || lab_kill link
-    lab_spawn link hub "$BENCH_LINK" join laptop far "$1" 20 "$2" 40
+    lab_spawn link hub "$BENCH_LINK" join laptop far "$1" 20 "$2" 40 "$3"
 }
 
 lengthen() {
@@ -375,9 +377,10 @@ lengthen() {
     lab_exec laptop "$BENCH_LINK" plain eth0
 }
 
+# wan_cell ROUND MBIT LOSS: the frames that are lost differ from round to round.
 wan_cell() {
-    local rate=$1 loss=$2 name
-    long_link "$rate" "$loss"
+    local round=$1 rate=$2 loss=$3 name
+    long_link "$rate" "$loss" "$round"
     for name in $wan_names; do
         [[ " ${names[*]} ${wan_only[*]} " == *" $name "* ]] || continue
         stop "$name"
@@ -386,7 +389,7 @@ wan_cell() {
             why_not[$name]=$(cat "$LAB/why_not") && rm -f "$LAB/why_not"
             continue
         }
-        measure 0 "$name" "wan_${rate}_${loss}" mixed $wan_s
+        measure "$round" "$name" "wan_${rate}_${loss}" mixed $wan_s
         stop "$name"
     done
 }
@@ -418,7 +421,7 @@ fair() {
 # --- results ---------------------------------------------------------------------------------
 
 to_json() {
-    jq -Rn --arg cpus "$(nproc)" --arg kernel "$(uname -r)" --arg rounds "$rounds" \
+    jq -Rn --arg cpus "$(nproc)" --arg kernel "$(uname -r)" --arg rounds "$rounds" --arg wan_rounds "$wan_rounds" \
         --argjson left_out "$(for n in "${!why_not[@]}"; do printf '%s\n%s\n' "$n" "${why_not[$n]}"; done |
             jq -Rn '[inputs] | [range(0; length; 2) as $i | {(.[$i]): .[$i + 1]}] | add // {}')" '
         def median: sort | if length % 2 == 1 then .[(length - 1) / 2]
@@ -428,7 +431,7 @@ to_json() {
         | map({key: .[0].name, value: (group_by(.metric)
             | map({key: .[0].metric, value: (map(.value) | {median: median, all: .})}) | from_entries)})
         | {cpus: ($cpus | tonumber), kernel: $kernel, rounds: ($rounds | tonumber),
-           left_out: $left_out, contenders: from_entries}' "$results"
+           wan_rounds: ($wan_rounds | tonumber), left_out: $left_out, contenders: from_entries}' "$results"
 }
 
 # table FILE: markdown, from the JSON.
@@ -558,12 +561,14 @@ if [[ $parts == *wan* ]]; then
         stop "$name"
     done
     lengthen
-    for rate in $wan_rates; do
-        for loss in $wan_losses; do
-            wan_cell "$rate" "$loss"
+    for ((round = 1; round <= wan_rounds; round++)); do
+        for rate in $wan_rates; do
+            for loss in $wan_losses; do
+                wan_cell "$round" "$rate" "$loss"
+            done
         done
+        lab_say "round $round of $wan_rounds on the long path done"
     done
-    lab_say "the long path is done"
 fi
 
 to_json >"$LAB/bench.json"

@@ -2,13 +2,13 @@
  * one namespace and lets frames through at a given rate, late, and not all of them.
  *
  *   bench_link plain INTERFACE
- *   bench_link join INTERFACE INTERFACE MBIT DELAY_MS LOSS_PERCENT QUEUE_MS
+ *   bench_link join INTERFACE INTERFACE MBIT DELAY_MS LOSS_PERCENT QUEUE_MS [SEED]
  *
  * `plain` turns checksum offload off, and with it every segmentation offload: frames then leave
  * the interface as they would on a cable. Do that first at the far ends of both.
  *
  * Each direction: a queue of QUEUE_MS at the rate (what does not fit is dropped), then the wire
- * (len / rate), then DELAY_MS. Loss is independent per frame and direction, from a fixed seed.
+ * (len / rate), then DELAY_MS. Loss is independent per frame and direction, from SEED.
  * At SIGTERM says what happened, one line per direction.
  */
 #include <errno.h>
@@ -56,7 +56,8 @@ static struct {
     double ns_per_byte;
     uint64_t delay_ns, queue_ns;
     uint64_t loss; /* of 2^32 */
-} link_of;
+    uint64_t random;
+} link_of = {.random = UINT64_C(0x9e3779b97f4a7c15)};
 
 static volatile sig_atomic_t stopping;
 
@@ -75,11 +76,11 @@ static uint64_t now_ns(void)
 
 static uint32_t random_u32(void)
 {
-    static uint64_t state = UINT64_C(0x9e3779b97f4a7c15);
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state >> 32);
+    uint64_t *state = &link_of.random;
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return (uint32_t)(*state >> 32);
 }
 
 static void make_plain(const char *interface)
@@ -218,11 +219,14 @@ int main(int argc, char **argv)
         make_plain(argv[2]);
         return 0;
     }
-    if (argc != 8 || strcmp(argv[1], "join") != 0) {
+    if (argc < 8 || argc > 9 || strcmp(argv[1], "join") != 0) {
         fprintf(stderr, "usage: bench_link plain INTERFACE\n"
                         "       bench_link join INTERFACE INTERFACE MBIT DELAY_MS LOSS_PERCENT"
-                        " QUEUE_MS\n");
+                        " QUEUE_MS [SEED]\n");
         return EX_USAGE;
+    }
+    if (argc == 9) {
+        link_of.random *= 2 * strtoull(argv[8], NULL, 10) + 1; /* odd, so never 0 */
     }
     link_of.ns_per_byte = 8e3 / strtod(argv[4], NULL);
     link_of.delay_ns = (uint64_t)(strtod(argv[5], NULL) * 1e6);

@@ -167,7 +167,7 @@ static void write_all(struct app *a, struct app_stream *s)
     }
     while (s->written < until && write_chunk(a, s, until)) {
     }
-    if (s->written < until) {
+    if (s->written < until || s->plan.stays_open) {
         return;
     }
     s->write_ended = true;

@@ -19,6 +19,7 @@ struct app_plan {
     uint64_t opener_aborts;   /* after writing so many bytes; APP_NEVER */
     uint64_t acceptor_aborts; /* after reading so many bytes; APP_NEVER */
     bool down_after_up;       /* the acceptor begins to write when it has read all */
+    bool stays_open;          /* nobody finishes: after the last byte the stream is idle */
 };
 
 struct app_stream;

@@ -267,7 +267,6 @@ int conn_on_ack(struct conn *c, const struct frame_ack *ack, uint64_t now)
     conn_detect_lost(c, p, now);
     path_on_acks(p, now);
     path_update_pace(p, now);
-    uint64_t keep_ns = 3 * path_pto(p, c->peer.max_ack_delay_ns);
-    sentmap_trim(&p->sent, now > keep_ns ? now - keep_ns : 0);
+    path_trim(p, c->peer.max_ack_delay_ns, now);
     return 0;
 }

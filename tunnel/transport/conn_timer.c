@@ -90,6 +90,19 @@ static void tell_starved(struct conn *c)
     }
 }
 
+/* The last packets of a transfer, mere acknowledgements, are never answered: without this the room
+ * for all that was in flight would be kept for them. */
+static void age_memory(struct conn *c, uint64_t now)
+{
+    ring_spares_age(&c->spares);
+    c->spares_ns = now + SPARES_NS;
+    for (size_t i = 1; i < PACKET_PATHS_MAX; i++) {
+        if (c->paths[i].open) {
+            path_trim(&c->paths[i], c->peer.max_ack_delay_ns, now);
+        }
+    }
+}
+
 void conn_tick(struct conn *c, uint64_t now)
 {
     c->now = now;
@@ -103,8 +116,7 @@ void conn_tick(struct conn *c, uint64_t now)
         tell_starved(c);
     }
     if (c->spares.count > 0 && c->spares_ns <= now) {
-        ring_spares_age(&c->spares);
-        c->spares_ns = now + SPARES_NS;
+        age_memory(c, now);
     }
 }
 

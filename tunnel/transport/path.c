@@ -168,6 +168,12 @@ uint64_t path_pto(const struct path *p, uint64_t max_ack_delay_ns)
     return rtt_pto(&p->rtt, max_ack_delay_ns);
 }
 
+void path_trim(struct path *p, uint64_t max_ack_delay_ns, uint64_t now)
+{
+    uint64_t keep_ns = 3 * path_pto(p, max_ack_delay_ns);
+    sentmap_trim(&p->sent, now > keep_ns ? now - keep_ns : 0);
+}
+
 uint64_t path_deadline(const struct path *p, uint64_t max_ack_delay_ns)
 {
     if (p->loss.loss_ns != TIME_NEVER) {

@@ -64,6 +64,10 @@ uint64_t path_on_sent(struct path *p, size_t bytes, bool eliciting, uint64_t now
 /* A packet is no longer in flight, for the reason in `to`. */
 void path_settle(struct path *p, struct sent_packet *packet, uint64_t number, enum sent_state to);
 
+/* Forgets packets of which nothing more will be heard: of those that are settled, or that nobody
+ * acknowledges, an acknowledgement may come late for three probe timeouts. */
+void path_trim(struct path *p, uint64_t max_ack_delay_ns, uint64_t now);
+
 /* Tells the congestion control of one packet that was lost, or of one that came after all. */
 void path_on_lost(struct path *p, uint64_t number, const struct sent_packet *packet, uint64_t now);
 void path_on_spurious(struct path *p, uint64_t number, const struct sent_packet *packet,
