@@ -1,6 +1,9 @@
 /* The exit of a real pair of nodes: unix sockets, ceilings of one peer, a proxy behind it. */
+#include "app/client_internal.h"
+
 #include "unit/app/pair_world.h"
 
+#include <netinet/tcp.h>
 #include <signal.h>
 
 #define FRONT "[front]\nlisten = 127.0.0.1:0\n"
@@ -264,6 +267,62 @@ static void a_reset_follows_a_half_close(void **state)
     pair_free(t);
 }
 
+static int option(const struct tcp *tcp, int level, int name)
+{
+    uv_os_fd_t fd;
+    int value = 0;
+    socklen_t len = sizeof(value);
+    assert_int_equal(uv_fileno(&tcp->uv.handle, &fd), 0);
+    assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+    return value;
+}
+
+/* Small writes at once, and a machine that has gone is noticed: asked of the listener only. */
+static void what_is_accepted_has_its_options(void **state)
+{
+    (void)state;
+    struct pair_world *t = pair_new("allow = any\n" NO_FRONT, FRONT);
+    size_t before = t->laptop.app->clients.count;
+    int client = world_connect(&t->socks);
+    WORLD_UNTIL(&t->w, t->laptop.app->clients.count == before + 1);
+    const struct tcp *tcp = LIST_FIRST(&t->laptop.app->clients.list)->tcp;
+    assert_true(option(tcp, IPPROTO_TCP, TCP_NODELAY) != 0);
+    assert_true(option(tcp, SOL_SOCKET, SO_KEEPALIVE) != 0);
+    (void)close(client);
+    WORLD_UNTIL(&t->w, t->laptop.app->clients.count == before);
+    pair_free(t);
+}
+
+/* A connection to this machine stands before libuv knows: what is sent and ended meanwhile is not
+ * forgotten. */
+static void all_at_once_and_the_end(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {"home.peer", "127.0.0.1"}; /* by the peer, from here */
+    struct addr at;
+    char in[4];
+    int listener = world_listen(&at);
+    struct pair_world *t = pair_new("allow = any\n" NO_FRONT, FRONT "[route]\ndefault = direct\n");
+    for (size_t i = 0; i < 2; i++) {
+        int client = world_ask(&t->w, &t->socks, targets[i], at.port);
+        assert_int_equal(send(client, "ping", 4, 0), 4);
+        assert_int_equal(shutdown(client, SHUT_WR), 0);
+        assert_int_equal(world_rep(&t->w, client), 0);
+        int server = world_accept(&t->w, listener);
+        assert_int_equal(world_get(&t->w, server, in, 4), 4);
+        assert_memory_equal(in, "ping", 4);
+        assert_int_equal(world_end(&t->w, server), 0);
+        world_put(&t->w, server, "pong", 4);
+        assert_int_equal(world_get(&t->w, client, in, 4), 4);
+        (void)close(server);
+        assert_int_equal(world_end(&t->w, client), 0);
+        (void)close(client);
+    }
+    (void)close(listener);
+    WORLD_UNTIL(&t->w, t->home.app->exits.count == 0 && t->laptop.app->clients.count == 0);
+    pair_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +333,8 @@ int main(void)
         cmocka_unit_test(an_http_upstream_says_why_not),
         cmocka_unit_test(a_silent_upstream_is_given_up),
         cmocka_unit_test(a_reset_follows_a_half_close),
+        cmocka_unit_test(what_is_accepted_has_its_options),
+        cmocka_unit_test(all_at_once_and_the_end),
     };
     (void)signal(SIGPIPE, SIG_IGN); /* as the program does */
     return cmocka_run_group_tests(tests, NULL, NULL);
