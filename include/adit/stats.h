@@ -129,7 +129,8 @@ struct adit_nat_stats {
     X(birthday_sent)                                                                               \
     X(sequence_runs) /* two NATs that count, see tunnel/path/sequence.h */                         \
     X(sequence_won)                                                                                \
-    X(sequence_sent)
+    X(sequence_sent)                                                                               \
+    X(guesses_refused) /* runs of either kind, see tunnel/path/guess.h */
 
 struct adit_counters {
 #define ADIT_COUNTER_FIELD(name) uint64_t name;

@@ -213,24 +213,28 @@ bool app_front_address(const struct app *app, size_t i, struct addr *out)
     return true;
 }
 
-const char *app_forward(struct app *app, const char *listen, const char *target,
-                        struct listener **out)
+int app_forward(struct app *app, const char *listen, const char *target, struct listener **out,
+                struct app_fault *fault)
 {
     struct config_listen at;
     struct target to;
-    const char *why = config_parse_listen(&at, listen);
-    if (!why) {
-        why = config_parse_forward(&to, app->ctx.config, target);
+    *fault = (struct app_fault){.about = listen, .why = config_parse_listen(&at, listen)};
+    if (!fault->why) {
+        fault->about = target;
+        fault->why = config_parse_forward(&to, app->ctx.config, target);
     }
-    if (!why && at.udp && to.path[0]) {
-        why = "takes no datagrams";
+    if (!fault->why && at.udp && to.path[0]) {
+        fault->why = "takes no datagrams";
     }
-    if (why) {
-        return why;
+    if (fault->why) {
+        return ERR_MALFORMED;
     }
     const struct client_door door = {.target = &to};
     int status = listener_start(&app->clients, &at, &door, out);
-    return status == 0 ? NULL : uv_strerror(status);
+    if (status != 0) {
+        *fault = (struct app_fault){.about = listen, .why = uv_strerror(status)};
+    }
+    return status;
 }
 
 const char *app_serve(struct app *app, const char *name, const char *value,

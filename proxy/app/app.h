@@ -39,10 +39,14 @@ void app_stop(struct app *app, void (*stopped)(void *user), void *user);
 
 /* Address of the i-th listener of the front, with the port it got; false past the last. */
 bool app_front_address(const struct app *app, size_t i, struct addr *out);
+/* Which part of a wish cannot be had, and what is wrong with it (static). */
+struct app_fault {
+    const char *about, *why;
+};
 /* Forwards a port (config_parse_listen, config_parse_forward) until listener_stop, which must come
- * before app_stop. NULL, or what is wrong (static). */
-const char *app_forward(struct app *app, const char *listen, const char *target,
-                        struct listener **out);
+ * before app_stop. 0; ERR_MALFORMED: a wish that nobody could grant; or the system's error. */
+int app_forward(struct app *app, const char *listen, const char *target, struct listener **out,
+                struct app_fault *fault);
 /* Serves a name to peers (exits_serve) until exits_unserve, which must come before app_stop. NULL,
  * or what is wrong (static). */
 const char *app_serve(struct app *app, const char *name, const char *value,

@@ -107,6 +107,7 @@ static int start_listening(struct binder *b, struct addr *at)
     unsigned flags = at->family == ADDR_IPV6 ? UV_TCP_IPV6ONLY : 0;
     status = uv_tcp_bind(&b->server, (const struct sockaddr *)&sa, flags);
     if (status == 0) {
+        tcp_prepare_listener(&b->server);
         status = uv_listen((uv_stream_t *)&b->server, BACKLOG, on_connection);
     }
     if (status == 0) {

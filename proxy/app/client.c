@@ -6,6 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
+const struct addr *client_from(struct client *c)
+{
+    if (!c->by_unix && c->from.family == ADDR_NONE) {
+        c->from = tcp_remote(c->tcp);
+    }
+    return &c->from;
+}
+
 /* --- the end -------------------------------------------------------------------------------- */
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -113,7 +121,7 @@ static void set_timer(struct client *c)
 static bool is_right(struct client *c, const struct httpreq_login *l, struct wish *w)
 {
     struct context *ctx = c->ctx;
-    if (backoff_holds(&ctx->backoff, &c->from, client_now(c))) {
+    if (backoff_holds(&ctx->backoff, client_from(c), client_now(c))) {
         ctx->counters.front.held_off++;
         return false;
     }
@@ -123,9 +131,9 @@ static bool is_right(struct client *c, const struct httpreq_login *l, struct wis
         *w = (struct wish){0};
     }
     if (right) {
-        backoff_right(&ctx->backoff, &c->from);
+        backoff_right(&ctx->backoff, client_from(c));
     } else {
-        backoff_wrong(&ctx->backoff, &c->from, client_now(c));
+        backoff_wrong(&ctx->backoff, client_from(c), client_now(c));
     }
     w->unclear = false; /* somebody's name has such a byte in it */
     return right;
@@ -316,9 +324,7 @@ static struct client *client_new(struct clients *all, struct tcp *tcp,
     c->tcp = tcp;
     (void)uv_timer_init(c->ctx->loop, &c->timer); /* cannot fail */
     c->timer.data = c;
-    if (!door->is_unix) {
-        c->from = tcp_remote(tcp);
-    }
+    c->by_unix = door->is_unix;
     c->policy = door->front;
     c->auth = door->is_unix ? NULL : door->auth;
     const struct front_options options = {
@@ -364,6 +370,9 @@ bool client_accept(struct clients *all, uv_stream_t *listener, const struct clie
     }
     client_listen(c);
     client_step(c); /* a forwarded port goes at once */
+    if (!door->target) {
+        tcp_read_now(tcp); /* often its first bytes came with it */
+    }
     return true;
 }
 

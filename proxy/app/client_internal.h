@@ -44,7 +44,8 @@ struct client {
     struct wish kept_wish;
     bool pumping, closing;
     bool ended; /* the application has sent FIN */
-    struct addr from;
+    bool by_unix;
+    struct addr from; /* once somebody asked, see client_from */
     size_t in_len;
     size_t early; /* bytes of `in` that the stream has, which is not accepted yet */
     uint8_t in[CLIENT_IN];
@@ -55,6 +56,8 @@ static inline uint64_t client_now(const struct client *c)
     return uv_now(c->ctx->loop) * NS_PER_MS;
 }
 
+/* Where it comes from; family ADDR_NONE by a unix socket. */
+const struct addr *client_from(struct client *c);
 /* Out of the list and freed; sockets are gone already. */
 void client_forget(struct client *c);
 void client_send_output(struct client *c);

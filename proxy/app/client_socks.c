@@ -44,8 +44,7 @@ static const struct tcp_ops held = {
  * machine. */
 static struct addr place_for_datagrams(const struct client *c)
 {
-    bool tcp = c->from.family != ADDR_NONE;
-    struct addr at = tcp ? tcp_local(c->tcp) : addr_ipv4(127, 0, 0, 1, 0);
+    struct addr at = c->by_unix ? addr_ipv4(127, 0, 0, 1, 0) : tcp_local(c->tcp);
     return at.family == ADDR_NONE ? addr_ipv4(127, 0, 0, 1, 0) : at;
 }
 
@@ -54,7 +53,7 @@ void client_associate(struct client *c)
     struct addr at = place_for_datagrams(c);
     const struct association_options options = {
         .at = at,
-        .client = c->from,
+        .client = *client_from(c),
         .said = front_target(&c->front),
         .way = {.choice = client_choice(c), .lane = client_lane(c)},
     };

@@ -145,7 +145,9 @@ static void go_direct(struct client *c, const struct target *t)
     const struct dialer_wish wish = {
         .target = *t, .acl = &c->ctx->config->direct, .owner = RESOLVER_FRONT};
     c->dialer = dialer_start(c->ctx, &wish, on_dialled, c);
-    if (!c->dialer) {
+    if (c->dialer) {
+        dialer_hurry(c->dialer);
+    } else {
         client_refuse(c, CAUSE_LIMIT);
     }
 }

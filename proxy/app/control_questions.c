@@ -1,6 +1,8 @@
 /* What can be asked at the control socket: one handler for each path. */
 #include "app/control_internal.h"
 
+#include <base/err.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -18,10 +20,11 @@ static unsigned handle_forward(struct asker *a, const char *kind, const char *bo
         return 400;
     }
     (void)snprintf(listen, sizeof(listen), "%s%.*s", kind, (int)(split - both), both);
-    const char *why = app_forward(a->server->app, listen, split + 1, &a->forward);
-    if (why) {
-        (void)snprintf(a->text, sizeof(a->text), "%s", why);
-        return 400;
+    struct app_fault fault;
+    int err = app_forward(a->server->app, listen, split + 1, &a->forward, &fault);
+    if (err != 0) {
+        (void)snprintf(a->text, sizeof(a->text), "\"%.80s\": %s", fault.about, fault.why);
+        return err == ERR_MALFORMED ? 400 : 502;
     }
     (void)uv_timer_stop(&a->timer);
     (void)snprintf(a->text, sizeof(a->text), "%s", listener_text(a->forward, address));
@@ -38,7 +41,7 @@ static unsigned handle_serve(struct asker *a, char *both)
     *split = '\0';
     const char *why = app_serve(a->server->app, both, split + 1, &a->service);
     if (why) {
-        (void)snprintf(a->text, sizeof(a->text), "%s", why);
+        (void)snprintf(a->text, sizeof(a->text), "\"%.40s = %.60s\": %s", both, split + 1, why);
         return 400;
     }
     (void)uv_timer_stop(&a->timer);

@@ -25,9 +25,9 @@ void daemon_stop(struct daemon *d)
     /* From now on a signal does what it does by default. */
     uv_close((uv_handle_t *)&d->interrupt, NULL);
     uv_close((uv_handle_t *)&d->terminate, NULL);
+    uv_close((uv_handle_t *)&d->hangup, NULL);
     if (d->reload) {
-        (void)signal(SIGHUP, SIG_IGN);
-        uv_close((uv_handle_t *)&d->hangup, NULL);
+        (void)signal(SIGHUP, SIG_IGN); /* after libuv has put the default back */
     }
     d->stop(d->user);
 }
@@ -48,9 +48,14 @@ static void on_hangup(uv_signal_t *handle, int number)
 void daemon_on_hangup(struct daemon *d, void (*reload)(void *user))
 {
     d->reload = reload;
-    d->hangup.data = d;
-    (void)uv_signal_init(&d->loop, &d->hangup);
     (void)uv_signal_start(&d->hangup, on_hangup, SIGHUP);
+}
+
+/* As nohup has it. */
+static bool outlives_its_terminal(void)
+{
+    struct sigaction now;
+    return sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
 }
 
 int daemon_init(struct daemon *d, void (*stop)(void *user), void *user)
@@ -65,10 +70,15 @@ int daemon_init(struct daemon *d, void (*stop)(void *user), void *user)
     }
     (void)uv_signal_init(&d->loop, &d->interrupt);
     (void)uv_signal_init(&d->loop, &d->terminate);
+    (void)uv_signal_init(&d->loop, &d->hangup);
     d->interrupt.data = d;
     d->terminate.data = d;
+    d->hangup.data = d;
     (void)uv_signal_start(&d->interrupt, on_signal, SIGINT);
     (void)uv_signal_start(&d->terminate, on_signal, SIGTERM);
+    if (!outlives_its_terminal()) {
+        (void)uv_signal_start(&d->hangup, on_signal, SIGHUP);
+    }
     return 0;
 }
 

@@ -2,7 +2,8 @@
  *
  * SIGINT and SIGTERM stop gracefully: listeners close, applications get their reset, peers are
  * told. A second one ends the process at once. SIGHUP reads the configuration again where
- * daemon_on_hangup said what that means. Results are exit codes (sysexits.h).
+ * daemon_on_hangup said what that means; elsewhere it is the terminal's end, and stops, too, unless
+ * it was to be ignored from the start (nohup). Results are exit codes (sysexits.h).
  */
 #ifndef APP_DAEMON_H
 #define APP_DAEMON_H
@@ -15,7 +16,7 @@ struct daemon {
     uv_signal_t interrupt, terminate, hangup;
     bool stopping;
     void (*stop)(void *user);   /* called once, from the loop */
-    void (*reload)(void *user); /* NULL = SIGHUP does what it does by default */
+    void (*reload)(void *user); /* NULL: SIGHUP stops */
     void *user;
 };
 

@@ -22,6 +22,7 @@ struct dialer {
     uv_timer_t timer;
     struct resolver_asker *askers[2]; /* IPv4, IPv6; while they are being asked */
     bool ended;
+    bool at_once; /* all that there is to try is known: it begins in the next round */
     void (*done)(void *user, struct tcp *tcp, enum cause cause);
     void *user;
 };
@@ -101,6 +102,8 @@ static void try_address(struct dialer *d, size_t slot, const struct addr *to)
             a->tcp = NULL;
         }
         dial_attempt_failed(&d->core, slot, status, now_of(d));
+    } else if (tcp_is_connected(a->tcp)) {
+        dial_connected(&d->core, slot);
     }
 }
 
@@ -187,8 +190,23 @@ static bool resolve(struct dialer *d)
 static void on_begin(uv_timer_t *timer)
 {
     struct dialer *d = timer->data;
+    d->at_once = false;
     dial_start(&d->core, now_of(d));
     step(d);
+}
+
+static void begin_soon(struct dialer *d)
+{
+    d->at_once = true;
+    (void)uv_timer_start(&d->timer, on_begin, 0, 0);
+}
+
+void dialer_hurry(struct dialer *d)
+{
+    if (d->at_once) {
+        (void)uv_timer_stop(&d->timer);
+        on_begin(&d->timer);
+    }
 }
 
 static void begin(struct dialer *d)
@@ -211,7 +229,7 @@ static void begin(struct dialer *d)
     } else if (count == 0) {
         dial_blame(&d->core, CAUSE_LIMIT);
     }
-    (void)uv_timer_start(&d->timer, on_begin, 0, 0);
+    begin_soon(d);
 }
 
 static struct dialer *dialer_new(struct context *ctx, uint64_t timeout_ns,
@@ -256,7 +274,7 @@ struct dialer *dialer_start_unix(struct context *ctx, const char *path,
     memcpy(d->path, path, len + 1);
     /* The one thing to try; what it says of an address is not looked at. */
     dial_add(&d->core, NULL, NULL, &(struct addr){.family = ADDR_NONE});
-    (void)uv_timer_start(&d->timer, on_begin, 0, 0);
+    begin_soon(d);
     return d;
 }
 

@@ -34,6 +34,8 @@ struct dialer *dialer_start(struct context *ctx, const struct dialer_wish *wish,
 struct dialer *dialer_start_unix(struct context *ctx, const char *path,
                                  void (*done)(void *user, struct tcp *tcp, enum cause cause),
                                  void *user);
+/* Begins now what would begin in the loop's next round; `done` may be called before it returns. */
+void dialer_hurry(struct dialer *d);
 /* No call of `done` any more. */
 void dialer_cancel(struct dialer *d);
 

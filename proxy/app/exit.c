@@ -298,6 +298,9 @@ static enum cause begin(struct exits *e, const struct adit_event *ev, const stru
     LIST_INSERT_HEAD(&e->list, x, entry);
     e->count++;
     e->dialling += !w->bind;
+    if (x->dialer) {
+        dialer_hurry(x->dialer); /* so that the answer leaves in this round; x may be gone */
+    }
     return CAUSE_NONE;
 }
 

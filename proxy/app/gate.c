@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { RESERVE_MAX = 64, RESERVE_SHARE = 8, INTERVAL_MS = 100 };
+enum { RESERVE_MAX = 64, RESERVE_SHARE = 8, TRUST_SHARE = 8, INTERVAL_MS = 100 };
 
 struct gate_timer {
     uv_timer_t timer;
@@ -19,10 +19,10 @@ void gate_init(struct gate *g, uv_loop_t *loop, const struct log *log)
     LIST_INIT(&g->list);
 }
 
-/* The system gives out the lowest number that is free: near the limit, nearly all are taken. Asked
- * anew each time, since the limit of a running process can be changed. Once shut, it takes half as
+/* The system gives out the lowest number that is free: near the limit, nearly all are taken. The
+ * limit of a running process can be changed, so it is asked, too. Once shut, it takes half as
  * many again to open, lest it flaps. */
-static bool is_short(const struct gate *g)
+static bool look(struct gate *g)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
@@ -30,12 +30,27 @@ static bool is_short(const struct gate *g)
     }
     rlim_t reserve = limit.rlim_cur / RESERVE_SHARE;
     reserve = reserve < RESERVE_MAX ? reserve : RESERVE_MAX;
+    g->trust = reserve / TRUST_SHARE;
     reserve += g->is_short ? reserve / 2 : 0;
     int fd = fcntl(uv_backend_fd(g->loop), F_DUPFD_CLOEXEC, 0);
     if (fd >= 0) {
         (void)close(fd);
     }
     return fd < 0 || (rlim_t)fd + reserve >= limit.rlim_cur;
+}
+
+/* Three system calls for each connection are too many: after a look that found room, some may come
+ * unseen, a small part of the reserve and a moment long. */
+static bool is_short(struct gate *g)
+{
+    uint64_t now = uv_now(g->loop);
+    if (g->trust > 0 && !g->is_short && now - g->looked_ms < INTERVAL_MS) {
+        g->trust--;
+        return false;
+    }
+    g->trust = 0;
+    g->looked_ms = now;
+    return look(g);
 }
 
 bool gate_is_shut(struct gate *g)

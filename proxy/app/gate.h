@@ -27,6 +27,8 @@ struct gate {
     LIST_HEAD(, gate_entry) list;
     struct gate_timer *timer; /* NULL while nobody waits */
     bool is_short;            /* and it was logged */
+    uint64_t looked_ms;       /* when the system was last asked, */
+    uint64_t trust;           /* so many may come until it is asked again */
 };
 
 void gate_init(struct gate *g, uv_loop_t *loop, const struct log *log);

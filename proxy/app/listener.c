@@ -68,7 +68,11 @@ static int bind_tcp(struct listener *l)
     struct sockaddr_storage sa;
     tcp_sockaddr(&l->at.addr, &sa);
     unsigned flags = l->at.addr.family == ADDR_IPV6 ? UV_TCP_IPV6ONLY : 0;
-    return uv_tcp_bind(&l->uv.tcp, (const struct sockaddr *)&sa, flags);
+    int status = uv_tcp_bind(&l->uv.tcp, (const struct sockaddr *)&sa, flags);
+    if (status == 0) {
+        tcp_prepare_listener(&l->uv.tcp);
+    }
+    return status;
 }
 
 /* Others than the node's own user may open the socket. */

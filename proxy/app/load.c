@@ -186,12 +186,33 @@ static int load_all_users(struct loaded *l, const char *ini, FILE *errors)
     return l->users ? code : EX_OSERR;
 }
 
+/* A node that is its own peer would talk to nobody: the other's key was meant. */
+static int refuse_self(const struct loaded *l, const char *ini, FILE *errors)
+{
+    uint8_t self[ADIT_KEY_LEN];
+    if (adit_key_public(self, l->secrets.node) != 0) {
+        return EX_CONFIG;
+    }
+    for (size_t i = 0; i < l->config->peers_count; i++) {
+        const struct config_peer *p = &l->config->peers[i];
+        if (memcmp(p->key.bytes, self, sizeof(self)) == 0) {
+            (void)fprintf(errors, "%s:%u: [peer %s] key: is the key of this very node\n", ini,
+                          p->line, p->name);
+            return EX_CONFIG;
+        }
+    }
+    return 0;
+}
+
 int load_node(const char *file, FILE *errors, struct loaded *out)
 {
     *out = (struct loaded){0};
     int code = load_config(file, errors, &out->config);
     if (code == 0) {
         code = load_key_file(&out->config->node.key, file, "[node] key", errors, out->secrets.node);
+    }
+    if (code == 0) {
+        code = refuse_self(out, file, errors);
     }
     if (code == 0) {
         code = load_psks(out, file, errors);

@@ -7,7 +7,9 @@
 #include <base/mem.h>
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { KEEPALIVE_S = 120 };
 
@@ -81,31 +83,47 @@ struct tcp *tcp_new_pipe(uv_loop_t *loop, struct pool *pool)
     return t ? ready(t, uv_pipe_init(loop, &t->uv.pipe, 0)) : NULL;
 }
 
-/* Small writes go out at once: the bytes were bundled by whoever wrote them first. */
-static void set_options(struct tcp *t)
+static void set_options(uv_tcp_t *tcp)
 {
-    if (t->uv.handle.type == UV_TCP) {
-        (void)uv_tcp_nodelay(&t->uv.tcp, 1);
-        (void)uv_tcp_keepalive(&t->uv.tcp, 1, KEEPALIVE_S);
-    }
+    (void)uv_tcp_nodelay(tcp, 1);
+    (void)uv_tcp_keepalive(tcp, 1, KEEPALIVE_S);
+}
+
+void tcp_prepare_listener(uv_tcp_t *listener)
+{
+    set_options(listener);
 }
 
 int tcp_accept(struct tcp *t, uv_stream_t *listener)
 {
-    int status = uv_accept(listener, &t->uv.stream);
-    if (status == 0) {
-        set_options(t);
+    return uv_accept(listener, &t->uv.stream);
+}
+
+static void on_shutdown(uv_shutdown_t *req, int status);
+
+/* libuv has come to know what its owner knows since tcp_is_connected. */
+static void on_connect_late(struct tcp *t, int status)
+{
+    t->connected_early = false;
+    if (status < 0) {
+        t->ops->read(t->user, status);
+    } else if (t->finish_early) {
+        status = uv_shutdown(&t->shutdown, &t->uv.stream, on_shutdown);
+        if (status < 0) {
+            on_shutdown(&t->shutdown, status);
+        }
     }
-    return status;
 }
 
 static void on_connect(uv_connect_t *req, int status)
 {
     struct tcp *t = req->data;
-    if (status == 0) {
-        set_options(t);
+    if (status == 0 && t->uv.handle.type == UV_TCP) {
+        set_options(&t->uv.tcp);
     }
-    if (t->connected) {
+    if (t->connected_early && t->ops) {
+        on_connect_late(t, status);
+    } else if (t->connected) {
         t->connected(t->user, t, status);
     }
 }
@@ -118,6 +136,22 @@ int tcp_connect(struct tcp *t, const struct addr *to,
     t->connected = connected;
     t->user = user;
     return uv_tcp_connect(&t->connect, &t->uv.tcp, (const struct sockaddr *)&sa, on_connect);
+}
+
+/* Writable without an error. */
+bool tcp_is_connected(struct tcp *t)
+{
+    uv_os_fd_t fd;
+    if (uv_fileno(&t->uv.handle, &fd) != 0) {
+        return false;
+    }
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    if (poll(&p, 1, 0) != 1 || p.revents != POLLOUT) {
+        return false;
+    }
+    t->connected = NULL;
+    t->connected_early = true;
+    return true;
 }
 
 void tcp_connect_unix(struct tcp *t, const char *path,
@@ -140,22 +174,29 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     struct tcp *t = handle->data;
     uint8_t *at = NULL;
     (void)suggested;
-    size_t len = t->ops->room(t->user, &at);
+    size_t len = t->reading ? t->ops->room(t->user, &at) : 0;
     *buf = uv_buf_init((char *)at, (unsigned)(len < POOL_BLOCK ? len : POOL_BLOCK));
+}
+
+static void stop(struct tcp *t)
+{
+    t->reading = false;
+    t->polled = false;
+    (void)uv_read_stop(&t->uv.stream);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct tcp *t = stream->data;
     (void)buf;
-    if (n == UV_ENOBUFS) {
-        tcp_pause(t);
-    } else if (n == UV_EOF) {
-        tcp_pause(t);
+    if (n < 0 && n != UV_EOF) {
+        stop(t);
+    }
+    if (n == UV_EOF) {
+        stop(t);
         tcp_watch_add(t);
         t->ops->read(t->user, 0);
-    } else if (n < 0) {
-        tcp_pause(t);
+    } else if (n < 0 && n != UV_ENOBUFS) {
         t->ops->read(t->user, n);
     } else if (n > 0) {
         t->ops->read(t->user, n);
@@ -164,16 +205,30 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 void tcp_resume(struct tcp *t)
 {
-    if (!t->reading) {
-        t->reading = uv_read_start(&t->uv.stream, on_alloc, on_read) == 0;
+    if (!t->polled) {
+        t->polled = uv_read_start(&t->uv.stream, on_alloc, on_read) == 0;
     }
+    t->reading = t->polled;
 }
 
+/* To stop and to start libuv costs system calls, and most pauses end before anything comes: it is
+ * stopped when it asks for room meanwhile. */
 void tcp_pause(struct tcp *t)
 {
-    if (t->reading) {
-        t->reading = false;
-        (void)uv_read_stop(&t->uv.stream);
+    t->reading = false;
+}
+
+void tcp_read_now(struct tcp *t)
+{
+    uv_os_fd_t fd;
+    uint8_t *at = NULL;
+    size_t room = t->reading ? t->ops->room(t->user, &at) : 0;
+    if (room == 0 || uv_fileno(&t->uv.handle, &fd) != 0) {
+        return;
+    }
+    ssize_t n = recv(fd, at, room, MSG_DONTWAIT);
+    if (n > 0) { /* of an end or an error libuv tells */
+        t->ops->read(t->user, n);
     }
 }
 
@@ -243,6 +298,10 @@ static void on_shutdown(uv_shutdown_t *req, int status)
 
 int tcp_finish(struct tcp *t)
 {
+    if (t->connected_early) { /* libuv would forget it over the connection */
+        t->finish_early = true;
+        return 0;
+    }
     return uv_shutdown(&t->shutdown, &t->uv.stream, on_shutdown);
 }
 

@@ -49,18 +49,29 @@ struct tcp {
     const struct tcp_ops *ops;
     void (*connected)(void *user, struct tcp *tcp, int status);
     void *user;
-    bool reading, watched;
+    bool reading;                       /* the owner wants bytes */
+    bool polled;                        /* libuv looks for them; see tcp_pause */
+    bool connected_early, finish_early; /* see tcp_is_connected */
+    bool watched;
 };
 
 /* NULL without memory or descriptors. `pool` outlives the connection. */
 struct tcp *tcp_new(uv_loop_t *loop, struct pool *pool);
 /* The same as a unix socket. */
 struct tcp *tcp_new_pipe(uv_loop_t *loop, struct pool *pool);
+/* What connections accepted there inherit: small writes go out at once, since the bytes were
+ * bundled by whoever wrote them first, and a machine that has gone is noticed. For TCP, once it is
+ * bound. */
+void tcp_prepare_listener(uv_tcp_t *listener);
 /* Takes a connection off a listener. 0 or negative: close it. */
 int tcp_accept(struct tcp *t, uv_stream_t *listener);
 /* `connected` is called from the loop. 0 or a negative system error. */
 int tcp_connect(struct tcp *t, const struct addr *to,
                 void (*connected)(void *user, struct tcp *tcp, int status), void *user);
+/* Right after tcp_connect: does it stand already, as it does to this machine? Then `connected` is
+ * not called any more, and the connection can be used. What libuv still has to learn of it is seen
+ * to here. */
+bool tcp_is_connected(struct tcp *t);
 
 /* The same for one of tcp_new_pipe and the path of a socket. */
 void tcp_connect_unix(struct tcp *t, const char *path,
@@ -70,6 +81,8 @@ void tcp_connect_unix(struct tcp *t, const char *path,
 void tcp_attach(struct tcp *t, const struct tcp_ops *ops, void *user);
 void tcp_resume(struct tcp *t);
 void tcp_pause(struct tcp *t);
+/* Reads what is there already, once, without waiting for the loop to say so; only while reading. */
+void tcp_read_now(struct tcp *t);
 
 /* True while copied bytes are under way: tcp_send takes nothing. */
 bool tcp_busy(const struct tcp *t);

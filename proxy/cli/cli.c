@@ -5,6 +5,7 @@
 #include <adit/key.h>
 
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -119,6 +120,10 @@ static size_t distance(const char *a, const char *b)
 
 static int unknown_command(const char *name)
 {
+    if (name[0] == '-') {
+        cli_error("there is no option %.40s; see `adit --help`", name);
+        return EX_USAGE;
+    }
     const struct cli_command *closest = commands[0];
     for (size_t i = 1; i < COMMANDS; i++) {
         if (distance(name, commands[i]->name) < distance(name, closest->name)) {
@@ -189,6 +194,22 @@ static bool matches(const struct cli_option *o, const char *text, const char **g
     return text[2 + len] == '\0' || *given;
 }
 
+static int unknown_option(const struct cli_command *c, const char *text)
+{
+    char name[GUESS_NAME_MAX + 1];
+    const char *closest = "help";
+    (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(text + 2, "="), text + 2);
+    for (size_t i = 0; i < CLI_OPTIONS_MAX && c->options[i].name; i++) {
+        if (distance(name, c->options[i].name) < distance(name, closest)) {
+            closest = c->options[i].name;
+        }
+    }
+    if (text[1] == '-' && distance(name, closest) <= GUESS_DISTANCE) {
+        return cli_usage_error(c, "there is no option %.40s, did you mean --%s?", text, closest);
+    }
+    return cli_usage_error(c, "there is no option %.40s", text);
+}
+
 static int parse_option(struct parse *p)
 {
     const char *text = p->argv[p->at];
@@ -203,7 +224,7 @@ static int parse_option(struct parse *p)
         p->help = true;
         return EX_OK;
     }
-    return cli_usage_error(c, "there is no option %.40s", text);
+    return unknown_option(c, text);
 }
 
 static int parse(struct parse *p)
@@ -303,14 +324,29 @@ static int run_command(const struct cli_call *call)
     return check_stdout(code);
 }
 
+/* Or a socket of ours becomes what is read as input, or written to as the log. The end of input is
+ * met at once, and output fails, as it should. */
+static bool open_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int cli_main(int argc, char **argv)
 {
+    if (!open_standard_descriptors()) {
+        return EX_OSERR;
+    }
     if (argc < 2) {
         cli_error("which command? See `adit --help`");
         return EX_USAGE;
     }
     const char *name = argv[1];
-    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0 || strcmp(name, "version") == 0) {
         (void)printf("adit %s\n", ADIT_VERSION);
         return check_stdout(EX_OK);
     }

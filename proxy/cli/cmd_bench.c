@@ -20,7 +20,8 @@ enum {
 };
 
 struct bench {
-    const char *peer, *lane;
+    char peer[CONFIG_NAME_MAX + 1];
+    const char *lane;
     char socket[PATHS_MAX];
     bool json;
     unsigned long seconds;
@@ -173,10 +174,8 @@ static int run(const struct cli_call *call)
 {
     const char *seconds = cli_value(call, "seconds");
     const char *lane = cli_value(call, "path");
-    struct bench b = {.peer = call->arguments[0],
-                      .lane = lane ? lane : "any",
-                      .json = cli_value(call, "json") != NULL,
-                      .seconds = SECONDS};
+    struct bench b = {
+        .lane = lane ? lane : "any", .json = cli_value(call, "json") != NULL, .seconds = SECONDS};
     if (seconds && !parse_seconds(seconds, &b.seconds)) {
         return cli_usage_error(call->command, "--seconds wants a number from 1 to %d", SECONDS_MAX);
     }
@@ -184,7 +183,7 @@ static int run(const struct cli_call *call)
         strcmp(b.lane, "relay") != 0) {
         return cli_usage_error(call->command, "--path wants any, direct or relay");
     }
-    int code = node_check_name(call->command, b.peer);
+    int code = node_take_name(call->command, call->arguments[0], b.peer);
     if (code == EX_OK) {
         code = node_find_socket(call, b.socket);
     }

@@ -23,7 +23,7 @@ enum {
 };
 
 struct ping {
-    const char *peer;
+    char peer[CONFIG_NAME_MAX + 1];
     bool json, until_direct;
     unsigned long count;
     char socket[PATHS_MAX];
@@ -175,14 +175,13 @@ static bool parse_count(const char *text, unsigned long *out)
 static int run(const struct cli_call *call)
 {
     const char *count = cli_value(call, "count");
-    struct ping p = {.peer = call->arguments[0],
-                     .json = cli_value(call, "json") != NULL,
+    struct ping p = {.json = cli_value(call, "json") != NULL,
                      .until_direct = cli_value(call, "until-direct") != NULL};
     p.count = p.until_direct ? UNTIL_DIRECT_COUNT : COUNT;
     if (count && !parse_count(count, &p.count)) {
         return cli_usage_error(call->command, "--count wants a number from 1 to %d", COUNT_MAX);
     }
-    int code = node_check_name(call->command, p.peer);
+    int code = node_take_name(call->command, call->arguments[0], p.peer);
     if (code == EX_OK) {
         code = node_find_socket(call, p.socket);
     }

@@ -37,8 +37,8 @@ static int why_peer(const struct cli_call *call)
     char path[CONFIG_NAME_MAX + 16];
     char *json = NULL;
     size_t len = 0;
-    const char *peer = call->arguments[0];
-    int code = node_check_name(call->command, peer);
+    char peer[CONFIG_NAME_MAX + 1];
+    int code = node_take_name(call->command, call->arguments[0], peer);
     if (code == EX_OK) {
         code = node_find_socket(call, socket);
     }

@@ -40,17 +40,17 @@ static const char template[] =
     "# url = http://relay.example.net:3340\n"
     "\n"
     "# One section for each other machine; `adit invite` here and `adit join` there write them.\n"
-    "# http://home.peer:8080/ then is port 8080 of it.\n"
-    "# [peer home]\n"
+    "# http://other.peer:8080/ then is port 8080 of it.\n"
+    "# [peer other]\n"
     "# key = (the public key that `adit init` printed there)\n"
-    "# endpoint = home.example.net:41741\n"
-    "# What home may reach through this machine; nothing unless it is listed:\n"
+    "# endpoint = other.example.net:41741\n"
+    "# What other may reach through this machine; nothing unless it is listed:\n"
     "# allow = 127.0.0.1:8080, localhost:22\n"
     "\n"
     "# Other destinations by domain, prefix or `default`: peer NAME, direct or refuse.\n"
     "# [route]\n"
-    "# corp.example = peer home\n"
-    "# 10.0.0.0/8 = peer home\n"
+    "# corp.example = peer other\n"
+    "# 10.0.0.0/8 = peer other\n"
     "# default = refuse\n";
 
 bool inifile_is_name(const char *name)

@@ -12,22 +12,32 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+static int read_socket(const char *ini, char out[PATHS_MAX])
+{
+    struct config *config = NULL;
+    int code = load_config(ini, stderr, &config);
+    if (code == EX_OK) {
+        (void)snprintf(out, PATHS_MAX, "%s", config->node.control ? config->node.control : "");
+    }
+    config_free(config);
+    return code;
+}
+
 int node_find_socket(const struct cli_call *call, char out[PATHS_MAX])
 {
     struct paths paths;
+    int code = EX_OK;
     const char *given = cli_value(call, "socket");
     paths_find(&paths);
-    if (!given && (cli_value(call, "config") || access(paths.config, F_OK) == 0)) {
-        struct config *config = NULL;
-        int code = load_config(cli_config(call), stderr, &config);
-        if (code == EX_OK && config->node.control) {
-            (void)snprintf(out, PATHS_MAX, "%s", config->node.control);
-        }
-        config_free(config);
-        return code;
-    }
     (void)snprintf(out, PATHS_MAX, "%s", given ? given : paths.control);
-    return EX_OK;
+    if (!given && (cli_value(call, "config") || access(paths.config, F_OK) == 0)) {
+        code = read_socket(cli_config(call), out);
+    }
+    if (code == EX_OK && out[0] == '\0') {
+        cli_error("neither --socket nor [node] control nor $HOME says where the node answers");
+        code = EX_CONFIG;
+    }
+    return code;
 }
 
 int node_complain(const char *socket, int err)
@@ -36,15 +46,27 @@ int node_complain(const char *socket, int err)
         cli_error("what answers at %s is not a node of Adit", socket);
         return EX_PROTOCOL;
     }
+    if (err == UV_EACCES || err == UV_EPERM) {
+        cli_error("%s: %s; a node answers its own user alone", socket, uv_strerror(err));
+        return EX_NOPERM;
+    }
     cli_error("no node is running at %s (%s); `adit run` starts it", socket, uv_strerror(err));
-    return err == UV_EACCES ? EX_NOPERM : EX_UNAVAILABLE;
+    return EX_UNAVAILABLE;
 }
 
-int node_check_name(const struct cli_command *command, const char *name)
+int node_take_name(const struct cli_command *command, const char *text,
+                   char out[CONFIG_NAME_MAX + 1])
 {
-    if (name[0] == '\0' || strlen(name) > CONFIG_NAME_MAX || strpbrk(name, " \t\r\n/?#%")) {
-        return cli_usage_error(command, "\"%.63s\" is no name of a peer", name);
+    static const char domain[] = ".peer";
+    size_t len = strlen(text);
+    size_t end = sizeof(domain) - 1;
+    if (len >= end && strcmp(text + len - end, domain) == 0) {
+        len -= end;
     }
+    if (len == 0 || len > CONFIG_NAME_MAX || strpbrk(text, " \t\r\n/?#%")) {
+        return cli_usage_error(command, "\"%.63s\" is no name of a peer", text);
+    }
+    (void)snprintf(out, CONFIG_NAME_MAX + 1, "%.*s", (int)len, text);
     return EX_OK;
 }
 

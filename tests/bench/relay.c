@@ -3,7 +3,8 @@
  *     bench_relay idle PORT PID COUNT             clients that are there and say nothing
  *     bench_relay forward PORT PID MS SIZE PAIRS  packets from one of each pair to the other
  *     bench_relay round PORT PID MS               the median round trip of two polite clients
- *     bench_relay greedy PORT PID MS              the same while two others send all they can
+ *     bench_relay greedy PORT PID MS [ELSEWHERE]  the same while two others send all they can,
+ * there or to another relay: as much work, none of it shared
  *
  * PID is the relay's process: its memory and processor time are read from /proc. PORT may be two
  * with a comma between them, of two relays of a cluster: the receivers are at the second one.
@@ -26,6 +27,7 @@ enum {
     PAIRS_MAX = 64,
     WINDOW = 32, /* packets of one pair on their way: a derper's queue */
     GREEDY_BYTES = 8192,
+    GREEDY_NICE = 10,
     POLITE_BYTES = 64,
     ROUNDS_MAX = 1 << 20,
     NS_PER_MS = 1000000,
@@ -243,7 +245,9 @@ static void measure_rounds(const struct ports *ports, uint64_t ms)
            rounds[count * 99 / 100] / 1000);
 }
 
-static void run_greedy(const struct ports *ports, uint64_t ms)
+/* The greedy ones give way to the polite ones' process, so that these wait for nobody but relays.
+ */
+static void run_greedy(const struct ports *ports, const struct ports *elsewhere, uint64_t ms)
 {
     pid_t child = fork();
     if (child < 0) {
@@ -251,7 +255,10 @@ static void run_greedy(const struct ports *ports, uint64_t ms)
     }
     if (child == 0) {
         static struct pair pair;
-        pair_open(&pair, ports);
+        if (setpriority(PRIO_PROCESS, 0, GREEDY_NICE)) {
+            bench_die("nice");
+        }
+        pair_open(&pair, elsewhere);
         pump(&pair, 1, GREEDY_BYTES, UINT64_MAX / 2);
         _exit(EX_SOFTWARE);
     }
@@ -289,8 +296,9 @@ static void raise_descriptors(void)
 int main(int argc, char **argv)
 {
     if (argc < 5 || sodium_init() < 0) {
-        fprintf(stderr,
-                "usage: relay idle|forward|round|greedy PORT[,PORT] PID NUMBER [SIZE PAIRS]\n");
+        fprintf(
+            stderr,
+            "usage: relay idle|forward|round|greedy PORT[,PORT] PID NUMBER [SIZE PAIRS | PORT]\n");
         return EX_USAGE;
     }
     char *second = strchr(argv[2], ',');
@@ -310,7 +318,9 @@ int main(int argc, char **argv)
     } else if (strcmp(argv[1], "round") == 0) {
         measure_rounds(ports, n);
     } else if (strcmp(argv[1], "greedy") == 0) {
-        run_greedy(ports, n);
+        uint16_t there = argc == 6 ? (uint16_t)number(argv[5], 65535) : 0;
+        const struct ports elsewhere = {there, there};
+        run_greedy(ports, there ? &elsewhere : ports, n);
     } else {
         return EX_USAGE;
     }

@@ -37,6 +37,14 @@ for command in init invite join run relay key status ping why bench netcheck che
     expect "$EX_USAGE" 'bogus' "$command" --bogus
 done
 
+# Without the three descriptors that everybody expects, none of our own takes their place.
+status=0
+"$ADIT" help >&- 2>said || status=$?
+[ "$status" = 74 ] || lab_fail "help without standard output: status $status: $(cat said)"
+status=0
+"$ADIT" key show nothing.key <&- >&- 2>&- || status=$?
+[ "$status" = "$EX_NOINPUT" ] || lab_fail "nothing to write to: status $status"
+
 # Keys: secret to the file, for its owner only; public to the terminal; never overwritten.
 expect 0 '^[[:graph:]]{43,64}$' key new node.key
 public=$(cat said)

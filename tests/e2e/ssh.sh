@@ -43,6 +43,10 @@ assert_path laptop home direct
 said=$(printf 'GET /small HTTP/1.0\r\n\r\n' | lab_exec laptop "$ADIT" connect -c "$LAB/laptop.ini" home.peer 8080) ||
     lab_fail "a request that ends: exit code $?"
 [ "${said##*$'\n'}" = "a page of home" ] || lab_fail "a request that ends: $said"
+# No standard input at all is an empty one, and not the first descriptor that the program opens.
+said=0
+lab_exec laptop timeout 10 "$ADIT" connect -c "$LAB/laptop.ini" home.peer 8080 <&- >"$LAB/said" 2>&1 || said=$?
+[ "$said" -eq 0 ] || lab_fail "without standard input: exit code $said: $(cat "$LAB/said")"
 code 69 home.peer 1
 grep -q "connection refused" "$LAB/said" || lab_fail "it does not say why"
 code 69 nobody.peer 1
@@ -63,13 +67,33 @@ lab_wait_until 15 gone
 said=0
 lab_exec laptop "$ADIT" forward -c "$LAB/laptop.ini" 2080 hime:8080 2>"$LAB/said" || said=$?
 [ "$said" -eq 64 ] || lab_fail "forward to nobody: exit code $said: $(cat "$LAB/said")"
+grep -q '"hime:8080": names a peer' "$LAB/said" || lab_fail "forward to nobody says: $(cat "$LAB/said")"
+lab_spawn forward laptop "$ADIT" forward -c "$LAB/laptop.ini" 2080 home:8080
+lab_wait_until 15 page
+said=0
+lab_exec laptop "$ADIT" forward -c "$LAB/laptop.ini" 2080 home:8080 2>"$LAB/said" || said=$?
+lab_kill forward
+[ "$said" -eq 69 ] || lab_fail "forward of a port that is taken: exit code $said: $(cat "$LAB/said")"
+grep -q '"127.0.0.1:2080": address already in use' "$LAB/said" || lab_fail "and it says: $(cat "$LAB/said")"
 said=0
 lab_exec laptop "$ADIT" forward -c "$LAB/laptop.ini" 10.77.0.3:2080 home:8080 2>"$LAB/said" || said=$?
 [ "$said" -eq 64 ] || lab_fail "forward at no loopback address: exit code $said: $(cat "$LAB/said")"
 lab_say "adit forward: leads there, ends with the command"
 
-# The environment: what runs in it goes through the front.
 lab_stop laptop
+
+# The terminal that it was started in goes: it ends as with SIGTERM, unless nohup was asked for.
+lab_spawn laptop laptop env --default-signal=HUP "$ADIT" run -c "$LAB/laptop.ini"
+lab_wait_until 15 lab_answers laptop
+lab_stop laptop HUP
+lab_spawn laptop laptop env --ignore-signal=HUP "$ADIT" run -c "$LAB/laptop.ini"
+lab_wait_until 15 lab_answers laptop
+kill -HUP "${lab_pid[laptop]}"
+lab_answers laptop || lab_fail "SIGHUP ends what is to ignore it"
+lab_stop laptop
+lab_say "SIGHUP: a clean end, or none"
+
+# The environment: what runs in it goes through the front.
 sed -i 's/^listen = none$/listen = 127.0.0.1:1080/' "$LAB/laptop.ini"
 lab_adit laptop
 "$ADIT" env -c "$LAB/laptop.ini" >"$LAB/env"

@@ -9,7 +9,7 @@
 #   lab_spawn ID NAME COMMAND... run there in the background; log in $LAB/ID.log, pid lab_pid[ID]
 #   lab_adit NAME                adit run with $LAB/NAME.ini; returns when it answers `status`
 #   lab_relay NAME               adit relay with $LAB/NAME.ini; returns when it listens
-#   lab_kill ID, lab_stop ID     SIGKILL; SIGTERM and a clean exit asserted
+#   lab_kill ID, lab_stop ID [SIGNAL]   SIGKILL; SIGTERM or SIGNAL, and a clean exit asserted
 #   lab_drop_udp NAME...         arriving UDP is dropped silently, as by a firewall on the way
 #   lab_refuse_udp NAME...       leaving UDP is refused: the sender's own system says EPERM
 #   lab_heal NAME...             takes both back
@@ -218,11 +218,11 @@ lab_kill() {
 }
 
 lab_stop() {
-    local status=0
-    kill -TERM "${lab_pid[$1]}"
+    local status=0 signal=${2:-TERM}
+    kill -"$signal" "${lab_pid[$1]}"
     lab_wait_until 15 lab_is_dead "$1"
     lab_join "$1" || status=$?
-    [ "$status" -eq 0 ] || lab_fail "$1 ended with status $status after SIGTERM"
+    [ "$status" -eq 0 ] || lab_fail "$1 ended with status $status after SIG$signal"
 }
 
 lab_wait_until() {

@@ -40,6 +40,7 @@ struct fleet_config {
     uint64_t relay_delay_ns; /* one way, to any relay */
     uint64_t relay_rate_bps;
     uint64_t relay_client_bytes_per_s; /* that a relay lets one client send; 0 = no limit */
+    bool seal_apart;                   /* as with a worker: batches come out unsealed */
     uint64_t resume_timeout_ns;
     struct conn_limits limits;
     bool blind;  /* no node has an endpoint of another: fleet_know() */
@@ -120,9 +121,11 @@ struct fleet_node {
     bool asleep;
     uint64_t strays;  /* with NATs: sent to neither a server nor such an address of another node */
     uint64_t guesses; /* of these: guessed ports of another node's IP; no strays */
-    uint64_t second, second_count;  /* with NATs: datagrams in this second ... */
-    uint64_t second_peak;           /* ... and in the fullest one */
-    unsigned sockets, sockets_peak; /* temporary ones that are open */
+    uint64_t second, second_count;        /* with NATs: datagrams in this second ... */
+    uint64_t second_peak;                 /* ... and in the fullest one */
+    unsigned sockets, sockets_peak;       /* temporary ones that are open */
+    uint16_t ports[NODE_SOCKETS_MAX + 1]; /* with NATs: inside ones of these, another each time */
+    unsigned ports_given;
     uint64_t ticks, idle_ticks;
     uint64_t recent[FLEET_WAKES_MAX]; /* when the last idle ticks were */
 };

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { SHARED_PORT = 41741, TEMPORARY_PORTS = 50000, STUN_PORT = 3478 };
+enum { SHARED_PORT = 41741, TEMPORARY_PORTS = 45000, TEMPORARY_COUNT = 20000, STUN_PORT = 3478 };
 
 struct fleet_flight {
     struct world_event event;
@@ -34,7 +34,7 @@ static struct addr inside_addr(const struct fleet_node *n, unsigned socket)
     if (n->nat.config.mapping != NATBOX_NONE) {
         a = addr_ipv4(10, 0, (uint8_t)n->index, 2, 0);
     }
-    a.port = (uint16_t)(socket == 0 ? SHARED_PORT : TEMPORARY_PORTS + socket);
+    a.port = socket == 0 ? SHARED_PORT : n->ports[socket];
     return a;
 }
 
@@ -83,11 +83,23 @@ void fleet_nat_start(struct fleet_node *n)
     }
 }
 
+/* As a system does: who closes a socket and opens one has another port, and no old mapping. */
+static bool keep_socket(struct fleet_node *n, unsigned socket)
+{
+    bool open = node_socket_use(n->node, socket) != NODE_SOCKET_CLOSED;
+    if (!open) {
+        n->ports[socket] = 0;
+    } else if (n->ports[socket] == 0) {
+        n->ports[socket] = (uint16_t)(TEMPORARY_PORTS + n->ports_given++ % TEMPORARY_COUNT);
+    }
+    return open;
+}
+
 void fleet_nat_sockets(struct fleet_node *n)
 {
     n->sockets = 0;
     for (unsigned i = 1; i <= NODE_SOCKETS_MAX; i++) {
-        n->sockets += node_socket_use(n->node, i) != NODE_SOCKET_CLOSED;
+        n->sockets += keep_socket(n, i);
     }
     n->sockets_peak = n->sockets > n->sockets_peak ? n->sockets : n->sockets_peak;
 }
@@ -122,12 +134,10 @@ static void reach_node(struct fleet_node *n, const struct fleet_flight *p)
         return;
     }
     unsigned socket = 0;
-    if (inside.port != SHARED_PORT) {
-        socket = (unsigned)inside.port - TEMPORARY_PORTS;
+    while (inside.port != SHARED_PORT && ++socket <= NODE_SOCKETS_MAX &&
+           n->ports[socket] != inside.port) {
     }
-    bool open = n->node && socket <= NODE_SOCKETS_MAX &&
-                (socket == 0 || node_socket_use(n->node, socket) != NODE_SOCKET_CLOSED);
-    if (open) {
+    if (n->node && socket <= NODE_SOCKETS_MAX && (socket == 0 || keep_socket(n, socket))) {
         fleet_inject_by(n->fleet, n->index, socket, &p->from, p->data, p->len);
     }
 }
@@ -239,11 +249,11 @@ static void count(struct fleet_node *n, const struct addr *to)
 void fleet_nat_send(struct fleet_node *n, const struct node_batch *b, const uint8_t *data,
                     size_t len)
 {
-    struct addr from = inside_addr(n, b->socket);
     count(n, &b->to);
-    if (b->socket != 0 && node_socket_use(n->node, b->socket) == NODE_SOCKET_CLOSED) {
+    if (b->socket != 0 && !keep_socket(n, b->socket)) {
         return;
     }
+    struct addr from = inside_addr(n, b->socket);
     if (addr_is_private(&b->to) ||
         (n->nat.config.mapping != NATBOX_NONE &&
          !natbox_out(&n->nat, &from, &b->to, &from, n->fleet->world.now))) {

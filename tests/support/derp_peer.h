@@ -35,6 +35,7 @@ struct derp_peer {
     uint8_t last_from[32];
     uint8_t last_data[65536];
     size_t last_len;
+    unsigned short_at; /* which of the packets was the last one of one byte; 0 = none was */
     uint8_t gone_key[32];
     uint8_t gone_reason;
 };
@@ -145,6 +146,7 @@ static inline void derp_peer_take(struct derp_peer *p, const struct relay_client
         memcpy(p->last_from, ev->key, 32);
         memcpy(p->last_data, ev->data, ev->len);
         p->last_len = ev->len;
+        p->short_at = ev->len == 1 ? p->packets : p->short_at;
         break;
     case RELAY_CLIENT_EV_PEER_GONE:
         p->gones++;

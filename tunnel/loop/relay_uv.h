@@ -1,9 +1,9 @@
 /* A relay on libuv: TCP listeners and connections that drive relay_server.
  *
- * One set of buffers serves all, and in each round of the loop every client is read from once, so
- * that one with much to say does not make the others wait. Writes go out as stream_uv.h has it, a
- * whole queue in one system call. No allocation per packet. All calls and callbacks happen on the
- * loop's thread.
+ * One set of buffers serves all. Who says little is heard first, and those with much to say or to
+ * hear take turns (relay_uv_turns.c), so that none of them makes the others wait. Writes go out as
+ * stream_uv.h has it, a whole queue in one system call. No allocation per packet. All calls and
+ * callbacks happen on the loop's thread.
  */
 #ifndef LOOP_RELAY_UV_H
 #define LOOP_RELAY_UV_H

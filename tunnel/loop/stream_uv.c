@@ -1,5 +1,7 @@
 #include "loop/stream_uv.h"
 
+#include "os/tcp.h"
+
 #include <base/check.h>
 #include <base/err.h>
 
@@ -184,16 +186,19 @@ ssize_t stream_uv_write(struct stream_uv *s, const uv_buf_t *bufs, unsigned coun
 
 /* --- reading --- */
 
+/* Without room libuv ends its reading of this socket, and finds it again with the next poll. */
 static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
 {
     (void)hint;
     struct stream_uv *s = handle->data;
     struct stream_uv_buffers *b = s->buffers;
-    /* Without room libuv ends its reading of this socket and comes back in the next round. */
-    bool again = b->round != 0 && s->round == b->round;
-    size_t room = b->read_max > 0 ? b->read_max : sizeof(b->in);
-    *buf = uv_buf_init(again ? NULL : (char *)b->in, again ? 0 : (unsigned)room);
-    s->round = b->round;
+    if (s->heavy && !s->waits) {
+        TAILQ_INSERT_TAIL(&b->heavy, s, turn);
+        b->heavy_count++;
+        s->waits = true;
+    }
+    unsigned room = b->turns ? STREAM_UV_LIGHT : sizeof(b->in);
+    *buf = uv_buf_init(s->heavy ? NULL : (char *)b->in, s->heavy ? 0 : room);
 }
 
 static void become_ready(struct stream_uv *s)
@@ -242,9 +247,10 @@ static void on_read(uv_stream_t *tcp, ssize_t count, const uv_buf_t *buf)
     if (count == UV_ENOBUFS) {
         return;
     }
+    s->heavy = s->buffers->turns && count >= STREAM_UV_LIGHT;
     if (count < 0) {
         end(s, count == UV_EOF ? 0 : (int)count);
-    } else if (count > 0 && s->tls) {
+    } else if (count > 0 && s->tls && !s->finished) {
         read_tls(s, (size_t)count);
     } else if (count > 0) {
         s->callbacks->on_data(s, s->buffers->in, (size_t)count);
@@ -256,9 +262,40 @@ int stream_uv_read_start(struct stream_uv *s)
     return uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read);
 }
 
+static void stop_waiting(struct stream_uv *s)
+{
+    if (s->waits) {
+        TAILQ_REMOVE(&s->buffers->heavy, s, turn);
+        s->buffers->heavy_count--;
+        s->waits = false;
+    }
+}
+
 void stream_uv_read_stop(struct stream_uv *s)
 {
+    stop_waiting(s);
     (void)uv_read_stop((uv_stream_t *)&s->tcp);
+}
+
+void stream_uv_take_turns(struct stream_uv_buffers *b)
+{
+    b->turns = true;
+    TAILQ_INIT(&b->heavy);
+}
+
+void stream_uv_turn(struct stream_uv_buffers *b, size_t count, size_t bytes)
+{
+    struct stream_uv *s;
+    CHECK(bytes <= sizeof(b->in));
+    while (count-- > 0 && (s = TAILQ_FIRST(&b->heavy))) {
+        uv_os_fd_t fd;
+        stop_waiting(s);
+        int err = uv_fileno((uv_handle_t *)&s->tcp, &fd);
+        ssize_t n = err ? err : tcp_read(fd, b->in, bytes);
+        if (n != UV_EAGAIN) {
+            on_read((uv_stream_t *)&s->tcp, n == 0 ? UV_EOF : n, NULL);
+        }
+    }
 }
 
 /* --- life --- */
@@ -272,19 +309,38 @@ int stream_uv_secure(struct stream_uv *s, struct tls_context *context)
     return s->tls ? pour(s, &told) : ERR_NO_MEMORY;
 }
 
+static void say_goodbye(struct stream_uv *s)
+{
+    size_t told;
+    if (s->tls && s->piece == 0) {
+        tls_finish(s->tls);
+        (void)pour(s, &told);
+    }
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     struct stream_uv *s = handle->data;
     s->closed(s);
 }
 
+void stream_uv_finish(struct stream_uv *s)
+{
+    uv_os_fd_t fd;
+    CHECK(!s->busy && !s->finished);
+    s->finished = true;
+    say_goodbye(s);
+    if (s->piece == 0 && uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0) {
+        tcp_shut_write(fd);
+    }
+}
+
 void stream_uv_close(struct stream_uv *s, void (*closed)(struct stream_uv *s))
 {
-    size_t told;
     CHECK(!stream_uv_is_closing(s));
-    if (s->tls && s->piece == 0) {
-        tls_finish(s->tls);
-        (void)pour(s, &told);
+    stop_waiting(s);
+    if (!s->finished) {
+        say_goodbye(s);
     }
     s->closed = closed;
     uv_close((uv_handle_t *)&s->tcp, on_closed);

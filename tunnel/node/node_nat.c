@@ -196,6 +196,7 @@ void node_nat_observed(struct node *n, const struct addr *seen, uint64_t now)
 {
     if (seen->family != ADDR_NONE && cand_own_add(&n->own, CAND_PEER_REFLEXIVE, seen, now)) {
         tell_peers(n);
+        node_renewal_doubt(n, now);
     }
 }
 

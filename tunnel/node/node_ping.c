@@ -91,7 +91,7 @@ bool peer_on_pong(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint
         ping->pong.rtt_ns = time_since(ping->sent_ns, now);
         struct path *path = pathset_find(&p->paths, &ping->where);
         if (path) {
-            pathset_acked(&p->paths, path, now);
+            pathset_acked(&p->paths, path, ping->sent_ns, now);
         }
         return true;
     }

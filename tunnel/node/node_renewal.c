@@ -220,6 +220,13 @@ void node_renewal_observed(struct node *n, const struct addr *mapped, uint64_t n
     }
 }
 
+void node_renewal_doubt(struct node *n, uint64_t now)
+{
+    if (n->lively > 0 && renewal_doubt(&n->renewal, now)) {
+        stunclient_ask_keeper(&n->stun, ADDR_IPV4, now);
+    }
+}
+
 bool node_renewal_input(struct node *n, unsigned socket, const struct addr *from,
                         const uint8_t *data, size_t len, uint64_t now)
 {

@@ -184,7 +184,7 @@ bool peer_establish(struct peer *p, struct keyset *keys, const struct where *fro
     if (path) {
         pathset_heard(&p->paths, path, now);
         if (proof) {
-            pathset_acked(&p->paths, path, now);
+            pathset_acked(&p->paths, path, now, now);
         }
     }
     peer_settle(p, now);

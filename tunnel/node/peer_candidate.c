@@ -168,7 +168,7 @@ bool peer_on_punched(struct peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], u
     if (path) {
         path->rtt_ns = path->rtt_ns != 0 ? path->rtt_ns : c->rtt_ns;
         pathset_heard(&p->paths, path, now);
-        pathset_acked(&p->paths, path, now);
+        pathset_acked(&p->paths, path, now, now);
     }
     return true;
 }

@@ -48,6 +48,8 @@ void peer_suspect(struct peer *p, uint8_t id, uint64_t now)
     pathset_suspect(&p->paths, path, now);
     if (path->where.kind == WHERE_RELAY) {
         node_hurry_relay(p->node, path->where.relay, now);
+    } else if (path->where.socket == 0) {
+        node_renewal_doubt(p->node, now); /* has our NAT moved us? */
     }
     node_wake(p);
 }
@@ -180,7 +182,7 @@ static void take_proofs(struct peer *p)
         struct conn_path_info info;
         struct path *path = pathset_get(&p->paths, id);
         if (path && conn_path_info(p->conn, id, &info) && info.last_acked_ns > path->proven_ns) {
-            pathset_acked(&p->paths, path, info.last_acked_ns);
+            pathset_acked(&p->paths, path, info.acked_sent_ns, info.last_acked_ns);
         }
     }
 }

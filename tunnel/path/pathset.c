@@ -253,12 +253,17 @@ void pathset_answered(struct pathset *s, struct path *p, uint64_t now)
         p->probe_ns = now + wait + rng_below(s->rng, PATHSET_KEEPALIVE_JITTER_NS);
         p->trusted_ns = now + trust_time(s);
     }
+    if (s->pulse == PATHSET_BUSY && p->where.kind == WHERE_DIRECT &&
+        time_since(p->asked_ns, now) >= PATHSET_HEARTBEAT_NS) {
+        probe_now(p, now);
+    }
 }
 
-void pathset_acked(struct pathset *s, struct path *p, uint64_t at)
+void pathset_acked(struct pathset *s, struct path *p, uint64_t sent, uint64_t at)
 {
-    p->hold_ns = at > p->doubted_ns ? 0 : p->hold_ns;
-    if (at > p->proven_ns && at > p->doubted_ns) {
+    bool since = p->doubted_ns == 0 || sent > p->doubted_ns;
+    p->hold_ns = since ? 0 : p->hold_ns;
+    if (at > p->proven_ns && since) {
         prove(s, p, at);
     }
 }
@@ -280,9 +285,35 @@ struct path *pathset_response(struct pathset *s, const uint8_t token[FRAME_CHALL
     return NULL;
 }
 
+/* From the same socket, so by the same mapping of ours, or to the same one of the peer's. */
+static bool share_a_mapping(const struct path *a, const struct path *b)
+{
+    const struct where *v = &a->where;
+    const struct where *w = &b->where;
+    if (v->kind != WHERE_DIRECT || w->kind != WHERE_DIRECT) {
+        return false;
+    }
+    bool nat = v->addr.family == ADDR_IPV4 && w->addr.family == ADDR_IPV4 &&
+               !addr_is_private(&v->addr) && !addr_is_private(&w->addr);
+    return addr_equal(&v->addr, &w->addr) || (nat && v->socket == w->socket);
+}
+
+/* Their last proof is older than the one's that is suspected now. */
+static void doubt_others(struct pathset *s, const struct path *p, uint64_t now)
+{
+    for (struct path *q = first(s); q < end(s); q++) {
+        if (q->id != 0 && q != p && q->proven && !q->doubted && q->proven_ns <= p->proven_ns &&
+            share_a_mapping(p, q)) {
+            q->doubted = true;
+            q->doubted_ns = now;
+            probe_now(q, now);
+        }
+    }
+}
+
 void pathset_suspect(struct pathset *s, struct path *p, uint64_t now)
 {
-    (void)s;
+    doubt_others(s, p, now);
     if (!p->doubted) {
         p->doubted = true;
         p->doubted_ns = now;
@@ -457,7 +488,7 @@ struct path *pathset_output(struct pathset *s, uint64_t now)
             continue;
         }
         rng_fill(s->rng, p->token, sizeof(p->token));
-        p->sent_ns = now;
+        p->sent_ns = p->asked_ns = now;
         p->probe_ns = now + next_interval(s, p);
         return p;
     }

@@ -72,6 +72,7 @@ struct path {
     struct where where;
     uint8_t token[FRAME_CHALLENGE_LEN]; /* of the outstanding challenge */
     uint64_t sent_ns;                   /* when it left; TIME_NEVER = none outstanding */
+    uint64_t asked_ns;                  /* when the last one left, outstanding or not */
     uint64_t probe_ns;                  /* when the next one is due */
     uint64_t interval_ns;               /* back-off while there is no answer */
     uint64_t proven_ns;                 /* last proof; 0 = never */
@@ -116,14 +117,17 @@ void pathset_probe_all(struct pathset *s, uint64_t now);
 
 /* An authentic packet came from there. */
 void pathset_heard(struct pathset *s, struct path *p, uint64_t now);
-/* A packet sent there was acknowledged at `at`. */
-void pathset_acked(struct pathset *s, struct path *p, uint64_t at);
+/* A packet that was sent there at `sent` was acknowledged at `at`. What left before a suspicion
+ * does not end it: it may have been the last to get through. */
+void pathset_acked(struct pathset *s, struct path *p, uint64_t sent, uint64_t at);
 /* A response; its token names the path, whatever way it came. NULL if none waits for it. */
 struct path *pathset_response(struct pathset *s, const uint8_t token[FRAME_CHALLENGE_LEN],
                               uint64_t now);
-/* We answered a challenge of the peer's there. */
+/* We answered a challenge of the peer's there. While data moves nobody asks unless something has
+ * changed, perhaps where we are seen: we ask back, which tells. */
 void pathset_answered(struct pathset *s, struct path *p, uint64_t now);
-/* The transport got no answer to two probes in a row. */
+/* The transport got no answer to two probes in a row. Other ways through the same mapping, ours or
+ * the peer's, that have not proved themselves since are worth nothing either until they do. */
 void pathset_suspect(struct pathset *s, struct path *p, uint64_t now);
 
 bool pathset_is_trusted(const struct path *p, uint64_t now);

@@ -20,9 +20,10 @@ static void set_made(struct renewal *r, uint64_t made_ns)
     r->due_ns = known ? made_ns + r->life_ns - renewal_ahead_ns(r) : TIME_NEVER;
 }
 
-static void set_begun(struct renewal *r, uint64_t begun_ns)
+static void set_begun(struct renewal *r, uint64_t begun_ns, uint64_t latest_ns)
 {
     r->begun_ns = begun_ns;
+    r->latest_ns = latest_ns;
     if (r->mapped.family == ADDR_NONE) {
         set_made(r, begun_ns);
     }
@@ -40,31 +41,53 @@ static bool is_alike(uint64_t a, uint64_t b)
 void renewal_seen(struct renewal *r, const struct addr *mapped, uint64_t now)
 {
     bool same = addr_equal(mapped, &r->shared);
+    r->seen_ns = same || r->shared.family == ADDR_NONE ? now : r->seen_ns;
     r->shared = r->shared.family == ADDR_NONE ? *mapped : r->shared;
     if (r->begun_ns == 0) {
-        set_begun(r, now);
+        set_begun(r, now, now);
     } else if (same && r->life_ns != 0 &&
-               time_since(r->begun_ns, now) > r->life_ns + r->life_ns / 4) {
+               time_since(r->latest_ns, now) > r->life_ns + r->life_ns / 4) {
         r->life_ns = r->age_ns = 0; /* it is not so, or not any more */
         set_made(r, r->made_ns);
     }
 }
 
+bool renewal_doubt(struct renewal *r, uint64_t now)
+{
+    if (r->doubt_ns != 0 && time_since(r->doubt_ns, now) < RENEWAL_DOUBT_NS) {
+        return false;
+    }
+    r->doubt_ns = now;
+    return true;
+}
+
+/* The former mapping was there then at the latest time that is known, or 0. */
+static uint64_t lasted_until(const struct renewal *r, uint64_t now)
+{
+    bool doubted = r->doubt_ns != 0 && time_since(r->doubt_ns, now) <= RENEWAL_ALIKE_NS;
+    return doubted && r->doubt_ns > r->seen_ns ? r->doubt_ns : r->seen_ns;
+}
+
 void renewal_changed(struct renewal *r, uint64_t now)
 {
-    uint64_t age = r->begun_ns == 0 ? 0 : time_since(r->begun_ns, now);
+    uint64_t until = lasted_until(r, now);
+    bool vague = until == 0 || time_since(until, now) > RENEWAL_ALIKE_NS;
+    bool known = !vague && r->begun_ns != 0 && r->begun_ns == r->latest_ns;
+    uint64_t age = known ? time_since(r->begun_ns, now) : 0;
     bool plausible = age >= RENEWAL_LIFE_MIN_NS && age <= RENEWAL_LIFE_MAX_NS;
-    if (plausible && r->life_ns == 0 && r->age_ns != 0 && is_alike(age, r->age_ns)) {
+    if (plausible && r->age_ns != 0 && is_alike(age, r->age_ns)) {
         r->life_ns = time_min(age, r->age_ns);
     }
     r->age_ns = plausible ? age : 0;
     r->shared = (struct addr){0}; /* until the next answer */
-    set_begun(r, now);
+    r->seen_ns = 0;
+    set_begun(r, vague && until != 0 ? until : now, now);
 }
 
 void renewal_lapse(struct renewal *r)
 {
     r->begun_ns = r->age_ns = 0;
+    r->seen_ns = r->doubt_ns = 0;
     r->shared = (struct addr){0};
 }
 

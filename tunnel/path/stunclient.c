@@ -118,6 +118,15 @@ void stunclient_ask_all(struct stunclient *c, uint64_t now)
     ask_family(c, ADDR_NONE, now);
 }
 
+void stunclient_ask_keeper(struct stunclient *c, enum addr_family family, uint64_t now)
+{
+    for (struct stunclient_server *s = c->servers; s < end(c); s++) {
+        if (is_keeper(c, s) && s->mapped.family == family && !s->tx.open) {
+            s->due_ns = time_min(s->due_ns, now);
+        }
+    }
+}
+
 void stunclient_forget(struct stunclient *c, uint64_t now)
 {
     for (struct stunclient_server *s = c->servers; s < end(c); s++) {

@@ -109,7 +109,9 @@ void stunclient_remove(struct stunclient *c, int server, uint64_t now);
 void stunclient_need(struct stunclient *c, bool needed, uint64_t now);
 /* Asks all servers now, if needed: before candidates are told to a peer, after a lost path. */
 void stunclient_ask_all(struct stunclient *c, uint64_t now);
-/* The same after a rebind or on another network: what was known holds no longer. */
+/* Asks only the one that holds the mapping: there is a reason to think that it has changed. */
+void stunclient_ask_keeper(struct stunclient *c, enum addr_family family, uint64_t now);
+/* As stunclient_ask_all after a rebind or on another network: what was known holds no longer. */
 void stunclient_forget(struct stunclient *c, uint64_t now);
 
 /* False: not an answer to us, or a forged one. */

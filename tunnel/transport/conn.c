@@ -159,6 +159,7 @@ bool conn_path_info(const struct conn *c, uint8_t path, struct conn_path_info *o
                                    .mtu = p->mtu,
                                    .pto_count = p->loss.pto_count,
                                    .last_acked_ns = p->last_acked_ns,
+                                   .acked_sent_ns = p->acked_sent_ns,
                                    .last_elicited_ns = p->last_elicited_ns,
                                    .packets_sent = p->packets_sent,
                                    .packets_lost = p->packets_lost,

@@ -120,6 +120,7 @@ struct conn_path_info {
     size_t mtu;
     uint32_t pto_count;        /* probe timeouts since the last acknowledgement */
     uint64_t last_acked_ns;    /* when something newly acknowledged last came back; 0 = never */
+    uint64_t acked_sent_ns;    /* of what was acknowledged, when the last one left; 0 = never */
     uint64_t last_elicited_ns; /* when the last ack-eliciting packet left; 0 = never */
     uint64_t packets_sent, packets_lost, bytes_sent, packets_received;
 };

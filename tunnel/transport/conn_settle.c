@@ -167,6 +167,9 @@ static void on_packet_acked(struct conn *c, struct path *p, uint64_t number, uin
     enum sent_state was = (enum sent_state)packet->state;
     path_settle(p, packet, number, SENT_ACKED);
     loss_on_acked(&p->loss, number);
+    if (packet->sent_ns > p->acked_sent_ns) {
+        p->acked_sent_ns = packet->sent_ns;
+    }
     if (packet->eliciting && was == SENT_FLYING) {
         const struct cc_ack ack = {.number = number,
                                    .sent_ns = packet->sent_ns,

@@ -35,6 +35,7 @@ struct path {
     uint64_t flight_ns;   /* since when something is in flight without a break */
     uint64_t silent_ns;   /* what was sent then was the first to go unanswered */
     uint64_t last_acked_ns;
+    uint64_t acked_sent_ns; /* of the packets that are acknowledged, when the last one left */
     uint64_t last_elicited_ns;
     uint64_t packets_sent;
     uint64_t packets_lost;

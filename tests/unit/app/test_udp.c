@@ -4,6 +4,8 @@
 
 #include "app/udp_forward.h"
 
+#include <base/err.h>
+
 #define MAY_BIND "commands = connect bind udp\n"
 #define DIRECT_ROUTE "[route]\n127.0.0.0/8 = direct\nlocalhost = direct\n"
 
@@ -226,7 +228,8 @@ static void a_forwarded_port_keeps_sources_apart(void **state)
     struct two *t = with_peer("allow = 127.0.0.1\n");
     (void)snprintf(target, sizeof(target), "home:%u", (unsigned)at.port);
     struct listener *l = NULL;
-    assert_null(app_forward(t->laptop.app, "udp 127.0.0.1:0", target, &l));
+    struct app_fault fault;
+    assert_int_equal(app_forward(t->laptop.app, "udp 127.0.0.1:0", target, &l, &fault), 0);
     struct addr door = listener_address(l);
     int first = udp_socket(1, &first_at), second = udp_socket(2, &second_at);
     send_udp(first, &door, "one", 3);
@@ -261,8 +264,9 @@ static void a_forwarded_port_has_a_ceiling(void **state)
     static int sources[UDP_FORWARD_SOURCES_MAX + 1];
     (void)snprintf(target, sizeof(target), "127.0.0.1:%u", (unsigned)at.port);
     struct listener *l = NULL;
-    assert_null(app_forward(t->laptop.app, "udp 127.0.0.1:0", target, &l));
-    assert_non_null(app_forward(t->laptop.app, "udp /tmp/x", target, &l));
+    struct app_fault fault;
+    assert_int_equal(app_forward(t->laptop.app, "udp 127.0.0.1:0", target, &l, &fault), 0);
+    assert_int_equal(app_forward(t->laptop.app, "udp /tmp/x", target, &l, &fault), ERR_MALFORMED);
     door = listener_address(l);
     for (size_t i = 0; i <= UDP_FORWARD_SOURCES_MAX; i++) {
         struct addr own;

@@ -3,6 +3,8 @@
 
 #include "app/association.h"
 
+#include <base/err.h>
+
 /* What comes in at a port of ours is taken for this machine's application: not for a peer. */
 static void nobody_gets_in_by_our_own_ports(void **state)
 {
@@ -10,7 +12,8 @@ static void nobody_gets_in_by_our_own_ports(void **state)
     struct addr local_at, bound;
     struct two *t = with_peer("allow = any\n");
     struct listener *forward = NULL;
-    assert_null(app_forward(t->home.app, "udp 127.0.0.1:0", "laptop:9", &forward));
+    struct app_fault fault;
+    assert_int_equal(app_forward(t->home.app, "udp 127.0.0.1:0", "laptop:9", &forward, &fault), 0);
     struct addr at = listener_address(forward);
     struct user u = associate(t);
     struct target to = target_of("127.0.0.1", at.port);
@@ -223,9 +226,14 @@ static void a_unix_socket_takes_no_datagrams(void **state)
 {
     (void)state;
     struct listener *l = NULL;
+    struct app_fault fault;
     struct two *t = with_peer("");
-    assert_non_null(app_forward(t->laptop.app, "udp 127.0.0.1:0", "home:/run/x.sock", &l));
-    assert_non_null(app_forward(t->laptop.app, "udp /run/x.sock", "home:53", &l));
+    assert_int_equal(app_forward(t->laptop.app, "udp 127.0.0.1:0", "home:/run/x.sock", &l, &fault),
+                     ERR_MALFORMED);
+    assert_string_equal(fault.about, "home:/run/x.sock");
+    assert_int_equal(app_forward(t->laptop.app, "udp /run/x.sock", "home:53", &l, &fault),
+                     ERR_MALFORMED);
+    assert_string_equal(fault.about, "udp /run/x.sock");
     assert_null(l);
     teardown(t);
 }

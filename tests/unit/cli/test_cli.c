@@ -160,6 +160,8 @@ static void version_is_one_line(void **state)
     (void)state;
     assert_int_equal(adit("adit --version"), EX_OK);
     assert_string_equal(out, "adit " ADIT_VERSION "\n");
+    assert_int_equal(adit("adit version"), EX_OK);
+    assert_string_equal(out, "adit " ADIT_VERSION "\n");
 }
 
 static void wrong_calls_are_usage_errors(void **state)
@@ -175,7 +177,14 @@ static void wrong_calls_are_usage_errors(void **state)
         {"adit run extra", "too many arguments"},
         {"adit run -c", "--config needs FILE"},
         {"adit run --config", "--config needs FILE"},
-        {"adit status --josn", "no option --josn"},
+        {"adit status --josn", "no option --josn, did you mean --json?"},
+        {"adit status --jason=1", "did you mean --json?"},
+        {"adit status --halp", "did you mean --help?"},
+        {"adit status --verbose", "no option --verbose;"},
+        {"adit status -x", "no option -x;"},
+        {"adit --verbose", "no option --verbose;"},
+        {"adit ping .peer", "\".peer\" is no name of a peer"},
+        {"adit why a/b", "\"a/b\" is no name of a peer"},
         {"adit status --json=1", "--json takes no value"},
         {"adit key", "is missing"},
         {"adit key old x", "new FILE"},
@@ -327,6 +336,18 @@ static pid_t serve_redirects(uint16_t *port)
     return child;
 }
 
+static void a_node_is_no_peer_of_its_own(void **state)
+{
+    (void)state;
+    char ini[TEXT_MAX];
+    assert_int_equal(adit("adit key new @/self.key"), EX_OK);
+    (void)snprintf(ini, sizeof(ini), "[node]\nkey = self.key\n\n[peer home]\nkey = %.44s", out);
+    write_file("self.ini", ini, 0600);
+    assert_int_equal(adit("adit check -c @/self.ini"), EX_CONFIG);
+    assert_says(err, "self.ini:4: [peer home] key: is the key of this very node");
+    assert_int_equal(adit("adit run -c @/self.ini"), EX_CONFIG);
+}
+
 static void netcheck_reads_an_ini_without_a_key(void **state)
 {
     (void)state;
@@ -368,6 +389,9 @@ static void status_without_a_node_says_so(void **state)
     assert_says(err, "`adit run` starts it");
     assert_int_equal(adit("adit status --json --socket @/none.sock"), EX_UNAVAILABLE);
     assert_string_equal(out, "");
+    assert_int_equal(unsetenv("HOME"), 0);
+    assert_int_equal(adit("adit status"), EX_CONFIG);
+    assert_says(err, "neither --socket nor [node] control nor $HOME");
 }
 
 static void demo_fetches_its_page_and_leaves_nothing(void **state)
@@ -433,6 +457,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(errors_of_the_ini_name_file_and_line, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(check_looks_at_the_keys_too, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_node_is_no_peer_of_its_own, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(netcheck_reads_an_ini_without_a_key, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(netcheck_tells_a_relay_from_a_web_page, make_folder,

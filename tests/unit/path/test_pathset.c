@@ -114,7 +114,7 @@ static void an_acknowledgement_is_a_proof(void **state)
     struct path *p = add_direct(&b, 1);
     prove(&b, p, 10 * MS);
     b.now += PATHSET_TRUST_NS - 1;
-    pathset_acked(&b.set, p, b.now);
+    pathset_acked(&b.set, p, b.now, b.now);
     b.now += PATHSET_TRUST_NS - 1;
     assert_true(pathset_is_trusted(p, b.now));
     b.now++;
@@ -134,13 +134,64 @@ static void a_suspected_path_is_in_doubt_at_once_and_for_a_while(void **state)
     assert_ways(&b, r, p, true);
     assert_int_equal(challenges(&b, p), 1);
     b.now += 10 * MS;
-    pathset_acked(&b.set, p, doubted); /* of a packet from before */
+    pathset_acked(&b.set, p, doubted, b.now); /* of a packet from before */
     assert_ways(&b, r, p, true);
     answer(&b, p);
     assert_ways(&b, r, p, true);
     assert_true(pathset_next_ns(&b.set, b.now) <= doubted + PATHSET_HOLD_NS);
     b.now = doubted + PATHSET_HOLD_NS;
     assert_ways(&b, p, r, false);
+}
+
+/* 1: from the same socket, 3: to the same address from another one; 2 has been heard of since. */
+static void others_by_the_same_mapping_are_doubted_with_it(void **state)
+{
+    (void)state;
+    BENCH(b, PATHSET_BUSY);
+    struct path *same = add_direct(&b, 1);
+    struct path *newer = add_direct(&b, 2);
+    struct addr to = addr_ipv4(192, 0, 2, 4, 1000);
+    struct addr lan = addr_ipv4(10, 0, 0, 1, 1000);
+    struct path *aside = add(&b, where_direct_by(7, &to), true);
+    struct path *home = add(&b, where_direct(&lan), true);
+    struct path *p = add_direct(&b, 4);
+    struct path *r = add_relay(&b, 0);
+    prove(&b, same, 10 * MS);
+    prove(&b, aside, 10 * MS);
+    prove(&b, home, 10 * MS);
+    prove(&b, p, 10 * MS);
+    prove(&b, newer, 10 * MS);
+    pathset_suspect(&b.set, p, b.now);
+    assert_false(pathset_is_trusted(same, b.now));
+    assert_false(pathset_is_trusted(aside, b.now));
+    assert_true(pathset_is_trusted(home, b.now)); /* by no NAT at all */
+    assert_true(pathset_is_trusted(newer, b.now));
+    assert_true(pathset_is_trusted(r, b.now));
+    assert_int_equal(challenges(&b, same), 1); /* all of them at once */
+    b.now += 10 * MS;
+    answer(&b, same);
+    assert_true(pathset_is_trusted(same, b.now)); /* and no holding off */
+    assert_false(pathset_is_trusted(aside, b.now));
+}
+
+static void who_is_asked_while_data_moves_asks_back(void **state)
+{
+    (void)state;
+    BENCH(b, PATHSET_BUSY);
+    struct path *p = add_direct(&b, 1);
+    prove(&b, p, 10 * MS);
+    for (unsigned i = 0; i < 2; i++) {
+        b.now += PATHSET_HEARTBEAT_NS - 20 * MS;
+        pathset_acked(&b.set, p, b.now, b.now); /* so no challenge is due */
+        pathset_answered(&b.set, p, b.now);
+        assert_int_equal(challenges(&b, p), 0); /* not long ago */
+        b.now += 20 * MS;
+        pathset_answered(&b.set, p, b.now);
+        assert_int_equal(challenges(&b, p), 1);
+        pathset_answered(&b.set, p, b.now);
+        assert_int_equal(challenges(&b, p), 0);
+        answer(&b, p);
+    }
 }
 
 static void a_held_path_is_not_challenged_for_every_packet_from_there(void **state)
@@ -188,7 +239,7 @@ static void a_path_not_measured_yet_is_not_the_fastest(void **state)
     prove(&b, p, 10 * MS);
     assert_int_equal(choose(&b), p->id);
     struct path *q = add_direct(&b, 2);
-    pathset_acked(&b.set, q, b.now);
+    pathset_acked(&b.set, q, b.now, b.now);
     assert_true(pathset_is_trusted(q, b.now));
     assert_int_equal(choose(&b), p->id);
 }
@@ -386,6 +437,8 @@ int main(void)
         cmocka_unit_test(without_a_relay_a_path_that_lost_its_trust_is_kept),
         cmocka_unit_test(an_acknowledgement_is_a_proof),
         cmocka_unit_test(a_suspected_path_is_in_doubt_at_once_and_for_a_while),
+        cmocka_unit_test(others_by_the_same_mapping_are_doubted_with_it),
+        cmocka_unit_test(who_is_asked_while_data_moves_asks_back),
         cmocka_unit_test(a_held_path_is_not_challenged_for_every_packet_from_there),
         cmocka_unit_test(a_faster_path_needs_a_clear_margin),
         cmocka_unit_test(a_path_not_measured_yet_is_not_the_fastest),

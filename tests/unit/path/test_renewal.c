@@ -24,13 +24,20 @@ static void init(struct bench *b)
     renewal_init(&b->r, pcg_rng(&b->pcg, 1));
 }
 
+/* Seen at once, as it is while data moves. */
+static void change(struct bench *b, uint64_t now)
+{
+    (void)renewal_doubt(&b->r, now - NS_PER_S / 10);
+    renewal_changed(&b->r, now);
+}
+
 /* Learned at 1120: mappings of 60 s. */
 static void learn(struct bench *b)
 {
     init(b);
     renewal_seen(&b->r, &b->mapped, S(1000));
-    renewal_changed(&b->r, S(1060));
-    renewal_changed(&b->r, S(1120));
+    change(b, S(1060));
+    change(b, S(1120));
     assert_int_equal(b->r.life_ns, S(60));
 }
 
@@ -77,7 +84,7 @@ static void ages_that_differ_are_none(void **state)
         renewal_seen(&b.r, &b.mapped, now);
         for (size_t k = 0; k < 3; k++) {
             now += S(cases[i][k]);
-            renewal_changed(&b.r, now);
+            change(&b, now);
         }
         assert_int_equal(b.r.life_ns, S(cases[i][3]));
         assert_true((renewal_next_ns(&b.r) == TIME_NEVER) == (cases[i][3] == 0));
@@ -90,14 +97,85 @@ static void a_pause_in_between_makes_an_age_unknown(void **state)
     struct bench b;
     init(&b);
     renewal_seen(&b.r, &b.mapped, S(1000));
-    renewal_changed(&b.r, S(1060));
+    change(&b, S(1060));
     renewal_lapse(&b.r);
-    renewal_changed(&b.r, S(1120));
+    change(&b, S(1120));
     assert_int_equal(b.r.life_ns, 0);
-    renewal_changed(&b.r, S(1180));
+    change(&b, S(1180));
     assert_int_equal(b.r.life_ns, 0);
-    renewal_changed(&b.r, S(1240));
+    change(&b, S(1240));
     assert_int_equal(b.r.life_ns, S(60));
+}
+
+/* Of a change that an ordinary refresh brings nobody knows when it was. */
+static void an_end_found_late_teaches_nothing(void **state)
+{
+    (void)state;
+    struct bench b;
+    init(&b);
+    renewal_seen(&b.r, &b.mapped, S(1000));
+    for (unsigned i = 0; i < 4; i++) { /* 60 s, and seen 20 s late: always the same age */
+        renewal_seen(&b.r, &b.mapped, S(1055 + 60 * i));
+        renewal_changed(&b.r, S(1080 + 60 * i));
+        renewal_seen(&b.r, &b.mapped, S(1081 + 60 * i));
+        assert_int_equal(b.r.life_ns, 0);
+    }
+    change(&b, S(1300)); /* the age before this one is not known */
+    change(&b, S(1360));
+    assert_int_equal(b.r.life_ns, 0);
+    change(&b, S(1420));
+    assert_int_equal(b.r.life_ns, S(60));
+}
+
+/* Between two answers close to each other, without a doubt. */
+static void an_end_between_two_answers_is_known(void **state)
+{
+    (void)state;
+    struct bench b;
+    init(&b);
+    renewal_seen(&b.r, &b.mapped, S(1000));
+    for (unsigned i = 1; i <= 2; i++) {
+        renewal_seen(&b.r, &b.mapped, S(999 + 60 * i));
+        renewal_changed(&b.r, S(1000 + 60 * i));
+        renewal_seen(&b.r, &b.mapped, S(1000 + 60 * i));
+    }
+    assert_int_equal(b.r.life_ns, S(60));
+}
+
+/* What serves after an end that was found late is taken for as old as it may be, and outlives
+ * nothing by that. */
+static void a_late_end_is_taken_for_early(void **state)
+{
+    (void)state;
+    struct bench b;
+    learn(&b);
+    renewal_seen(&b.r, &b.mapped, S(1160));
+    renewal_changed(&b.r, S(1185));
+    assert_int_equal(renewal_next_ns(&b.r), S(1160) + S(50));
+    renewal_seen(&b.r, &b.mapped, S(1185));
+    renewal_seen(&b.r, &b.mapped, S(1185 + 60));
+    assert_int_equal(b.r.life_ns, S(60));
+}
+
+static void two_ages_that_say_otherwise_are_believed(void **state)
+{
+    (void)state;
+    struct bench b;
+    learn(&b);
+    change(&b, S(1120 + 30));
+    assert_int_equal(b.r.life_ns, S(60)); /* a restart of the router */
+    change(&b, S(1120 + 60));
+    assert_int_equal(b.r.life_ns, S(30));
+}
+
+static void doubts_are_asked_about_once_a_second(void **state)
+{
+    (void)state;
+    struct bench b;
+    init(&b);
+    assert_true(renewal_doubt(&b.r, S(1000)));
+    assert_false(renewal_doubt(&b.r, S(1001) - 1));
+    assert_true(renewal_doubt(&b.r, S(1001)));
 }
 
 static void a_mapping_that_outlives_it_disproves_it(void **state)
@@ -130,7 +208,7 @@ static void the_spare_socket_serves_until_the_next_one(void **state)
     assert_false(b.r.asking);
     assert_int_equal(b.r.mapped.port, 6000);
     assert_int_equal(renewal_next_ns(&b.r), S(1171) + S(50));
-    renewal_changed(&b.r, S(1180)); /* the shared socket's: not the one that serves */
+    change(&b, S(1180)); /* the shared socket's: not the one that serves */
     assert_int_equal(renewal_next_ns(&b.r), S(1171) + S(50));
     renewal_stop(&b.r, S(1200));
     assert_int_equal(b.r.mapped.family, ADDR_NONE);
@@ -166,6 +244,11 @@ int main(void)
         cmocka_unit_test(two_ages_alike_are_a_life),
         cmocka_unit_test(ages_that_differ_are_none),
         cmocka_unit_test(a_pause_in_between_makes_an_age_unknown),
+        cmocka_unit_test(an_end_found_late_teaches_nothing),
+        cmocka_unit_test(an_end_between_two_answers_is_known),
+        cmocka_unit_test(a_late_end_is_taken_for_early),
+        cmocka_unit_test(two_ages_that_say_otherwise_are_believed),
+        cmocka_unit_test(doubts_are_asked_about_once_a_second),
         cmocka_unit_test(a_mapping_that_outlives_it_disproves_it),
         cmocka_unit_test(the_spare_socket_serves_until_the_next_one),
         cmocka_unit_test(without_an_answer_it_is_tried_again),

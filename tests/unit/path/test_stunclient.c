@@ -388,6 +388,10 @@ static void forgets_on_another_network(void **state)
     stunclient_ask_all(&w->c, w->now);
     run(w, NS_PER_S);
     assert_int_equal(sent_in_all(w), 6);
+    stunclient_ask_keeper(&w->c, ADDR_IPV6, w->now);
+    stunclient_ask_keeper(&w->c, ADDR_IPV4, w->now);
+    run(w, NS_PER_S);
+    assert_int_equal(sent_in_all(w), 7); /* the one that answered fastest */
 }
 
 static void has_a_ceiling_and_takes_no_server_twice(void **state)

@@ -126,6 +126,32 @@ static void who_takes_nothing_is_closed(void **state)
     world_close(&w);
 }
 
+/* Of what was offered to the shell only what went in full counts as sent. */
+static void what_was_half_written_when_its_receiver_left_is_counted(void **state)
+{
+    (void)state;
+    struct relay_server_config config = {.open = true};
+    struct relay_span spans[3];
+    struct world w;
+    world_open(&w, &config);
+    struct world_client *a = world_add(&w, 1);
+    struct world_client *b = world_add_bare(&w);
+    world_settle(&w);
+    world_fast_start(&w, b, 2);
+    for (int i = 0; i < 5; i++) {
+        relay_client_send(a->core, b->key, "x", 1);
+    }
+    world_settle(&w);
+    assert_int_equal(relay_server_output(w.server, b->id, spans, 3, w.now), 3);
+    relay_server_sent(w.server, b->id, spans[0].len + 1, w.now);
+    relay_server_closed(w.server, b->id, w.now);
+    const struct relay_server_stats *stats = world_stats(&w);
+    assert_int_equal(stats->packets_in, 5);
+    assert_int_equal(stats->packets_out, 1);
+    assert_int_equal(stats->dropped[RELAY_DROP_LEFT], 4);
+    world_close(&w);
+}
+
 static void who_takes_little_by_little_is_not_closed(void **state)
 {
     (void)state;
@@ -204,6 +230,7 @@ int main(void)
         cmocka_unit_test(queues_have_a_ceiling_in_bytes),
         cmocka_unit_test(without_buffers_packets_are_dropped_not_clients),
         cmocka_unit_test(who_takes_nothing_is_closed),
+        cmocka_unit_test(what_was_half_written_when_its_receiver_left_is_counted),
         cmocka_unit_test(who_takes_little_by_little_is_not_closed),
         cmocka_unit_test(keep_alives_come_each_minute_or_so),
         cmocka_unit_test(one_pong_waits_at_most),
