@@ -93,6 +93,7 @@ struct node_batch {
     const uint8_t *data; /* valid until the next call of node_output */
     size_t len;
     size_t segment;
+    bool hasty; /* small streams of this peer talk beside bulk: look at the sockets soon */
 };
 
 /* False when there is nothing to send now. Also moves packets into the relays' buffers. */
