@@ -6,23 +6,20 @@
  * what to do (5 bits) with which client (3 bits) and how much, and what some steps need besides.
  * After each step the loop runs, and then:
  *
- *  - every connection that was accepted is open or counted as closed;
+ *  - every connection that was accepted is open or counted as closed, and none counts as gone that
+ *    did nothing of the kind;
  *  - at the end, when all clients read again and time has passed, whatever clients said has been
  *    read, every packet was forwarded or is counted as dropped, and no socket is open without its
  *    connection;
  *  - when the relay has stopped, no socket, no handle and no buffer is left.
  */
-#include "fuzz/relay_uv/client.h"
 #include "fuzz/relay_uv/kernel.h"
-
-#include "loop/relay_uv.h"
-#include "relay/stun_server.h"
+#include "fuzz/relay_uv/stage.h"
 
 #include <base/bytes.h>
 #include <base/check.h>
 #include <base/clock.h>
 #include <base/mem.h>
-#include <base/rng.h>
 
 #include <errno.h>
 #include <string.h>
@@ -30,139 +27,13 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum {
-    CLIENTS = 8,
-    PORT = 80,
-    PORT_TLS = 443,
     SAID_MAX = 1 << 20, /* bytes by all clients in one program */
     ROUNDS = 2,         /* of the loop after each step */
-    SETTLE_ROUNDS = 1200,
-    RATE = 4000,
 };
 
-enum {
-    RULE_LISTED = 1, /* only two keys are admitted */
-    RULE_RATE = 2,
-    RULE_SHORT_QUEUES = 4,
-    RULE_SMALL_POOL = 8,
-    RULE_ONE_ADDRESS = 16, /* few connections of each */
-    RULE_SHORT_HEADER = 32,
-    RULE_IMPATIENT = 64,
-    RULE_FEW = 128,
-};
-
-static struct {
-    uv_loop_t loop;
-    struct relay_uv *relay; /* NULL: it has stopped */
-    bool draining;
-    bool corked;       /* no step runs the loop */
-    uint8_t rules;     /* that hold */
-    uint8_t short_for; /* allocations that the next run may still make; 0 = any number */
-    size_t said;
-    uint32_t serial; /* of packets */
-    struct pcg pcg;
-    struct stun_server_stats stun;
-    struct log log;
-    struct client clients[CLIENTS];
-} f;
-
-static void on_log(void *user, enum log_level level, const char *module, const char *event,
-                   const char *text)
-{
-    (void)user;
-    CHECK(level <= LOG_TRACE && module[0] && event[0]);
-    for (; *text; text++) {
-        CHECK((unsigned char)*text >= ' ');
-    }
-}
-
-/* --- the relay --- */
-
-static void set_rules(struct relay_server_config *c, uint8_t rules)
-{
-    struct relay_server_limits *l = &c->limits;
-    f.rules = rules;
-    if (!(rules & RULE_LISTED)) {
-        clients_expect_all();
-    }
-    c->open = !(rules & RULE_LISTED);
-    c->allowed = clients_keys();
-    c->allowed_count = CLIENT_LISTED;
-    l->rate_bytes_per_s = rules & RULE_RATE ? RATE : 0;
-    l->queue_packets_max = rules & RULE_SHORT_QUEUES ? 2 : 0;
-    l->pool_bytes_max = rules & RULE_SMALL_POOL ? 150000 : 4 << 20;
-    l->clients_per_address_max = rules & RULE_ONE_ADDRESS ? 2 : 0;
-    l->http_header_max = rules & RULE_SHORT_HEADER ? 160 : 0;
-    l->handshake_timeout_ns = rules & RULE_IMPATIENT ? NS_PER_S : 0;
-    l->write_stall_ns = rules & RULE_IMPATIENT ? 100 * NS_PER_MS : 0;
-    l->keep_alive_ns = rules & RULE_IMPATIENT ? NS_PER_S : 0;
-    l->contacts_max = rules & RULE_FEW ? 1 : 0;
-    l->pending_max = rules & RULE_FEW ? 2 : 0;
-    l->clients_max = rules & RULE_FEW ? 4 : CLIENTS + 2;
-}
-
-static struct relay_server_config config_of(uint8_t rules)
-{
-    static struct prefix readers;
-    CHECK(prefix_parse(&readers, "192.0.2.0/28") == 0);
-    struct relay_server_config c = {
-        .metrics = &readers, .metrics_count = 1, .stun = &f.stun, .log = &f.log};
-    c.rng = pcg_rng(&f.pcg, 1);
-    memcpy(c.secret, clients_server_secret(), sizeof(c.secret));
-    set_rules(&c, rules);
-    return c;
-}
-
-static bool start_relay(uint8_t rules)
-{
-    const struct addr plain = addr_ipv4(192, 0, 2, 1, PORT);
-    const struct addr tls = addr_ipv4(192, 0, 2, 1, PORT_TLS);
-    struct relay_uv_config config = {.listen = &plain,
-                                     .listen_count = 1,
-                                     .listen_tls = &tls,
-                                     .listen_tls_count = clients_server_tls() ? 1 : 0,
-                                     .tls = clients_server_tls(),
-                                     .server = config_of(rules)};
-    CHECK(uv_loop_init(&f.loop) == 0);
-    int err = relay_uv_start(&f.loop, &config, &f.relay);
-    return err == 0;
-}
-
-static void on_stopped(void *user)
-{
-    (void)user;
-    f.relay = NULL;
-}
-
-static void check_counters(void)
-{
-    if (!f.relay) {
-        return;
-    }
-    const struct relay_server_stats *s = relay_uv_stats(f.relay);
-    uint64_t closed = 0;
-    for (size_t i = 0; i < RELAY_CLOSE_COUNT; i++) {
-        closed += s->closed[i];
-    }
-    CHECK(s->accepted == s->connections + closed);
-    CHECK(s->clients <= s->connections && s->clients <= s->logins && s->logins <= s->accepted);
-    CHECK(clients_received() <= s->packets_out && s->packets_out <= s->packets_in);
-}
-
-static void run(unsigned rounds)
-{
-    for (unsigned i = 0; i < rounds; i++) {
-        mem_fail_after(f.short_for);
-        uv_run(&f.loop, UV_RUN_NOWAIT);
-        mem_fail_after(0);
-        for (size_t j = 0; j < CLIENTS; j++) {
-            if (f.clients[j].reads) {
-                client_hear(&f.clients[j], SIZE_MAX);
-            }
-        }
-    }
-    f.short_for = 0;
-    check_counters();
-}
+static bool corked; /* no step runs the loop */
+static size_t said;
+static uint32_t serial; /* of packets */
 
 /* --- what clients do --- */
 
@@ -178,13 +49,13 @@ static void open_client(struct client *c, uint8_t amount)
     if (c->conn >= 0) {
         client_leave(c);
     }
-    (void)client_open(c, tls ? PORT_TLS : PORT, &from, tls);
+    (void)client_open(c, tls ? STAGE_PORT_TLS : STAGE_PORT, &from, tls);
 }
 
 static void talk_tls(const struct client *c)
 {
     for (int i = 0; i < 6 && c->conn >= 0 && c->tls && !client_can_talk(c); i++) {
-        run(1);
+        stage_run(1);
     }
 }
 
@@ -201,7 +72,7 @@ static void login(struct client *c, uint8_t amount)
     talk_tls(c);
     client_upgrade(c, (enum client_way)((amount >> 2 & 3) % CLIENT_WAYS));
     client_login(c, key);
-    f.said += 256;
+    said += 256;
 }
 
 /* A packet to one of the keys. Its content is like no other's, if there is room to say which it is;
@@ -215,13 +86,13 @@ static void send_packet(struct client *c, uint8_t how, uint8_t size)
         derp_write_packet(frame, DERP_SEND_PACKET, clients_keys()[(how & 7) % LEDGER_KEYS], len);
     struct writer w = writer_of(frame + head, len);
     write_bytes(&w, mark, how & 8 ? sizeof(mark) : 0);
-    write_u32(&w, ++f.serial);
+    write_u32(&w, ++serial);
     size_t cut = how & 16 ? 3 : 0;
-    f.said += head + len;
+    said += head + len;
     if (w.failed) {
         client_say_strange(c, frame, head + len - cut);
     } else {
-        memset(w.at, (int)f.serial, writer_room(&w));
+        memset(w.at, (int)serial, writer_room(&w));
         client_say(c, frame, head + len - cut);
     }
 }
@@ -229,7 +100,7 @@ static void send_packet(struct client *c, uint8_t how, uint8_t size)
 static void send_packets(struct client *c, uint8_t how, uint8_t size)
 {
     unsigned times = how & 64 ? 40 : how & 32 ? 5 : 1;
-    for (unsigned i = 0; i < times && c->conn >= 0 && f.said < SAID_MAX; i++) {
+    for (unsigned i = 0; i < times && c->conn >= 0 && said < SAID_MAX; i++) {
         if (!ledger_is_full()) {
             send_packet(c, how, size);
         }
@@ -261,9 +132,9 @@ static void say(struct client *c, struct reader *program, uint8_t amount,
 {
     size_t len = amount < reader_left(program) ? amount : reader_left(program);
     const uint8_t *data = read_bytes(program, len);
-    if (c->conn >= 0 && f.said < SAID_MAX && !ledger_is_full()) {
+    if (c->conn >= 0 && said < SAID_MAX && !ledger_is_full()) {
         how(c, data, len);
-        f.said += len;
+        said += len;
     }
 }
 
@@ -289,7 +160,7 @@ static void ping(struct client *c, uint8_t amount)
     uint8_t payload[8] = {0};
     for (uint8_t i = 0; i < (amount & 7) + 1 && !ledger_is_full(); i++) {
         payload[0] = (uint8_t)(amount >> 3);
-        payload[1] = (uint8_t)++f.serial;
+        payload[1] = (uint8_t)++serial;
         client_say(c, frame, derp_write_ping(frame, DERP_PING, payload));
     }
 }
@@ -306,21 +177,6 @@ static void pass_time(uint8_t scale, uint8_t amount)
 {
     static const uint64_t units[] = {NS_PER_US, NS_PER_MS, 20 * NS_PER_MS, NS_PER_S / 4};
     kernel_advance(amount * units[scale & 3]);
-}
-
-static void reload(uint8_t rules)
-{
-    struct relay_server_config c = config_of(rules);
-    CHECK(!f.relay || relay_uv_reload(f.relay, &c) == 0);
-}
-
-static void drain(uint8_t amount)
-{
-    if (f.relay && !f.draining) {
-        clients_expect_restart();
-        f.draining = true;
-        relay_uv_drain(f.relay, amount * 50 * NS_PER_MS, on_stopped, NULL);
-    }
 }
 
 static void fail_accepts(uint8_t amount)
@@ -370,19 +226,20 @@ static void run_relay_step(enum step step, uint8_t which, uint8_t amount)
         fail_accepts(amount);
         break;
     case STEP_RELOAD:
-        reload(amount);
+        stage_reload(amount);
         break;
     case STEP_DRAIN:
-        drain(amount);
+        stage_drain(amount * 50 * NS_PER_MS);
         break;
     case STEP_CORK:
-        f.corked = amount & 1;
+        corked = amount & 1;
         break;
     case STEP_RUN:
-        run(amount & 7);
+        stage_run(amount & 7);
         break;
     case STEP_SHORT_OF_MEMORY:
-        f.short_for = amount;
+        stage.short_for = amount;
+        stage.was_short = true;
         break;
     default:
         pass_time(which, amount);
@@ -403,9 +260,11 @@ static void run_conn_step(struct client *c, enum step step, uint8_t amount)
         client_leave(c);
         break;
     case STEP_SHUT:
+        client_may_end(c);
         kernel_shut(c->conn);
         break;
     case STEP_RESET:
+        client_may_end(c);
         kernel_reset(c->conn);
         break;
     case STEP_HEAR:
@@ -425,9 +284,11 @@ static void run_conn_step(struct client *c, enum step step, uint8_t amount)
         kernel_set_bite(c->conn, 0, amount);
         break;
     case STEP_FAIL_WRITES:
+        client_may_end(c);
         kernel_fail_writes(c->conn, error_of(amount), amount / 8 % 8);
         break;
     case STEP_FAIL_READS:
+        client_may_end(c);
         kernel_fail_reads(c->conn, error_of(amount), amount / 8 % 8);
         break;
     default:
@@ -440,7 +301,7 @@ static void run_step(struct reader *program)
     uint8_t what = read_u8(program);
     uint8_t amount = read_u8(program);
     enum step step = (enum step)(what & 31);
-    struct client *c = &f.clients[what >> 5];
+    struct client *c = &stage.clients[what >> 5];
     switch ((int)step) {
     case STEP_OPEN:
         open_client(c, amount);
@@ -473,105 +334,8 @@ static void run_step(struct reader *program)
             run_conn_step(c, step, amount);
         }
     }
-    if (!f.corked) {
-        run(ROUNDS);
-    }
-}
-
-/* --- the end --- */
-
-static void become_easy(struct client *c)
-{
-    c->reads = true;
-    if (c->conn >= 0) {
-        kernel_set_room(c->conn, 1 << 20);
-        kernel_set_bite(c->conn, 0, 0);
-        kernel_fail_writes(c->conn, 0, 0);
-        kernel_fail_reads(c->conn, 0, 0);
-    }
-}
-
-static bool is_read(void)
-{
-    for (size_t i = 0; i < CLIENTS; i++) {
-        const struct client *c = &f.clients[i];
-        if (c->conn >= 0 && kernel_unread(c->conn) > 0 && !kernel_is_over(c->conn)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Until nobody says anything any more at this moment. */
-static void run_until_quiet(void)
-{
-    uint64_t before;
-    do {
-        before = clients_heard();
-        run(3);
-    } while (clients_heard() != before);
-}
-
-/* Nobody hinders the relay any more: then nothing may be left undone, nobody be taken for one who
- * does not read, and everybody gone who should be. */
-static void check_settled(uint64_t stalled)
-{
-    const struct relay_server_stats *s = relay_uv_stats(f.relay);
-    uint64_t dropped = s->dropped[RELAY_DROP_NO_PEER] + s->dropped[RELAY_DROP_QUEUE_HEAD] +
-                       s->dropped[RELAY_DROP_QUEUE_TAIL] + s->dropped[RELAY_DROP_LEFT];
-    CHECK(is_read() && kernel_waiting() == 0);
-    CHECK(s->packets_in == s->packets_out + dropped);
-    CHECK(s->closed[RELAY_CLOSE_STALLED] == stalled);
-    size_t listeners = f.draining ? 0 : clients_server_tls() ? 2 : 1;
-    CHECK(kernel_server_sockets() == s->connections + listeners);
-    for (size_t i = 0; i < CLIENTS; i++) {
-        const struct client *c = &f.clients[i];
-        bool out = c->conn >= 0 && c->stage == CLIENT_OPEN && c->key >= CLIENT_LISTED &&
-                   (f.rules & RULE_LISTED);
-        CHECK((!out && !client_should_be_over(c)) || client_is_over(c));
-    }
-}
-
-static void settle(void)
-{
-    f.short_for = 0;
-    kernel_fail_accepts(0, 0);
-    for (size_t i = 0; i < CLIENTS; i++) {
-        become_easy(&f.clients[i]);
-    }
-    run_until_quiet();
-    uint64_t stalled = f.relay ? relay_uv_stats(f.relay)->closed[RELAY_CLOSE_STALLED] : 0;
-    for (unsigned i = 0; i < SETTLE_ROUNDS && f.relay && (i < 8 || !is_read()); i++) {
-        kernel_advance(NS_PER_S / 2);
-        run_until_quiet();
-    }
-    if (f.relay) {
-        check_settled(stalled);
-    }
-}
-
-static void stop_relay(void)
-{
-    if (f.relay && !f.draining) {
-        relay_uv_stop(f.relay, on_stopped, NULL);
-    }
-    for (unsigned i = 0; i < 100 && uv_loop_alive(&f.loop); i++) {
-        run(1);
-        kernel_advance(NS_PER_S / 2);
-    }
-    CHECK(!f.relay && uv_loop_close(&f.loop) == 0);
-    for (size_t i = 0; i < CLIENTS; i++) {
-        client_leave(&f.clients[i]);
-    }
-    kernel_stop();
-}
-
-static void prepare(void)
-{
-    static bool done;
-    if (!done) {
-        clients_prepare();
-        done = true;
+    if (!corked) {
+        stage_run(ROUNDS);
     }
 }
 
@@ -580,34 +344,31 @@ static void run_program(struct reader *program)
 {
     uint8_t rules = read_u8(program);
     uint8_t other = read_u8(program);
-    f.log = (struct log){.level = other & 1 ? LOG_TRACE : LOG_ERROR, .write = on_log};
+    stage.log.level = other & 1 ? LOG_TRACE : LOG_ERROR;
     mem_fail_after(other & 2 ? other >> 2 : 0);
-    bool started = start_relay(rules);
+    stage_start(rules);
     mem_fail_after(0);
-    f.relay = started ? f.relay : NULL;
     while (reader_left(program) >= 2) {
         run_step(program);
     }
     if (!(other & 2)) {
-        settle();
+        stage_settle();
     }
-    stop_relay();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
+    static bool prepared;
     struct reader program = reader_of(data, len);
-    prepare();
-    f.relay = NULL;
-    f.draining = f.corked = false;
-    f.short_for = 0;
-    f.said = 0;
-    f.serial = 0;
-    for (size_t i = 0; i < CLIENTS; i++) {
-        f.clients[i].conn = -1;
+    if (!prepared) {
+        clients_prepare();
+        prepared = true;
     }
-    kernel_start(1000 * NS_PER_S);
-    clients_start();
+    corked = false;
+    said = 0;
+    serial = 0;
+    stage_open();
     run_program(&program);
+    stage_close();
     return 0;
 }

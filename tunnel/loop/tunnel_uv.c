@@ -107,9 +107,11 @@ static void dispatch(struct adit *a, const struct node_event *ev)
 /* --- sending --- */
 
 /* A batch that shall not go far is one datagram, and rare: two more system calls do not matter. */
-static int send_some(struct udp_uv *udp, const struct node_batch *b, size_t *sent)
+static int send_some(struct adit *a, const struct node_batch *b, size_t *sent)
 {
+    struct udp_uv *udp = a->sockets[b->socket].udp;
     if (b->hops != 0) {
+        tunnel_worker_settle(a);
         (void)udp_uv_set_hops(udp, (int)b->hops);
     }
     int err = udp_uv_send(udp, &b->to, b->data, b->len, b->segment, sent);
@@ -122,15 +124,14 @@ static int send_some(struct udp_uv *udp, const struct node_batch *b, size_t *sen
 /* False if the socket is full: the rest waits in a->blocked until it is writable. */
 static bool send_batch(struct adit *a, struct node_batch *b)
 {
-    struct udp_uv *udp = a->sockets[b->socket].udp;
-    if (!udp) { /* a temporary one that could not be opened */
+    if (!a->sockets[b->socket].udp) { /* a temporary one that could not be opened */
         a->unsent++;
         b->len = 0;
     }
     while (b->len > 0) {
         size_t sent = 0;
         bool batch = b->len > b->segment;
-        int err = send_some(udp, b, &sent);
+        int err = send_some(a, b, &sent);
         if (batch && b->socket == 0) {
             tunnel_watch_batches(a);
         }
@@ -163,12 +164,12 @@ static void send_output(struct adit *a, uint64_t now)
     struct node_batch batch;
     int rounds = OUTPUT_ROUNDS;
     for (int i = 0; i < rounds; i++) {
-        if (!node_output(a->node, &batch, now)) {
+        if (!tunnel_worker_has_room(a) || !node_output(a->node, &batch, now)) {
             return;
         }
         a->hasty = batch.hasty;
         rounds = batch.hasty ? HASTY_ROUNDS : OUTPUT_ROUNDS;
-        if (!send_batch(a, &batch)) {
+        if (!tunnel_worker_send(a, &batch) && !send_batch(a, &batch)) {
             return;
         }
     }
@@ -326,6 +327,9 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
         err = tunnel_open_socket(a, config);
     }
     if (err == 0) {
+        err = tunnel_open_worker(a);
+    }
+    if (err == 0) {
         err = netmon_uv_open(loop, tunnel_on_change, a, &a->monitor);
     }
     if (err == 0) {
@@ -335,6 +339,7 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
         }
     }
     if (err != 0) {
+        tunnel_close_worker(a);
         tunnel_close_sockets(a);
         for (size_t i = 0; i < a->relay_count; i++) {
             relay_link_free(a->relays[i].link);
@@ -399,6 +404,7 @@ void adit_stop(struct adit *a, void (*stopped)(void *user), void *user)
 
 void tunnel_finish_stop(struct adit *a)
 {
+    tunnel_close_worker(a);
     tunnel_close_sockets(a);
     uv_close((uv_handle_t *)&a->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&a->timer, on_handle_closed);

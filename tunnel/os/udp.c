@@ -86,6 +86,32 @@ void udp_batch_sends(struct udp_socket *s, bool on)
     s->offload = on && s->can_segment;
 }
 
+struct udp_socket udp_lend(const struct udp_socket *s)
+{
+    struct udp_socket lent = *s;
+    lent.stats = (struct udp_stats){0};
+    return lent;
+}
+
+void udp_return(struct udp_socket *s, const struct udp_socket *lent)
+{
+    const struct udp_stats *more = &lent->stats;
+    struct udp_stats *st = &s->stats;
+    st->datagrams_out += more->datagrams_out;
+    st->datagrams_batched += more->datagrams_batched;
+    st->bytes_out += more->bytes_out;
+    st->send_blocked += more->send_blocked;
+    st->send_too_large += more->send_too_large;
+    st->send_unreachable += more->send_unreachable;
+    st->send_denied += more->send_denied;
+    st->send_no_buffers += more->send_no_buffers;
+    st->send_other += more->send_other;
+    if (more->segmentation_off) {
+        st->segmentation_off = 1;
+        s->offload = s->can_segment = false;
+    }
+}
+
 static int open_bound(struct udp_socket *s, const struct addr *bind_to,
                       const struct udp_options *options)
 {

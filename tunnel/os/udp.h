@@ -7,7 +7,7 @@
  * never fragmented (path MTU search, RFC 8899, needs that).
  *
  * Errors are -errno. What the network does to a packet is never an error of the socket.
- * Belongs to one thread.
+ * Belongs to one thread; others send with a copy (udp_lend).
  */
 #ifndef OS_UDP_H
 #define OS_UDP_H
@@ -108,6 +108,10 @@ void udp_close(struct udp_socket *s);
 void udp_grow(struct udp_socket *s);
 /* Batches in one piece, or datagram by datagram; on where the system refused them does nothing. */
 void udp_batch_sends(struct udp_socket *s, bool on);
+/* For another thread that sends, while this one goes on using the socket: a copy with counters of
+ * its own, good as long as the socket is open; and what came of it, back on the socket's thread. */
+struct udp_socket udp_lend(const struct udp_socket *s);
+void udp_return(struct udp_socket *s, const struct udp_socket *lent);
 /* The bound address; the unspecified one unless the options named one. */
 int udp_local(const struct udp_socket *s, struct addr *out);
 

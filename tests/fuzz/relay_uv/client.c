@@ -16,7 +16,7 @@ static struct {
     uint8_t next_nonce;
     unsigned wild; /* bit set of keys */
     bool restarts, admits_all;
-    uint64_t received, heard;
+    uint64_t received, heard, may_end;
 } w;
 
 /* --- all of them --- */
@@ -71,7 +71,7 @@ void clients_start(void)
     w.next_nonce = 0;
     w.wild = 0;
     w.restarts = w.admits_all = false;
-    w.received = w.heard = 0;
+    w.received = w.heard = w.may_end = 0;
     ledger_start(clients_keys());
 }
 
@@ -83,6 +83,11 @@ void clients_expect_restart(void)
 void clients_expect_all(void)
 {
     w.admits_all = true;
+}
+
+uint64_t clients_that_may_end(void)
+{
+    return w.may_end;
 }
 
 uint64_t clients_received(void)
@@ -127,9 +132,16 @@ bool client_open(struct client *c, uint16_t port, const struct addr *from, bool 
     return true;
 }
 
+void client_may_end(struct client *c)
+{
+    w.may_end += !c->may_end;
+    c->may_end = true;
+}
+
 void client_leave(struct client *c)
 {
     if (c->conn >= 0) {
+        client_may_end(c);
         kernel_leave(c->conn);
         tls_free(c->tls);
         c->tls = NULL;
@@ -207,6 +219,7 @@ static void become_wild(struct client *c)
 {
     c->wild = true;
     w.wild |= c->keys;
+    client_may_end(c); /* WebSocket has a word for it */
 }
 
 void client_say(struct client *c, const void *data, size_t len)
@@ -235,6 +248,7 @@ void client_say_raw(struct client *c, const void *data, size_t len)
     }
     c->asked = true;
     c->broke_tls = true;
+    client_may_end(c);
     c->said.strange = true;
     if (!c->tls && c->reading_frames && !c->wraps) {
         ledger_read(&c->said, data, len);

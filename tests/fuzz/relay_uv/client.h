@@ -33,6 +33,7 @@ struct client {
     uint32_t number;
     bool reads; /* all that comes, at once */
     bool wild;
+    bool may_end;
     struct tls *tls; /* NULL = plain */
     bool tls_over;
     bool broke_tls;      /* said bytes past it */
@@ -63,12 +64,16 @@ void clients_start(void);
  * CLIENT_LISTED. */
 void clients_expect_restart(void);
 void clients_expect_all(void);
+/* Connections that a relay may find to have ended from their side. */
+uint64_t clients_that_may_end(void);
 /* Packets that have come in whole; bytes of any kind. */
 uint64_t clients_received(void);
 uint64_t clients_heard(void);
 
 /* False if the kernel does not have it. */
 bool client_open(struct client *c, uint16_t port, const struct addr *from, bool tls);
+/* Something is done to it after which it is no wonder if it counts as gone. */
+void client_may_end(struct client *c);
 /* Closes, and forgets. */
 void client_leave(struct client *c);
 /* Reads up to `cap` bytes off the socket and checks them; TLS answers. */
