@@ -53,10 +53,10 @@ bool adit_relay_address(const struct adit_relay *r, size_t i, struct addr *out);
 /* Address of the i-th STUN socket in the order of the configuration; false past the last. */
 bool adit_relay_stun_address(const struct adit_relay *r, size_t i, struct addr *out);
 
-/* Takes keys, `open`, readers of /metrics and limits from the configuration, except clients_max,
- * and reads the certificate and its key again, for connections that come from now on; if those
- * cannot be used the old ones stay, and the log says so. Whoever is still admitted does not notice.
- * 0 or ERR_NO_MEMORY: then all is as it was. */
+/* Takes keys, `open`, readers of /metrics and limits from the configuration, and reads the
+ * certificate and its key again, for connections that come from now on; if those cannot be used the
+ * old ones stay, and the log says so. Whoever is still admitted does not notice, also when there
+ * are more than clients_max now. 0 or ERR_NO_MEMORY: then all is as it was. */
 int adit_relay_reload(struct adit_relay *r, const struct adit_relay_server_config *config);
 /* Stops gently: accepts no one any more, tells the clients to go elsewhere, and stops when all have
  * left, after wait_ns at the latest. */

@@ -1,7 +1,7 @@
 /* Min-heap of deadlines, intrusive: the owner embeds a heap_node and finds itself again with
  * container_of. Equal deadlines leave in the order in which they were set.
  *
- * All calls are O(log n); the heap itself has room for `cap` nodes, given at init.
+ * All calls are O(log n), but for heap_grow; the heap itself has room for `cap` nodes.
  */
 #ifndef BASE_HEAP_H
 #define BASE_HEAP_H
@@ -26,6 +26,8 @@ struct heap {
 
 /* 0 or ERR_NO_MEMORY. */
 int heap_init(struct heap *h, size_t cap);
+/* Room for `cap` nodes, not less than before. 0, or ERR_NO_MEMORY: then all is as it was. */
+int heap_grow(struct heap *h, size_t cap);
 void heap_deinit(struct heap *h);
 
 /* Inserts or moves; TIME_NEVER removes. ERR_NO_ROOM when full. */

@@ -78,11 +78,13 @@ size_t resolver_localhost(const char *name, struct addr addrs[RESOLVER_ADDRS])
 static bool has_share(const struct resolver_core *c, size_t owner)
 {
     const struct job *j;
-    size_t n = 0;
+    size_t own = 0, all = 0;
     TAILQ_FOREACH (j, &c->running, turn) {
-        n += j->owner == owner;
+        own += j->owner == owner;
+        all++;
     }
-    return n < RESOLVER_PER_OWNER;
+    return own < RESOLVER_PER_OWNER &&
+           (owner == RESOLVER_FRONT || all < RESOLVER_THREADS - RESOLVER_THREADS_FRONT);
 }
 
 static struct job *next_job(struct resolver_core *c)
@@ -341,15 +343,38 @@ void resolver_stop(struct resolver *r)
     uv_close((uv_handle_t *)&c->wake, on_closed);
 }
 
+static bool is_waiting(struct job *j)
+{
+    uv_mutex_lock(&j->core->lock);
+    bool waiting = j->state == JOB_WAITING;
+    uv_mutex_unlock(&j->core->lock);
+    return waiting;
+}
+
 static struct job *find_job(struct resolver_core *c, const struct resolver_question *q)
 {
     struct job *j;
     LIST_FOREACH (j, &c->all, entry) {
-        if (j->family == q->family && strcmp(j->name, q->name) == 0) {
+        if (j->family == q->family && strcmp(j->name, q->name) == 0 &&
+            (j->owner == q->owner || !is_waiting(j))) {
             return j;
         }
     }
     return NULL;
+}
+
+static bool has_room(const struct resolver_core *c, size_t owner)
+{
+    const struct job *j;
+    size_t own = 0;
+    if (owner == RESOLVER_FRONT) {
+        return c->count < RESOLVER_QUESTIONS;
+    }
+    LIST_FOREACH (j, &c->all, entry) {
+        own += j->owner == owner;
+    }
+    return own < RESOLVER_QUESTIONS_PER_PEER &&
+           c->count < RESOLVER_QUESTIONS - RESOLVER_QUESTIONS_FRONT;
 }
 
 /* Somebody idle takes it, or a new thread does, or the next that is free. */
@@ -375,7 +400,7 @@ static struct job *add_job(struct resolver_core *c, const struct resolver_questi
 {
     size_t len = strlen(q->name);
     struct job *j = NULL;
-    if (len <= NAME_MAX_LEN && c->count < RESOLVER_QUESTIONS) {
+    if (len <= NAME_MAX_LEN && has_room(c, q->owner)) {
         j = mem_new(1, sizeof(*j));
     }
     if (!j) {

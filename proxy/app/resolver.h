@@ -4,7 +4,9 @@
  * It can only be asked by waiting, hence threads of its own: made when there is work, up to
  * RESOLVER_THREADS, and gone after some idle seconds. A name whose server keeps silent must not
  * delay the others, so whoever asks has to share: equal questions are asked once, and one owner (a
- * peer, or the front) has at most RESOLVER_PER_OWNER of the threads at a time, whatever waits.
+ * peer, or the front) has at most RESOLVER_PER_OWNER of the threads at a time, whatever waits. What
+ * waits in one owner's queue is nobody else's to wait for. All peers together leave a quarter of
+ * the threads and of the questions to the front.
  *
  * An asker that has gone leaves nothing behind; a question under way is left to end by itself, also
  * past resolver_stop, which waits for nothing.
@@ -21,8 +23,11 @@
 enum {
     RESOLVER_ADDRS = 16, /* of one name; more are not looked at */
     RESOLVER_THREADS = 128,
-    RESOLVER_PER_OWNER = 64,   /* 32 names of both families that hang */
-    RESOLVER_QUESTIONS = 2048, /* different ones at once */
+    RESOLVER_PER_OWNER = 64,                       /* 32 names of both families that hang */
+    RESOLVER_THREADS_FRONT = RESOLVER_THREADS / 4, /* which peers leave alone */
+    RESOLVER_QUESTIONS = 2048,                     /* different ones at once */
+    RESOLVER_QUESTIONS_PER_PEER = RESOLVER_QUESTIONS / 4,
+    RESOLVER_QUESTIONS_FRONT = RESOLVER_QUESTIONS / 4, /* as with threads */
 };
 
 /* The owner that is no peer. */

@@ -147,7 +147,6 @@ static void warn_of_the_rest(const struct relay_daemon *r, const struct config_s
         {"cluster_credentials", same_text(was->cluster_credentials, now->cluster_credentials)},
         {"cluster_ca", same_text(was->cluster_ca, now->cluster_ca)},
         {"cluster_secret", same_text(was->cluster_secret.path, now->cluster_secret.path)},
-        {"clients_max", was->clients_max == now->clients_max},
     };
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
         if (!kept[i].same) {

@@ -2,6 +2,7 @@
 
 #include "proto/proxyclient.h"
 
+#include <adit/key.h>
 #include <base/check.h>
 #include <base/mem.h>
 
@@ -84,9 +85,11 @@ static void go_on(struct upstream *u)
     uint8_t out[PROXYCLIENT_OUT_MAX];
     size_t len = proxyclient_output(&u->talk, out);
     struct tcp *tcp = u->tcp;
+    bool sent = len == 0 || tcp_send(tcp, out, len) == (ssize_t)len;
+    adit_key_wipe(out, len); /* it may hold a password */
     switch (u->talk.state) {
     case PROXYCLIENT_TALKING:
-        if (len > 0 && tcp_send(tcp, out, len) != (ssize_t)len) {
+        if (!sent) {
             finish(u, NULL, CAUSE_FAILED);
         }
         break;

@@ -4,6 +4,7 @@
 #include "cli/keyfile.h"
 #include "cli/pendingfile.h"
 
+#include "app/load.h"
 #include "app/paths.h"
 
 #include <adit/file.h>
@@ -39,6 +40,33 @@ static int read_given(const struct cli_call *call, struct invite *out)
     return why ? EX_DATAERR : EX_OK;
 }
 
+static const struct config_peer *find_by_key(const struct join *j)
+{
+    const struct config *config = j->ini.config;
+    for (size_t i = 0; i < config->peers_count; i++) {
+        if (memcmp(&config->peers[i].key, &j->given.key, sizeof(j->given.key)) == 0) {
+            return &config->peers[i];
+        }
+    }
+    return NULL;
+}
+
+/* An offer that was taken here already: its secret is that of the peer. Then only the answer may
+ * have been lost, which nobody else can make again. */
+static bool is_repeated(struct join *j)
+{
+    const struct config_peer *p = find_by_key(j);
+    uint8_t kept[INVITE_SECRET_LEN];
+    if (j->given.kind != INVITE_OFFER || !p || !p->psk.path ||
+        load_key_file(&p->psk, j->ini.path, "psk", stderr, kept) != EX_OK) {
+        return false;
+    }
+    invite_psk(j->psk, j->given.secret, &j->given.key, &j->ini.self);
+    bool same = memcmp(kept, j->psk, sizeof(kept)) == 0; /* both are ours */
+    adit_key_wipe(kept, sizeof(kept));
+    return same;
+}
+
 static int check_peer(const struct join *j)
 {
     const struct config *config = j->ini.config;
@@ -47,13 +75,11 @@ static int check_peer(const struct join *j)
         cli_error("this line was made by this very node; it is for another machine");
         return EX_DATAERR;
     }
-    for (size_t i = 0; i < config->peers_count; i++) {
-        const struct config_peer *p = &config->peers[i];
-        if (memcmp(&p->key, &j->given.key, sizeof(p->key)) == 0) {
-            cli_error("%s:%u: its key is known already, as [peer %s]", j->ini.path, p->line,
-                      p->name);
-            return EX_CANTCREAT;
-        }
+    const struct config_peer *known = find_by_key(j);
+    if (known) {
+        cli_error("%s:%u: its key is known already, as [peer %s]", j->ini.path, known->line,
+                  known->name);
+        return EX_CANTCREAT;
     }
     if (named) {
         cli_error("%s:%u: there is another [peer %s] already; --name gives this one another name",
@@ -156,7 +182,6 @@ static void print_answer(const struct join *j)
     char host[CONFIG_NAME_MAX + 1];
     const char *own = j->ini.config->node.name;
     invite_answer(&answer, &j->given, &j->ini.self, own[0] ? own : inifile_default_name(host));
-    say_next(j);
     if (j->relay[0] != '\0') {
         (void)fprintf(stderr, "Unless the relay is open, its ini must have: allow = %s\n",
                       invite_format_key(j->ini.self.bytes, key));
@@ -177,6 +202,7 @@ static int take_offer(struct join *j)
     invite_psk(j->psk, j->given.secret, &j->given.key, &j->ini.self);
     int code = write_peer(j);
     if (code == EX_OK) {
+        say_next(j);
         print_answer(j);
     }
     return code;
@@ -251,8 +277,12 @@ static int run(const struct cli_call *call)
     code = code == EX_OK ? make_folder(&j, ini) : code;
     int lock = code == EX_OK ? inifile_lock(ini) : -1;
     code = code == EX_OK ? open_ini(&j, ini) : code;
-    code = code == EX_OK ? check_peer(&j) : code;
-    if (code == EX_OK) {
+    bool again = code == EX_OK && is_repeated(&j);
+    code = code == EX_OK && !again ? check_peer(&j) : code;
+    if (again) {
+        (void)fprintf(stderr, "This invitation was taken already; its answer once more.\n");
+        print_answer(&j);
+    } else if (code == EX_OK) {
         code = j.given.kind == INVITE_OFFER ? take_offer(&j) : take_answer(&j);
     }
     inifile_close(&j.ini);
@@ -268,7 +298,7 @@ const struct cli_command cmd_join = {
     .more = "URL is the line that `adit invite` printed there, in quotes, or - to read it from\n"
             "standard input. It adds a [peer] section, and the [relay] if it is new, to the ini\n"
             "(and makes one, if there is none), and prints the line to run on the inviting\n"
-            "machine, which then knows this one, too.",
+            "machine, which then knows this one, too. Run again, it prints that line again.",
     .arguments_min = 1,
     .arguments_max = 1,
     .run = run,

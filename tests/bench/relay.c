@@ -3,8 +3,8 @@
  *     bench_relay idle PORT PID COUNT             clients that are there and say nothing
  *     bench_relay forward PORT PID MS SIZE PAIRS  packets from one of each pair to the other
  *     bench_relay round PORT PID MS               the median round trip of two polite clients
- *     bench_relay greedy PORT PID MS [ELSEWHERE]  the same while two others send all they can, there
- *                                                 or to another relay: as much work, none of it shared
+ *     bench_relay greedy PORT PID MS [ELSEWHERE]  the same while two others send all they can,
+ * there or to another relay: as much work, none of it shared
  *
  * PID is the relay's process: its memory and processor time are read from /proc. PORT may be two
  * with a comma between them, of two relays of a cluster: the receivers are at the second one.
@@ -245,7 +245,8 @@ static void measure_rounds(const struct ports *ports, uint64_t ms)
            rounds[count * 99 / 100] / 1000);
 }
 
-/* The greedy ones give way to the polite ones' process, so that these wait for nobody but relays. */
+/* The greedy ones give way to the polite ones' process, so that these wait for nobody but relays.
+ */
 static void run_greedy(const struct ports *ports, const struct ports *elsewhere, uint64_t ms)
 {
     pid_t child = fork();
@@ -295,8 +296,9 @@ static void raise_descriptors(void)
 int main(int argc, char **argv)
 {
     if (argc < 5 || sodium_init() < 0) {
-        fprintf(stderr,
-                "usage: relay idle|forward|round|greedy PORT[,PORT] PID NUMBER [SIZE PAIRS | PORT]\n");
+        fprintf(
+            stderr,
+            "usage: relay idle|forward|round|greedy PORT[,PORT] PID NUMBER [SIZE PAIRS | PORT]\n");
         return EX_USAGE;
     }
     char *second = strchr(argv[2], ',');

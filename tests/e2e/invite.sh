@@ -104,8 +104,16 @@ answer=$(answer_said)
     lab_fail "the token is shown"
 mv "$LAB/home.psk" "$LAB/kept.psk" # both nodes' folders are one here
 sed -i 's/^psk = home.psk$/psk = kept.psk/' "$LAB/laptop.ini"
+# The same line once more says the same once more: the answer may have been lost.
+keep "$LAB/laptop.ini"
+expect 0 laptop join "$invitation"
+[ "$(answer_said)" = "$answer" ] || lab_fail "another answer: $(cat "$LAB/said")"
+same
+cp -p "$LAB/kept.psk" "$LAB/right.psk"
+sed 's/^./x/; s/^xx/xy/' "$LAB/right.psk" >"$LAB/kept.psk" # as of another invitation
 expect "$EX_CANTCREAT" laptop join "$invitation"
 complains "laptop.ini:[0-9]+:.*known already, as \[peer home\]"
+mv "$LAB/right.psk" "$LAB/kept.psk"
 
 # The answer: nobody's but the joiner's, once.
 keep "$LAB/home.ini" "$LAB/home.state/invitations"

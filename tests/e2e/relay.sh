@@ -86,18 +86,24 @@ reload "app not_reloaded" 1
 logged "$LAB/relay.ini:7: [server] rate: \"plenty\" is no number" 1 ||
     lab_fail "the fault has no name: $(tail -n 3 "$LAB/relay.log")"
 expect "$(status laptop "http://$relay/metrics")" 200 "the old ini"
-relay_ini "${lab_key[laptop]}" "clients_max = 7"
+relay_ini "${lab_key[laptop]}" "clients_max = 1" "listen = 127.0.0.1:3341"
 reload "app reloaded" 2
-logged "app needs_restart section=server key=clients_max" 1 || lab_fail "clients_max is not mentioned"
+logged "app needs_restart section=server key=listen" 1 || lab_fail "the new listener is not mentioned"
+lab_exec laptop curl -s --max-time 5 "http://$relay/" && lab_fail "one too many was served"
+relay_ini "${lab_key[laptop]}" "clients_max = 2k"
+reload "app reloaded" 3
+expect "$(metric 'refused_total{why="clients"}')" 1 "one too many"
+head -c 1M /dev/zero >"$LAB/upload"
+expect "$(status laptop --data-binary @"$LAB/upload" -H "Expect:" "http://$relay/derp")" 405 "a long POST"
 lab_join curl || lab_fail "the download broke"
 [ "$(sha256sum <"$LAB/down")" = "$LAB_BIG_SUM" ] || lab_fail "the file arrived changed"
 expect "$(metric logins_total)" 2 logins
-lab_say "reloaded twice, and once not, under a download"
+lab_say "reloaded three times, and once not, under a download"
 
 # Who is taken from the list is closed, nobody else; who is put back comes back.
 lab_make_key stranger
 relay_ini "${lab_key[stranger]}"
-reload "app reloaded" 3
+reload "app reloaded" 4
 one_client() {
     [ "$(metric clients)" = 1 ]
 }
@@ -106,7 +112,7 @@ two_clients() {
 }
 lab_wait_until 10 one_client
 relay_ini "${lab_key[laptop]}" "drain = 3s"
-reload "app reloaded" 4
+reload "app reloaded" 5
 lab_wait_until 20 two_clients
 expect "$(metric 'closed_total{why="closed by the client"}')" 0 "left by themselves"
 lab_wait_until 30 lab_page_arrives

@@ -178,6 +178,7 @@ static void make_node(struct fleet_node *n)
         memcpy(peers[i].key, f->nodes[other].keys.public.bytes, KEY_LEN);
     }
     struct node_config config = {.limits = f->config.limits,
+                                 .seal_apart = f->config.seal_apart,
                                  .resume_timeout_ns = f->config.resume_timeout_ns,
                                  .punch = f->config.nats,
                                  .birthday_sockets = f->config.birthday_sockets,
@@ -366,7 +367,9 @@ static bool drive(struct fleet_node *n)
     n->recipes_len = node_recipes(n->node, n->recipes);
     for (unsigned rounds = 0; node_output(n->node, &batch, now); rounds++) {
         assert_true(rounds < 1000000);
+        node_batch_seal(&batch);
         send_batch(n, &batch);
+        node_batch_release(&batch);
         moved = true;
     }
     for (size_t i = 0; i < n->fleet->config.relays; i++) {

@@ -40,6 +40,7 @@ struct fleet_config {
     uint64_t relay_delay_ns; /* one way, to any relay */
     uint64_t relay_rate_bps;
     uint64_t relay_client_bytes_per_s; /* that a relay lets one client send; 0 = no limit */
+    bool seal_apart;                   /* as with a worker: batches come out unsealed */
     uint64_t resume_timeout_ns;
     struct conn_limits limits;
     bool blind;  /* no node has an endpoint of another: fleet_know() */

@@ -230,6 +230,10 @@ static void relay_event(struct fleet_relay *r, const struct relay_server_event *
         return;
     }
     switch (ev->type) {
+    case RELAY_SERVER_EV_FINISH:
+        relay_server_closed(r->server, ev->id, r->fleet->world.now);
+        closed_by_relay(c);
+        break;
     case RELAY_SERVER_EV_CLOSE:
         closed_by_relay(c);
         break;

@@ -255,6 +255,13 @@ static void failing_runs_are_few_and_bounded(void **state)
     talk(f, S(600));
     uint64_t runs = fleet_counters(f, 1).birthday_runs;
     assert_in_range(runs, 2, 6);
+    talk(f,
+         S(2900)); /* nobody has ever answered from that IP: so and so much an hour, and no more */
+    for (size_t i = 0; i < 2; i++) {
+        struct adit_counters c = fleet_counters(f, i);
+        assert_in_range(c.birthday_sent, 1, GUESS_IP_COUNT_MAX);
+    }
+    assert_true(fleet_counters(f, 1).guesses_refused > 0);
     fleet_assert_path(f, 0, 1, ADIT_PATH_RELAY);
     fleet_assert_path(f, 1, 0, ADIT_PATH_RELAY);
     assert_int_equal(f->nodes[0].sockets, 0);

@@ -115,6 +115,16 @@ static bool world_client_moves(struct world *w, struct world_client *c)
     return moved;
 }
 
+static void world_lost(struct world *w, struct world_client *c, enum relay_close reason)
+{
+    c->id = 0;
+    c->closed = true;
+    c->reason = reason;
+    if (c->core) {
+        relay_client_disconnected(c->core, 0, w->now);
+    }
+}
+
 bool world_server_events(struct world *w)
 {
     struct relay_server_event ev;
@@ -126,13 +136,13 @@ bool world_server_events(struct world *w)
             if (c->id != ev.id) {
                 continue;
             }
-            if (ev.type == RELAY_SERVER_EV_CLOSE) {
-                c->id = 0;
-                c->closed = true;
-                c->reason = ev.reason;
-                if (c->core) {
-                    relay_client_disconnected(c->core, 0, w->now);
-                }
+            if (ev.type == RELAY_SERVER_EV_FINISH && c->stays) {
+                c->finished = true;
+            } else if (ev.type == RELAY_SERVER_EV_FINISH) {
+                relay_server_closed(w->server, c->id, w->now);
+                world_lost(w, c, RELAY_CLOSE_DONE);
+            } else if (ev.type == RELAY_SERVER_EV_CLOSE) {
+                world_lost(w, c, ev.reason);
             } else if (ev.type != RELAY_SERVER_EV_WRITABLE) {
                 c->paused = ev.type == RELAY_SERVER_EV_PAUSE;
                 c->pauses += c->paused;

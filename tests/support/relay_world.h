@@ -36,6 +36,8 @@ struct world_client {
     size_t last_len;
     uint8_t gone_key[32];
     uint8_t gone_reason;
+    bool stays;    /* does not close when the server has said all */
+    bool finished; /* the server has */
     bool closed;
     enum relay_close reason;
 };

@@ -51,6 +51,22 @@ int heap_init(struct heap *h, size_t cap)
     return h->nodes ? 0 : ERR_NO_MEMORY;
 }
 
+int heap_grow(struct heap *h, size_t cap)
+{
+    CHECK(cap >= h->cap);
+    struct heap_node **nodes = mem_new(cap, sizeof(struct heap_node *));
+    if (!nodes) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < h->count; i++) {
+        nodes[i] = h->nodes[i];
+    }
+    mem_free(h->nodes);
+    h->nodes = nodes;
+    h->cap = cap;
+    return 0;
+}
+
 void heap_deinit(struct heap *h)
 {
     mem_free(h->nodes);

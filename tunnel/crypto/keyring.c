@@ -13,6 +13,7 @@ static void drop(struct keyset **role)
     if (*role) {
         aead_key_wipe(&(*role)->send);
         aead_key_wipe(&(*role)->recv);
+        sealer_release((*role)->apart);
         sodium_memzero(*role, sizeof(**role));
         *role = NULL;
     }
@@ -38,6 +39,7 @@ static int fill(struct keyset *keys, const struct keyring_offer *offer, uint64_t
         .created_ns = now,
         .tag = offer->tag,
     };
+    keys->apart = offer->apart ? sealer_new(offer->kind, offer->send) : NULL;
     int err = aead_key_init(&keys->send, offer->kind, offer->send);
     return err ? err : aead_key_init(&keys->recv, offer->kind, offer->recv);
 }

@@ -49,10 +49,28 @@ static void on_writable(void *user, uint64_t now)
     (void)now;
 }
 
+static void close_socket(struct adit_netcheck *c, enum check_place place)
+{
+    if (c->sockets[place].udp) {
+        udp_uv_close(c->sockets[place].udp);
+        c->sockets[place].udp = NULL;
+    }
+}
+
+/* Whatever is to be sent next opens another one. */
+static void on_error(void *user, int err, uint64_t now)
+{
+    struct check_socket *s = user;
+    (void)now;
+    LOG_AT(s->check->config.log, LOG_WARN, "netcheck", "socket_lost", "place=%d why=\"%s\"",
+           (int)s->place, uv_strerror(err));
+    close_socket(s->check, s->place);
+}
+
 static int open_socket(struct adit_netcheck *c, enum check_place place)
 {
-    static const struct udp_uv_callbacks callbacks = {.on_batch = on_batch,
-                                                      .on_writable = on_writable};
+    static const struct udp_uv_callbacks callbacks = {
+        .on_batch = on_batch, .on_writable = on_writable, .on_error = on_error};
     struct check_socket *s = &c->sockets[place];
     struct addr bind = c->config.listen;
     bind.port = 0;
@@ -60,14 +78,6 @@ static int open_socket(struct adit_netcheck *c, enum check_place place)
     s->check = c;
     s->place = place;
     return s->udp ? 0 : udp_uv_open(c->loop, &options, &c->batch, &callbacks, s, &s->udp);
-}
-
-static void close_socket(struct adit_netcheck *c, enum check_place place)
-{
-    if (c->sockets[place].udp) {
-        udp_uv_close(c->sockets[place].udp);
-        c->sockets[place].udp = NULL;
-    }
 }
 
 static void send_from(struct adit_netcheck *c, enum check_place place, const struct addr *to,

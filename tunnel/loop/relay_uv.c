@@ -137,10 +137,30 @@ const struct relay_server_stats *relay_uv_stats(const struct relay_uv *r)
     return relay_server_stats(r->server);
 }
 
+/* Room for more clients, before the server has it. */
+static int grow_clients(struct relay_uv *r, size_t slots)
+{
+    size_t old = relay_server_slots(r->server);
+    if (slots <= old) {
+        return 0;
+    }
+    struct relay_uv_client **clients = mem_new(slots, sizeof(struct relay_uv_client *));
+    if (!clients) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < old; i++) {
+        clients[i] = r->clients[i];
+    }
+    mem_free(r->clients);
+    r->clients = clients;
+    return 0;
+}
+
 int relay_uv_reload(struct relay_uv *r, const struct relay_server_config *config)
 {
     uint64_t now = uv_hrtime();
-    int err = relay_server_reload(r->server, config, now);
+    int err = grow_clients(r, relay_server_slots_after(r->server, config));
+    err = err ? err : relay_server_reload(r->server, config, now);
     r->user_timeout_ms = err ? r->user_timeout_ms : user_timeout_ms(&config->limits);
     relay_uv_run_events(r, now);
     return err;

@@ -139,6 +139,9 @@ void relay_uv_client_event(struct relay_uv_client *c, const struct relay_server_
     case RELAY_SERVER_EV_WRITABLE:
         relay_uv_client_flush(c, now);
         break;
+    case RELAY_SERVER_EV_FINISH:
+        stream_uv_finish(&c->stream);
+        break;
     case RELAY_SERVER_EV_CLOSE:
         relay_uv_client_drop(c, now);
         break;

@@ -250,7 +250,7 @@ static void on_read(uv_stream_t *tcp, ssize_t count, const uv_buf_t *buf)
     s->heavy = s->buffers->turns && count >= STREAM_UV_LIGHT;
     if (count < 0) {
         end(s, count == UV_EOF ? 0 : (int)count);
-    } else if (count > 0 && s->tls) {
+    } else if (count > 0 && s->tls && !s->finished) {
         read_tls(s, (size_t)count);
     } else if (count > 0) {
         s->callbacks->on_data(s, s->buffers->in, (size_t)count);
@@ -309,20 +309,38 @@ int stream_uv_secure(struct stream_uv *s, struct tls_context *context)
     return s->tls ? pour(s, &told) : ERR_NO_MEMORY;
 }
 
+static void say_goodbye(struct stream_uv *s)
+{
+    size_t told;
+    if (s->tls && s->piece == 0) {
+        tls_finish(s->tls);
+        (void)pour(s, &told);
+    }
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     struct stream_uv *s = handle->data;
     s->closed(s);
 }
 
+void stream_uv_finish(struct stream_uv *s)
+{
+    uv_os_fd_t fd;
+    CHECK(!s->busy && !s->finished);
+    s->finished = true;
+    say_goodbye(s);
+    if (s->piece == 0 && uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0) {
+        tcp_shut_write(fd);
+    }
+}
+
 void stream_uv_close(struct stream_uv *s, void (*closed)(struct stream_uv *s))
 {
-    size_t told;
     CHECK(!stream_uv_is_closing(s));
     stop_waiting(s);
-    if (s->tls && s->piece == 0) {
-        tls_finish(s->tls);
-        (void)pour(s, &told);
+    if (!s->finished) {
+        say_goodbye(s);
     }
     s->closed = closed;
     uv_close((uv_handle_t *)&s->tcp, on_closed);

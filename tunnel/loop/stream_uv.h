@@ -57,9 +57,10 @@ struct stream_uv {
     bool heavy;      /* takes turns with the others that are */
     bool waits;      /* for its turn */
     TAILQ_ENTRY(stream_uv) turn;
-    bool busy;    /* takes nothing before on_sent */
-    bool ready;   /* on_ready was called */
-    size_t piece; /* bytes with libuv; 0 = none */
+    bool busy;     /* takes nothing before on_sent */
+    bool ready;    /* on_ready was called */
+    bool finished; /* stream_uv_finish was called */
+    size_t piece;  /* bytes with libuv; 0 = none */
     /* TLS: the write under way, how much of it has gone and has been told. */
     size_t plain_total, plain_told;
     size_t cipher_total, cipher_gone;
@@ -84,6 +85,9 @@ void stream_uv_read_stop(struct stream_uv *s);
  * will be told by on_sent if stream_uv_is_busy, and is to be given again if not. Negative: over,
  * without on_end. Not while busy. */
 ssize_t stream_uv_write(struct stream_uv *s, const uv_buf_t *bufs, unsigned count);
+/* Ends our half: says goodbye in TLS, as far as the socket takes it, and writes no more. What still
+ * comes goes to on_data, in TLS as it came. Not while busy. */
+void stream_uv_finish(struct stream_uv *s);
 bool stream_uv_is_busy(const struct stream_uv *s);
 /* Why TLS failed, "" if it did not. */
 const char *stream_uv_why(const struct stream_uv *s);

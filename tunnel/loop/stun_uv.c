@@ -8,9 +8,12 @@
 
 enum { SITES = 2, FIRST = 0, SECOND = STUN_SITE_SOCKETS - 1 };
 
+enum { REOPEN_MS = 1000 };
+
 struct stun_socket {
     struct site *site;
     struct udp_uv *udp; /* NULL = not open */
+    bool lost;
     unsigned index;
 };
 
@@ -22,6 +25,8 @@ struct site {
 };
 
 struct stun_uv {
+    uv_loop_t *loop;
+    uv_timer_t reopen;
     const struct log *log;
     struct stun_server server;
     struct site sites[SITES]; /* IPv4, IPv6 */
@@ -40,7 +45,7 @@ static void on_batch(void *user, struct udp_batch *batch, uint64_t now)
     while (udp_batch_next(batch, &d)) {
         stun_server_input(&site->owner->server, &site->core, socket->index, &d.from, d.data, d.len,
                           now, &reply);
-        if (reply.len > 0) {
+        if (reply.len > 0 && site->sockets[reply.via].udp) {
             (void)udp_uv_send(site->sockets[reply.via].udp, &d.from, reply.data, reply.len, 0,
                               NULL);
         }
@@ -53,24 +58,61 @@ static void on_writable(void *user, uint64_t now)
     (void)now;
 }
 
-static int open_socket(uv_loop_t *loop, struct site *site, unsigned index, const struct addr *at)
+static void on_error(void *user, int err, uint64_t now);
+
+static int bind_socket(uv_loop_t *loop, struct site *site, unsigned index, const struct addr *at)
 {
-    static const struct udp_uv_callbacks callbacks = {.on_batch = on_batch,
-                                                      .on_writable = on_writable};
+    static const struct udp_uv_callbacks callbacks = {
+        .on_batch = on_batch, .on_writable = on_writable, .on_error = on_error};
     struct stun_socket *socket = &site->sockets[index];
     struct udp_options options = {.bind = at};
-    char text[ADDR_TEXT_MAX];
     socket->site = site;
     socket->index = index;
     int err = udp_uv_open(loop, &options, NULL, &callbacks, socket, &socket->udp);
     if (err == 0) {
         err = udp_uv_local(socket->udp, &site->core.at[index]);
     }
+    return err;
+}
+
+static int open_socket(uv_loop_t *loop, struct site *site, unsigned index, const struct addr *at)
+{
+    char text[ADDR_TEXT_MAX];
+    int err = bind_socket(loop, site, index, at);
     if (err != 0) {
         LOG_AT(site->owner->log, LOG_ERROR, "stun_server", "not_bound", "address=%s why=\"%s\"",
                addr_format(at, text), uv_strerror(err));
     }
     return err;
+}
+
+static void on_reopen(uv_timer_t *timer)
+{
+    struct stun_uv *s = timer->data;
+    for (size_t i = 0; i < SITES * STUN_SITE_SOCKETS; i++) {
+        struct site *site = &s->sites[i / STUN_SITE_SOCKETS];
+        struct stun_socket *socket = &site->sockets[i % STUN_SITE_SOCKETS];
+        struct addr at = site->core.at[socket->index];
+        if (socket->lost && bind_socket(s->loop, site, socket->index, &at) == 0) {
+            socket->lost = false;
+        } else if (socket->lost) {
+            (void)uv_timer_start(timer, on_reopen, REOPEN_MS, 0);
+        }
+    }
+}
+
+static void on_error(void *user, int err, uint64_t now)
+{
+    struct stun_socket *socket = user;
+    struct stun_uv *s = socket->site->owner;
+    char text[ADDR_TEXT_MAX];
+    (void)now;
+    LOG_AT(s->log, LOG_ERROR, "stun_server", "socket_lost", "address=%s why=\"%s\"",
+           addr_format(&socket->site->core.at[socket->index], text), uv_strerror(err));
+    udp_uv_close(socket->udp);
+    socket->udp = NULL;
+    socket->lost = true;
+    (void)uv_timer_start(&s->reopen, on_reopen, 0, 0);
 }
 
 /* The IP of one and the port of the other, both ways. */
@@ -118,7 +160,10 @@ int stun_uv_start(uv_loop_t *loop, const struct addr *addresses, size_t count,
     if (!s) {
         return ERR_NO_MEMORY;
     }
+    s->loop = loop;
     s->log = log;
+    (void)uv_timer_init(loop, &s->reopen);
+    s->reopen.data = s;
     s->sites[0].owner = s;
     s->sites[1].owner = s;
     stun_server_init(&s->server, sys_rng());
@@ -135,12 +180,21 @@ int stun_uv_start(uv_loop_t *loop, const struct addr *addresses, size_t count,
 
 int stun_uv_address(const struct stun_uv *s, size_t i, struct addr *out)
 {
-    return i < s->given_count ? udp_uv_local(s->given[i]->udp, out) : ERR_NOT_FOUND;
+    if (i >= s->given_count) {
+        return ERR_NOT_FOUND;
+    }
+    *out = s->given[i]->site->core.at[s->given[i]->index];
+    return 0;
 }
 
 const struct stun_server_stats *stun_uv_stats(const struct stun_uv *s)
 {
     return &s->server.stats;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    mem_free(handle->data);
 }
 
 void stun_uv_stop(struct stun_uv *s)
@@ -152,5 +206,5 @@ void stun_uv_stop(struct stun_uv *s)
             }
         }
     }
-    mem_free(s);
+    uv_close((uv_handle_t *)&s->reopen, on_closed);
 }

@@ -1,4 +1,5 @@
-/* The STUN server's sockets on libuv (relay/stun_server.h). */
+/* The STUN server's sockets on libuv (relay/stun_server.h). One that the system takes away is
+ * opened again, at once or as soon as that is possible. */
 #ifndef LOOP_STUN_UV_H
 #define LOOP_STUN_UV_H
 

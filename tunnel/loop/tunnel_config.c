@@ -183,10 +183,12 @@ int tunnel_make_node(struct adit *a, const struct adit_config *c)
         load_timestamp(a, c);
         size_t recipes_len;
         uint8_t *recipes = load_recipes(a, &recipes_len);
+        a->workers = c->workers;
         bool cubic = c->congestion == ADIT_CONGESTION_CUBIC;
         struct node_config config = {.limits = limits_of(c),
                                      .congestion =
                                          cubic ? CONN_CONGESTION_CUBIC : CONN_CONGESTION_BBR,
+                                     .seal_apart = c->workers > 0,
                                      .recipes = recipes,
                                      .recipes_len = recipes_len,
                                      .resume_timeout_ns = c->resume_timeout_ns,

@@ -1,7 +1,7 @@
 /* Shared by tunnel_uv.c (rounds, start, stop), tunnel_sockets.c (UDP), tunnel_config.c (a node out
  * of a configuration), tunnel_net.c (the network around), tunnel_router.c (mapped ports),
- * tunnel_portal.c (captive portals) and tunnel_stream.c (streams and what the program hung on
- * them).
+ * tunnel_portal.c (captive portals), tunnel_worker.c (the thread that sends) and tunnel_stream.c
+ * (streams and what the program hung on them).
  */
 #ifndef LOOP_TUNNEL_INTERNAL_H
 #define LOOP_TUNNEL_INTERNAL_H
@@ -33,6 +33,7 @@ static inline unsigned tunnel_stream_hash(const void *stream)
 #include "loop/resolve_uv.h"
 #include "loop/udp_uv.h"
 #include "loop/upnp_uv.h"
+#include "loop/worker.h"
 #include "os/udp_watch.h"
 
 enum {
@@ -93,7 +94,9 @@ struct adit {
     struct stream_uv_buffers portal_buffers;
     struct addr listen;
     bool offload;
-    uv_timer_t watching; /* while batches go out */
+    unsigned workers;
+    struct worker *worker; /* NULL: everything leaves from the loop */
+    uv_timer_t watching;   /* while batches go out */
     struct udp_watch watch;
     uv_prepare_t prepare;
     uv_timer_t timer;
@@ -103,7 +106,9 @@ struct adit {
     void (*stopped)(void *user);
     void *stopped_user;
     int open_handles;
-    bool work; /* the node may have events or output */
+    bool work;  /* the node may have events or output */
+    bool hasty; /* small streams talk beside bulk */
+    uint64_t yielded_ns;
     bool stopping;
     bool stopped_links; /* relays and look-ups are gone; only the sockets are left */
     bool pumping;
@@ -152,6 +157,20 @@ void tunnel_unblock(struct adit *a);
 
 /* A batch went out by the shared socket: somebody looks whether batches arrive. */
 void tunnel_watch_batches(struct adit *a);
+
+/* --- tunnel_worker.c --- */
+
+/* Starts it if it is configured. 0 or an error. */
+int tunnel_open_worker(struct adit *a);
+/* Does all that is under way, and ends it. */
+void tunnel_close_worker(struct adit *a);
+/* Takes back what is done. False if the node cannot be asked for output now: the pump comes again
+ * when it can. */
+bool tunnel_worker_has_room(struct adit *a);
+/* True if the worker sends the batch. Otherwise it is sealed now, if it was not. */
+bool tunnel_worker_send(struct adit *a, struct node_batch *b);
+/* Waits for what is under way: a socket is going to change or to be closed. */
+void tunnel_worker_settle(struct adit *a);
 
 /* --- tunnel_sockets.c --- */
 

@@ -90,6 +90,7 @@ static void close_socket(struct adit *a, unsigned number)
 {
     struct tunnel_socket *s = &a->sockets[number];
     if (s->udp) {
+        tunnel_worker_settle(a);
         udp_uv_close(s->udp);
         s->udp = NULL;
         s->grown = false;

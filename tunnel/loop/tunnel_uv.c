@@ -3,6 +3,10 @@
  * One round: whatever woke the loop gives bytes to the node; then, before the loop sleeps again,
  * pump() hands out events, sends what the node has, and sets one timer. Calls of the program only
  * mark that there is work, so that many of them share one round of sending.
+ *
+ * While small streams talk beside bulk, rounds are short: one batch is sent, a few messages are
+ * read. And since a process that never sleeps keeps others waiting for a processor until the
+ * system's next tick, it lets them by now and then.
  */
 #include "loop/tunnel_internal.h"
 
@@ -13,9 +17,14 @@
 #include <strings.h>
 
 #include "os/sysclock.h"
+#include "os/yield.h"
 
 /* Batches sent before the loop looks at its sockets again. */
 enum { OUTPUT_ROUNDS = 8 };
+
+/* While small streams talk. */
+enum { HASTY_ROUNDS = 1, HASTY_READ_BYTES = 163840 };
+#define YIELD_NS (100 * NS_PER_US)
 
 /* --- events --- */
 
@@ -98,9 +107,11 @@ static void dispatch(struct adit *a, const struct node_event *ev)
 /* --- sending --- */
 
 /* A batch that shall not go far is one datagram, and rare: two more system calls do not matter. */
-static int send_some(struct udp_uv *udp, const struct node_batch *b, size_t *sent)
+static int send_some(struct adit *a, const struct node_batch *b, size_t *sent)
 {
+    struct udp_uv *udp = a->sockets[b->socket].udp;
     if (b->hops != 0) {
+        tunnel_worker_settle(a);
         (void)udp_uv_set_hops(udp, (int)b->hops);
     }
     int err = udp_uv_send(udp, &b->to, b->data, b->len, b->segment, sent);
@@ -113,15 +124,14 @@ static int send_some(struct udp_uv *udp, const struct node_batch *b, size_t *sen
 /* False if the socket is full: the rest waits in a->blocked until it is writable. */
 static bool send_batch(struct adit *a, struct node_batch *b)
 {
-    struct udp_uv *udp = a->sockets[b->socket].udp;
-    if (!udp) { /* a temporary one that could not be opened */
+    if (!a->sockets[b->socket].udp) { /* a temporary one that could not be opened */
         a->unsent++;
         b->len = 0;
     }
     while (b->len > 0) {
         size_t sent = 0;
         bool batch = b->len > b->segment;
-        int err = send_some(udp, b, &sent);
+        int err = send_some(a, b, &sent);
         if (batch && b->socket == 0) {
             tunnel_watch_batches(a);
         }
@@ -152,21 +162,36 @@ static void send_output(struct adit *a, uint64_t now)
         return;
     }
     struct node_batch batch;
-    for (int i = 0; i < OUTPUT_ROUNDS; i++) {
-        if (!node_output(a->node, &batch, now)) {
+    int rounds = OUTPUT_ROUNDS;
+    for (int i = 0; i < rounds; i++) {
+        if (!tunnel_worker_has_room(a) || !node_output(a->node, &batch, now)) {
             return;
         }
-        if (!send_batch(a, &batch)) {
+        a->hasty = batch.hasty;
+        rounds = batch.hasty ? HASTY_ROUNDS : OUTPUT_ROUNDS;
+        if (!tunnel_worker_send(a, &batch) && !send_batch(a, &batch)) {
             return;
         }
     }
     a->work = true; /* there may be more: after the sockets had their turn */
 }
 
+static void make_haste(struct adit *a, uint64_t now)
+{
+    udp_batch_limit(&a->batch, a->hasty ? HASTY_READ_BYTES : 0);
+    if (a->hasty && time_since(a->yielded_ns, now) >= YIELD_NS) {
+        sys_yield();
+        a->yielded_ns = sys_now_ns();
+    }
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct adit *a = timer->data;
     uint64_t now = sys_now_ns();
+    if (a->work && node_next_ns(a->node) > now) {
+        return; /* only so that the loop does not sleep */
+    }
     netmon_uv_check_clock(a->monitor);
     tunnel_catch_up(a, now);
     node_tick(a->node, now);
@@ -220,6 +245,7 @@ void tunnel_pump(struct adit *a)
     tunnel_store_timestamp(a);
     tunnel_store_recipes(a);
     send_output(a, now);
+    make_haste(a, now);
     if (hand_out(a, now)) { /* rare: sending brought something about */
         a->work = true;
     }
@@ -301,6 +327,9 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
         err = tunnel_open_socket(a, config);
     }
     if (err == 0) {
+        err = tunnel_open_worker(a);
+    }
+    if (err == 0) {
         err = netmon_uv_open(loop, tunnel_on_change, a, &a->monitor);
     }
     if (err == 0) {
@@ -310,6 +339,7 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
         }
     }
     if (err != 0) {
+        tunnel_close_worker(a);
         tunnel_close_sockets(a);
         for (size_t i = 0; i < a->relay_count; i++) {
             relay_link_free(a->relays[i].link);
@@ -374,6 +404,7 @@ void adit_stop(struct adit *a, void (*stopped)(void *user), void *user)
 
 void tunnel_finish_stop(struct adit *a)
 {
+    tunnel_close_worker(a);
     tunnel_close_sockets(a);
     uv_close((uv_handle_t *)&a->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&a->timer, on_handle_closed);

@@ -183,6 +183,16 @@ int udp_uv_set_hops(struct udp_uv *u, int hops)
     return udp_set_hops(&u->socket, hops);
 }
 
+struct udp_socket udp_uv_lend(const struct udp_uv *u)
+{
+    return udp_lend(&u->socket);
+}
+
+void udp_uv_return(struct udp_uv *u, const struct udp_socket *lent)
+{
+    udp_return(&u->socket, lent);
+}
+
 const struct udp_socket *udp_uv_socket(const struct udp_uv *u)
 {
     return &u->socket;

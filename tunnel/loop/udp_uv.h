@@ -57,6 +57,10 @@ void udp_uv_catch_up(struct udp_uv *u, uint64_t now);
 
 int udp_uv_local(const struct udp_uv *u, struct addr *out);
 
+/* udp_lend, udp_return. What is lent is used no more when udp_uv_close is called. */
+struct udp_socket udp_uv_lend(const struct udp_uv *u);
+void udp_uv_return(struct udp_uv *u, const struct udp_socket *lent);
+
 /* For its capabilities and counters. */
 const struct udp_socket *udp_uv_socket(const struct udp_uv *u);
 

@@ -77,6 +77,7 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     TAILQ_INIT(&n->eventful);
     n->limits = c->limits;
     n->congestion = c->congestion;
+    n->seal_apart = c->seal_apart;
     n->resume_timeout_ns = c->resume_timeout_ns;
     n->punch = c->punch;
     n->rng = c->rng;
@@ -88,6 +89,7 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     netcheck_init(&n->netcheck, n->rng);
     cand_own_init(&n->own);
     portmap_init(&n->portmap, n->rng, n->log);
+    guess_init(&n->guess);
     birthday_init(&n->birthday, c->punch ? c->birthday_sockets : 0, n->rng);
     recipes_init(&n->recipes);
     lifetime_init(&n->lifetime, n->rng);

@@ -55,6 +55,7 @@ struct node_config {
     uint8_t secret[32];
     struct conn_limits limits;
     enum conn_congestion congestion;
+    bool seal_apart; /* runs of data packets come out unsealed: see node_batch_seal */
     uint64_t resume_timeout_ns;
     bool punch;                /* exchange candidates with peers and probe theirs */
     unsigned birthday_sockets; /* temporary ones of one run of birthday probing; 0 = none is done */
@@ -90,13 +91,25 @@ struct node_batch {
     unsigned socket; /* 0 = the shared one */
     unsigned hops;   /* it shall pass that many routers at most; 0 = as many as usual */
     struct addr to;
-    const uint8_t *data; /* valid until the next call of node_output */
+    uint8_t *data; /* valid until the next call of node_output */
     size_t len;
     size_t segment;
+    struct sealer *sealer; /* NULL: it may leave as it is */
+    bool hasty; /* small streams of this peer talk beside bulk: look at the sockets soon */
 };
 
 /* False when there is nothing to send now. Also moves packets into the relays' buffers. */
 bool node_output(struct node *n, struct node_batch *out, uint64_t now);
+
+/* With seal_apart: a batch that has a sealer is sealed by whoever sends it, which may be another
+ * thread, batch by batch; the others work on. Packets of one path are to leave in the order in
+ * which they came out. */
+void node_batch_seal(const struct node_batch *b);
+/* Afterwards, sealed or not, on the node's thread: lets the key go. Others are left alone. */
+void node_batch_release(struct node_batch *b);
+/* The memory of the last batch becomes the caller's, and `fresh` (mem_new, NODE_BATCH_BYTES) the
+ * node's. */
+uint8_t *node_trade_buffer(struct node *n, uint8_t *fresh);
 
 /* Temporary sockets, numbered 1..NODE_SOCKETS_MAX: each on a port of the system's choice, of the
  * shared socket's address. After NODE_EVENT_SOCKETS the shell opens and closes what it takes to

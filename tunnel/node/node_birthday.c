@@ -5,7 +5,8 @@
  * peer's from two reflexive candidates with one IP and two ports. So it asks, by a candidate of the
  * source CAND_BIRTHDAY with the address that it sends from; the hard side opens its sockets and
  * says so by the like in its own list; that is the starting gun. Nothing is ever sent to an IP that
- * is not one of the peer's own reflexive candidates.
+ * is not one of the peer's own reflexive candidates; that these are the peer's nobody can know
+ * beforehand, so path/guess.h bounds what goes there.
  */
 #include "node/node_internal.h"
 
@@ -64,16 +65,47 @@ static void log_step(const struct peer *p, const char *step)
     LOG_AT(p->node->log, LOG_INFO, "birthday", "state", "peer=%s to=%s", p->name, step);
 }
 
+/* Challenges to the IP have been answered: somebody is there who has the session's keys. */
+static bool has_answered(const struct peer *p, const struct addr *ip)
+{
+    for (uint8_t id = 1; id < PACKET_PATHS_MAX; id++) {
+        const struct path *path = &p->paths.paths[id];
+        if (path->id != 0 && path->where.kind == WHERE_DIRECT && path->worked &&
+            addr_equal_ip(&path->where.addr, ip)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool peer_may_guess(struct peer *p, const struct addr *to, unsigned count, uint64_t now)
+{
+    char text[ADDR_TEXT_MAX];
+    if (has_answered(p, to) || guess_allow(&p->node->guess, to, count, now)) {
+        return true;
+    }
+    LOG_AT(p->node->log, LOG_INFO, "guess", "refused", "peer=%s address=%s", p->name,
+           addr_format_ip(to, text));
+    return false;
+}
+
 static void on_sign(struct peer *p, const struct addr *addr, bool whole, uint64_t now)
 {
     struct birthday *b = &p->node->birthday;
-    if (birthday_probe(b, p->index, addr, now)) {
-        log_step(p, "probing");
-        p->birthday_asks = 0;
-    } else if (whole && own_verdict(p->node) == HARD && birthday_open(b, p->index, addr, now)) {
-        log_step(p, "opening");
-        p->told_version = 0;
+    bool probing = birthday_probe(b, p->index, addr, now);
+    bool opening =
+        !probing && whole && own_verdict(p->node) == HARD && birthday_open(b, p->index, addr, now);
+    unsigned count = probing ? BIRTHDAY_PROBES_MAX : 2 * b->tried_count;
+    if (!probing && !opening) {
+        return;
     }
+    if (!peer_may_guess(p, addr, count, now)) {
+        birthday_stop(b, false, now);
+        return;
+    }
+    log_step(p, probing ? "probing" : "opening");
+    p->birthday_asks = probing ? 0 : p->birthday_asks;
+    p->told_version = opening ? 0 : p->told_version;
 }
 
 void node_birthday_list(struct peer *p, const struct frame_candidate *list, size_t count,

@@ -26,6 +26,7 @@
 #include "crypto/replay.h"
 #include "path/birthday.h"
 #include "path/cand.h"
+#include "path/guess.h"
 #include "path/lifetime.h"
 #include "path/netcheck.h"
 #include "path/pathset.h"
@@ -266,6 +267,7 @@ struct node {
     struct birthday birthday; /* `who` is a peer's index */
     struct sequence sequence; /* `who` is a peer's index */
     uint16_t sequence_sockets[SEQUENCE_SOCKETS];
+    struct guess guess;
     uint64_t release_ns;          /* when kept sockets are looked at next */
     struct addr gateway, client;  /* family ADDR_NONE: no router known */
     struct addr mapped;           /* what portmap got of it; ADDR_NONE = nothing */
@@ -287,7 +289,8 @@ struct node {
 
     struct outgoing outbox[NODE_OUTBOX_MAX];
     size_t outbox_first, outbox_count;
-    uint8_t hops;     /* of the datagrams that are being put there */
+    uint8_t hops; /* of the datagrams that are being put there */
+    bool seal_apart;
     uint8_t *batch;   /* NODE_BATCH_BYTES */
     uint8_t *scratch; /* one relay packet, opened in place */
 
@@ -438,6 +441,10 @@ bool node_lifetime_input(struct node *n, unsigned socket, const struct addr *fro
                          const uint8_t *data, size_t len, uint64_t now);
 bool node_lifetime_output(struct node *n, struct node_batch *out, uint64_t now);
 void node_lifetime_tick(struct node *n, uint64_t now);
+
+/* A run may send so many datagrams to guessed ports of that IP: the peer has answered from there,
+ * or it is still within bounds (path/guess.h). */
+bool peer_may_guess(struct peer *p, const struct addr *to, unsigned count, uint64_t now);
 
 /* --- node_renewal.c --- */
 

@@ -75,16 +75,29 @@ static bool take_outbox(struct node *n, struct node_batch *out)
 
 /* --- data packets --- */
 
-/* Seals the payload that stands behind the header's place in `at`; returns the packet's length. */
-static size_t seal(struct keyset *keys, uint8_t path, uint64_t number, uint8_t *at, size_t len)
+static void write_head(struct keyset *keys, uint8_t path, uint64_t number, uint8_t *at)
 {
     struct packet_data_header header = {
         .path = path, .receiver = keys->remote_index, .number = number};
     packet_write_data(at, &header);
+    keys->sent_packets++;
+}
+
+/* Seals the payload that stands behind the header's place in `at`; returns the packet's length. */
+static size_t seal(struct keyset *keys, uint8_t path, uint64_t number, uint8_t *at, size_t len)
+{
+    write_head(keys, path, number, at);
     size_t sealed = aead_seal(&keys->send, path, number, at, PACKET_DATA_HEADER_LEN,
                               at + PACKET_DATA_HEADER_LEN, len);
-    keys->sent_packets++;
     return PACKET_DATA_HEADER_LEN + sealed;
+}
+
+/* The same for a packet that somebody else seals. */
+static size_t leave_open(struct keyset *keys, uint8_t path, uint64_t number, uint8_t *at,
+                         size_t len)
+{
+    write_head(keys, path, number, at);
+    return PACKET_DATA_OVERHEAD + len;
 }
 
 /* No more than waits already, and than the relay's rate allows: what is beyond would be sealed for
@@ -133,7 +146,8 @@ static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *
     *out = (struct node_batch){.socket = path->where.socket,
                                .to = path->where.addr,
                                .data = n->batch,
-                               .segment = info.mtu};
+                               .segment = info.mtu,
+                               .hasty = conn_is_hasty(p->conn, now)};
     for (size_t i = 0; i < NODE_BATCH_SEGMENTS && out->len + info.mtu <= NODE_BATCH_BYTES; i++) {
         uint8_t *at = n->batch + out->len;
         size_t cap = i == 0 ? PACKET_MTU_MAX : info.mtu;
@@ -143,7 +157,8 @@ static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *
         if (len == 0) {
             break;
         }
-        size_t packet = seal(keys, path->id, number, at, len);
+        size_t packet = keys->apart ? leave_open(keys, path->id, number, at, len)
+                                    : seal(keys, path->id, number, at, len);
         out->len += packet;
         n->counters.packets_out++;
         if (packet != info.mtu) {
@@ -151,7 +166,29 @@ static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *
             break;
         }
     }
+    out->sealer = keys->apart && out->len > 0 ? sealer_hold(keys->apart) : NULL;
     return out->len > 0;
+}
+
+void node_batch_seal(const struct node_batch *b)
+{
+    for (size_t at = 0; b->sealer && at < b->len; at += b->segment) {
+        size_t left = b->len - at;
+        sealer_seal(b->sealer, b->data + at, left < b->segment ? left : b->segment);
+    }
+}
+
+void node_batch_release(struct node_batch *b)
+{
+    sealer_release(b->sealer);
+    b->sealer = NULL;
+}
+
+uint8_t *node_trade_buffer(struct node *n, uint8_t *fresh)
+{
+    uint8_t *used = n->batch;
+    n->batch = fresh;
+    return used;
 }
 
 /* True if a batch was filled. Relay paths are served on the way. */

@@ -3,7 +3,8 @@
  *
  * Both sides do the same, so it does not matter who begins, nor that both do: who wants it finds
  * out its numbers and tells them; who is told does so too, and then both send. Nothing is ever sent
- * to an IP that is not one of the peer's own reflexive candidates.
+ * to an IP that is not one of the peer's own reflexive candidates, and no more than path/guess.h
+ * allows.
  */
 #include "node/node_internal.h"
 
@@ -137,6 +138,11 @@ static void follow(struct node *n, enum sequence_state from, uint64_t now)
         return;
     }
     if (n->sequence.state == SEQUENCE_IDLE) {
+        end(n, from, false, now);
+        return;
+    }
+    if (n->sequence.state == SEQUENCE_SENDING &&
+        !peer_may_guess(p, &n->sequence.theirs.next, SEQUENCE_COUNT * SEQUENCE_ROUNDS, now)) {
         end(n, from, false, now);
         return;
     }

@@ -104,6 +104,7 @@ void node_counters(const struct node *n, struct adit_counters *out)
     out->sequence_runs = n->sequence.stats.runs;
     out->sequence_won = n->sequence.stats.won;
     out->sequence_sent = n->sequence.stats.sent;
+    out->guesses_refused = n->guess.refused;
     for (size_t i = 0; i < n->peer_count; i++) {
         node_count_session(out, n->peers[i].conn);
         out->path_changes += n->peers[i].path_changes;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,14 +47,29 @@ static int change_of_route(const uint8_t *body, size_t len)
     return wide && route.rtm_type == RTN_UNICAST ? NETMON_ROUTES : 0;
 }
 
+/* Somebody listening in (tcpdump) changes nothing for us. What the kernel does not say in so many
+ * words, such as a cable pulled out, counts. */
+static int change_of_link(const uint8_t *body, size_t len)
+{
+    const unsigned listening = IFF_PROMISC | IFF_ALLMULTI;
+    struct ifinfomsg link;
+    if (len < sizeof(link)) {
+        return 0;
+    }
+    memcpy(&link, body, sizeof(link));
+    bool matters = link.ifi_change == 0 || (link.ifi_change & ~listening) != 0;
+    return matters ? NETMON_ADDRESSES : 0;
+}
+
 static int change_of(unsigned type, const uint8_t *body, size_t len)
 {
     switch (type) {
     case RTM_NEWADDR:
     case RTM_DELADDR:
-    case RTM_NEWLINK:
     case RTM_DELLINK:
         return NETMON_ADDRESSES;
+    case RTM_NEWLINK:
+        return change_of_link(body, len);
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
         return change_of_route(body, len);

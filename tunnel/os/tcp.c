@@ -23,3 +23,8 @@ ssize_t tcp_read(int fd, void *out, size_t cap)
     } while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }
+
+void tcp_shut_write(int fd)
+{
+    (void)shutdown(fd, SHUT_WR);
+}

@@ -9,8 +9,11 @@
  * without it that is a quarter of an hour. Nothing happens where the system knows no such limit. */
 void tcp_set_user_timeout(int fd, unsigned ms);
 
-/* What there is to read, without waiting. 0 = the other side has ended, negative = -errno, -EAGAIN if
- * there is nothing. */
+/* What there is to read, without waiting. 0 = the other side has ended, negative = -errno, -EAGAIN
+ * if there is nothing. */
 ssize_t tcp_read(int fd, void *out, size_t cap);
+
+/* Ends our half of the connection. */
+void tcp_shut_write(int fd);
 
 #endif

@@ -86,6 +86,32 @@ void udp_batch_sends(struct udp_socket *s, bool on)
     s->offload = on && s->can_segment;
 }
 
+struct udp_socket udp_lend(const struct udp_socket *s)
+{
+    struct udp_socket lent = *s;
+    lent.stats = (struct udp_stats){0};
+    return lent;
+}
+
+void udp_return(struct udp_socket *s, const struct udp_socket *lent)
+{
+    const struct udp_stats *more = &lent->stats;
+    struct udp_stats *st = &s->stats;
+    st->datagrams_out += more->datagrams_out;
+    st->datagrams_batched += more->datagrams_batched;
+    st->bytes_out += more->bytes_out;
+    st->send_blocked += more->send_blocked;
+    st->send_too_large += more->send_too_large;
+    st->send_unreachable += more->send_unreachable;
+    st->send_denied += more->send_denied;
+    st->send_no_buffers += more->send_no_buffers;
+    st->send_other += more->send_other;
+    if (more->segmentation_off) {
+        st->segmentation_off = 1;
+        s->offload = s->can_segment = false;
+    }
+}
+
 static int open_bound(struct udp_socket *s, const struct addr *bind_to,
                       const struct udp_options *options)
 {
@@ -211,6 +237,28 @@ void udp_batch_deinit(struct udp_batch *b)
     *b = (struct udp_batch){0};
 }
 
+void udp_batch_limit(struct udp_batch *b, size_t bytes)
+{
+    b->limit = bytes;
+}
+
+/* Messages of one size follow each other, and differ: packets that the system joined, or single
+ * ones. */
+static void choose_most(struct udp_batch *b)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        bytes += b->messages[i].len;
+    }
+    if (b->limit == 0 || b->most == 0) {
+        b->most = UDP_BATCH_MESSAGES;
+    } else if (bytes > 0) {
+        size_t fits = b->limit * b->count / bytes;
+        fits = fits > UDP_BATCH_LEAST ? fits : UDP_BATCH_LEAST;
+        b->most = fits < UDP_BATCH_MESSAGES ? fits : UDP_BATCH_MESSAGES;
+    }
+}
+
 bool udp_batch_next(struct udp_batch *b, struct udp_datagram *out)
 {
     if (b->at == b->count) {
@@ -280,6 +328,7 @@ static bool is_again(int rc)
 
 int udp_receive(struct udp_socket *s, struct udp_batch *b)
 {
+    choose_most(b);
     b->count = b->datagrams = b->at = b->offset = 0;
     b->more = false;
     for (int i = 0; i < RECEIVE_ERRORS_MAX; i++) {

@@ -13,8 +13,8 @@ static const char *const close_texts[] = {
 };
 
 static const char *const state_names[] = {
-    [CONN_HTTP] = "http",     [CONN_LOGIN] = "login", [CONN_OPEN] = "open",
-    [CONN_ANSWER] = "answer", [CONN_DEAD] = "dead",
+    [CONN_HTTP] = "http",     [CONN_LOGIN] = "login",   [CONN_OPEN] = "open",
+    [CONN_ANSWER] = "answer", [CONN_LINGER] = "linger", [CONN_DEAD] = "dead",
 };
 
 const char *relay_close_text(enum relay_close reason)
@@ -32,21 +32,46 @@ unsigned server_hash(const struct relay_server *s, const void *data, size_t len)
     return hash;
 }
 
-static int make_tables(struct relay_server *s, const struct relay_server_config *config)
+static void *grown(const void *old, size_t size, size_t count, size_t more)
 {
-    size_t max = s->config.limits.clients_max;
-    s->conns = mem_new(max, sizeof(struct relay_conn *));
-    s->free_slots = mem_new(max, sizeof(uint32_t));
-    s->generations = mem_new(max, sizeof(uint32_t));
-    if (!s->conns || !s->free_slots || !s->generations) {
+    uint8_t *out = mem_new(more, size);
+    if (out && count > 0) {
+        memcpy(out, old, count * size);
+    }
+    return out;
+}
+
+int server_grow(struct relay_server *s, size_t slots)
+{
+    if (slots <= s->slots) {
+        return 0;
+    }
+    struct relay_conn **conns = grown(s->conns, sizeof(*conns), s->slots, slots);
+    uint32_t *free_slots = grown(s->free_slots, sizeof(*free_slots), s->free_count, slots);
+    uint32_t *generations = grown(s->generations, sizeof(*generations), s->slots, slots);
+    if (!conns || !free_slots || !generations || heap_grow(&s->timers, slots)) {
+        mem_free(conns);
+        mem_free(free_slots);
+        mem_free(generations);
         return ERR_NO_MEMORY;
     }
-    for (size_t i = 0; i < max; i++) {
-        s->free_slots[i] = (uint32_t)(max - 1 - i);
+    mem_free(s->conns);
+    mem_free(s->free_slots);
+    mem_free(s->generations);
+    s->conns = conns;
+    s->free_slots = free_slots;
+    s->generations = generations;
+    for (size_t i = slots; i > s->slots; i--) {
+        s->free_slots[s->free_count++] = (uint32_t)(i - 1);
     }
-    s->free_count = max;
-    int err = server_copy_lists(s, config);
-    return err ? err : heap_init(&s->timers, max);
+    s->slots = slots;
+    return 0;
+}
+
+static int make_tables(struct relay_server *s, const struct relay_server_config *config)
+{
+    int err = server_grow(s, s->config.limits.clients_max);
+    return err ? err : server_copy_lists(s, config);
 }
 
 struct relay_server *relay_server_new(const struct relay_server_config *config)
@@ -130,13 +155,13 @@ void relay_server_free(struct relay_server *s)
     if (!s) {
         return;
     }
-    for (size_t i = 0; s->conns && i < s->config.limits.clients_max; i++) {
+    for (size_t i = 0; i < s->slots; i++) {
         struct relay_conn *c = s->conns[i];
         if (c && c->state != CONN_DEAD) {
             retire(s, c, RELAY_CLOSE_GONE);
         }
     }
-    for (size_t i = 0; s->conns && i < s->config.limits.clients_max; i++) {
+    for (size_t i = 0; i < s->slots; i++) {
         if (s->conns[i]) {
             free_conn(s, s->conns[i]);
         }
@@ -160,13 +185,21 @@ void relay_server_public_key(const struct relay_server *s, uint8_t out[32])
 
 size_t relay_server_slots(const struct relay_server *s)
 {
-    return s->config.limits.clients_max;
+    return s->slots;
+}
+
+size_t relay_server_slots_after(const struct relay_server *s,
+                                const struct relay_server_config *config)
+{
+    struct relay_server_limits limits = config->limits;
+    server_fill_limits(&limits);
+    return limits.clients_max > s->slots ? limits.clients_max : s->slots;
 }
 
 struct relay_conn *server_find(const struct relay_server *s, uint64_t id)
 {
     uint32_t slot = (uint32_t)id;
-    if (slot >= s->config.limits.clients_max) {
+    if (slot >= s->slots) {
         return NULL;
     }
     struct relay_conn *c = s->conns[slot];
@@ -269,7 +302,7 @@ int relay_server_accept(struct relay_server *s, const struct addr *from, uint64_
 {
     uint8_t ip[16];
     s->now = now;
-    if (s->free_count == 0) {
+    if (s->slots - s->free_count >= s->config.limits.clients_max) {
         return refuse(s, RELAY_REFUSED_CLIENTS, ERR_NO_ROOM);
     }
     const struct address_count *a = find_address(s, from, ip);
@@ -290,6 +323,7 @@ int relay_server_accept(struct relay_server *s, const struct addr *from, uint64_
     c->id = take_slot(s, c);
     c->resume_at = TIME_NEVER;
     c->keep_alive_at = TIME_NEVER;
+    c->restarting_at = TIME_NEVER;
     c->handshake_end = time_add(now, s->config.limits.handshake_timeout_ns);
     server_schedule(s, c, c->handshake_end);
     add_pending(s, c);
@@ -304,11 +338,11 @@ void relay_server_closed(struct relay_server *s, uint64_t id, uint64_t now)
     struct relay_conn *c = server_find(s, id);
     s->now = now;
     if (c) {
-        retire(s, c, RELAY_CLOSE_GONE);
+        retire(s, c, c->state == CONN_LINGER ? RELAY_CLOSE_DONE : RELAY_CLOSE_GONE);
     } else {
         /* The shell was faster than its own taking of CLOSE: then there is nothing to tell. */
         uint32_t slot = (uint32_t)id;
-        c = slot < s->config.limits.clients_max ? s->conns[slot] : NULL;
+        c = slot < s->slots ? s->conns[slot] : NULL;
     }
     if (c && c->id == id) {
         free_conn(s, c);
@@ -326,7 +360,9 @@ void relay_server_input(struct relay_server *s, uint64_t id, const void *data, s
         at += n;
         len -= n;
     }
-    if (c && len > 0 && c->ws) {
+    if (c && c->state == CONN_LINGER) {
+        server_linger_input(s, c, len);
+    } else if (c && len > 0 && c->ws) {
         server_ws_input(s, c, at, len);
     } else if (c && len > 0) {
         server_recv_frames(s, c, at, len);
@@ -338,7 +374,7 @@ void relay_server_input(struct relay_server *s, uint64_t id, const void *data, s
 static void run_timer(struct relay_server *s, struct relay_conn *c)
 {
     if (s->now >= c->handshake_end) {
-        server_kill(s, c, RELAY_CLOSE_TIMEOUT);
+        server_kill(s, c, c->state == CONN_LINGER ? RELAY_CLOSE_DONE : RELAY_CLOSE_TIMEOUT);
         return;
     }
     server_recv_timer(s, c);
@@ -373,6 +409,7 @@ bool relay_server_event(struct relay_server *s, struct relay_server_event *ev)
         {TELL_PAUSE, RELAY_SERVER_EV_PAUSE},
         {TELL_RESUME, RELAY_SERVER_EV_RESUME},
         {TELL_WRITABLE, RELAY_SERVER_EV_WRITABLE},
+        {TELL_FINISH, RELAY_SERVER_EV_FINISH},
     };
     struct relay_conn *c = TAILQ_FIRST(&s->tell);
     if (!c) {

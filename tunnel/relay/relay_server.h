@@ -54,12 +54,13 @@ struct relay_server_limits {
     size_t queue_bytes_max;         /* per client, both queues [1 MiB], at least one full packet */
     size_t pool_bytes_max;          /* all queues and half-received frames [256 MiB] */
     size_t contacts_max;            /* per client: senders whose leaving it is told of [1024] */
-    size_t http_header_max;         /* [8 KiB] */
-    uint64_t handshake_timeout_ns;  /* from accept to the login [10 s] */
-    uint64_t write_stall_ns;        /* [2 s] */
-    uint64_t keep_alive_ns;         /* up to 5 s are added for each client [60 s] */
-    uint64_t rate_bytes_per_s;      /* what one client may send; 0 = no limit */
-    uint64_t rate_burst_bytes;      /* [one second's worth], at least one full packet */
+    size_t contacts_total_max;     /* of all together [64 for each of clients_max, at least 4096] */
+    size_t http_header_max;        /* [8 KiB] */
+    uint64_t handshake_timeout_ns; /* from accept to the login [10 s] */
+    uint64_t write_stall_ns;       /* [2 s] */
+    uint64_t keep_alive_ns;        /* up to 5 s are added for each client [60 s] */
+    uint64_t rate_bytes_per_s;     /* what one client may send; 0 = no limit */
+    uint64_t rate_burst_bytes;     /* [one second's worth], at least one full packet */
 };
 
 struct relay_server_config {
@@ -117,6 +118,7 @@ enum relay_refusal {
 struct relay_server_stats {
     uint64_t connections; /* now open, of any kind */
     uint64_t clients;     /* now logged in */
+    uint64_t contacts;    /* now */
     uint64_t accepted;    /* so far */
     uint64_t logins;      /* so far */
     uint64_t reloads;
@@ -136,8 +138,12 @@ struct relay_server_stats {
 
 enum relay_server_event_type {
     RELAY_SERVER_EV_WRITABLE, /* output has something; not told again until it had nothing */
-    RELAY_SERVER_EV_CLOSE,    /* close the connection; the id is gone, reason says why */
-    RELAY_SERVER_EV_PAUSE,    /* stop reading from it until: */
+    /* Nothing more will be written: end that half. What still comes in goes to _input, as it comes,
+     * and is thrown away: a socket closed over unread bytes is reset, and takes the answer along.
+     */
+    RELAY_SERVER_EV_FINISH,
+    RELAY_SERVER_EV_CLOSE, /* close the connection; the id is gone, reason says why */
+    RELAY_SERVER_EV_PAUSE, /* stop reading from it until: */
     RELAY_SERVER_EV_RESUME,
 };
 
@@ -162,8 +168,11 @@ struct relay_server *relay_server_new(const struct relay_server_config *config);
 void relay_server_free(struct relay_server *s);
 void relay_server_public_key(const struct relay_server *s, uint8_t out[32]);
 
-/* All ids have, in their low 32 bits, a number below this: a shell may keep an array. */
+/* All ids have, in their low 32 bits, a number below this: a shell may keep an array. It grows with
+ * a reload, to what _slots_after says, and never shrinks. */
 size_t relay_server_slots(const struct relay_server *s);
+size_t relay_server_slots_after(const struct relay_server *s,
+                                const struct relay_server_config *config);
 
 /* A connection came in. 0 and *id (never 0), or ERR_NO_ROOM, ERR_REFUSED (too many of that
  * address), ERR_NO_MEMORY: then the shell closes it. */
@@ -189,9 +198,10 @@ uint64_t relay_server_next_ns(const struct relay_server *s);
 /* False when there is none. */
 bool relay_server_event(struct relay_server *s, struct relay_server_event *ev);
 
-/* Takes keys, `open`, readers of /metrics and limits from the configuration, except for clients_max
- * and pool_bytes_max, which stay. Who is not admitted any more is closed, who has another rate now
- * is told so, and nobody else notices. 0 or ERR_NO_MEMORY: then all is as it was. */
+/* Takes keys, `open`, readers of /metrics and limits from the configuration, except for
+ * pool_bytes_max, which stays. Who is not admitted any more is closed, who has another rate now is
+ * told so, and nobody else notices: who is there when clients_max falls may stay. 0 or
+ * ERR_NO_MEMORY: then all is as it was. */
 int relay_server_reload(struct relay_server *s, const struct relay_server_config *config,
                         uint64_t now);
 

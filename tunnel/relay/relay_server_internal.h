@@ -33,9 +33,11 @@ enum {
     SERVER_KEY_CONNS_MAX = 8, /* connections of one key; the oldest has to go */
     SERVER_WRITING_MAX = 64,  /* packets that are with the shell */
     SERVER_WRITING_BYTES = 64 << 10,
-    SERVER_GONE_BURST = 3, /* PeerGone "not here": one a second, after this many */
+    SERVER_LINGER_BYTES = 4 << 20, /* thrown away, of who asked for nothing that we have */
+    SERVER_GONE_BURST = 3,         /* PeerGone "not here": one a second, after this many */
 };
 
+#define SERVER_LINGER_NS (2 * NS_PER_S)
 #define SERVER_KEEP_ALIVE_JITTER_NS (5 * NS_PER_S)
 #define SERVER_RECONNECT_JITTER_NS (1 * NS_PER_S) /* not all at the same moment */
 
@@ -43,14 +45,15 @@ enum conn_state {
     CONN_HTTP,
     CONN_LOGIN, /* ServerKey is out, ClientInfo has to come */
     CONN_OPEN,
-    CONN_ANSWER, /* an HTTP answer is being written, then it is over */
+    CONN_ANSWER, /* an HTTP answer is being written, then: */
+    CONN_LINGER, /* all is said; the client may say the rest */
     CONN_DEAD,   /* the event CLOSE waits to be taken */
 };
 
 enum packet_kind { PACKET_CONTROL, PACKET_PONG, PACKET_DATA, PACKET_ASKED };
 
 /* Bits of what the shell has still to be told about a connection. */
-enum { TELL_WRITABLE = 1, TELL_PAUSE = 2, TELL_RESUME = 4, TELL_CLOSE = 8 };
+enum { TELL_WRITABLE = 1, TELL_PAUSE = 2, TELL_RESUME = 4, TELL_CLOSE = 8, TELL_FINISH = 16 };
 
 struct queue {
     struct relay_packets packets;
@@ -146,8 +149,10 @@ struct relay_conn {
     struct heap_node timer;
     uint64_t handshake_end;        /* TIME_NEVER once logged in */
     TAILQ_ENTRY(relay_conn) waits; /* not logged in, and not dead */
+    uint32_t linger_bytes;         /* thrown away so far */
     uint64_t keep_alive_every;
     uint64_t keep_alive_at;
+    uint64_t restarting_at; /* it is to be told that the relay ends; TIME_NEVER = it is not */
 
     unsigned tell;
     enum relay_close reason;
@@ -165,6 +170,7 @@ struct relay_server {
     struct relay_server_stats stats;
     uint64_t now;
 
+    size_t slots;
     struct relay_conn **conns; /* by slot */
     uint32_t *free_slots;
     uint32_t *generations;
@@ -192,6 +198,10 @@ void server_no_longer_pending(struct relay_server *s, struct relay_conn *c);
 void server_kill(struct relay_server *s, struct relay_conn *c, enum relay_close reason);
 /* Makes sure that the timer fires at `at` or before. */
 void server_schedule(struct relay_server *s, struct relay_conn *c, uint64_t at);
+
+/* Room for so many connections, if that is more than before. 0, or ERR_NO_MEMORY: then all is as it
+ * was. */
+int server_grow(struct relay_server *s, size_t slots);
 
 /* relay_server_rules.c */
 void server_fill_limits(struct relay_server_limits *l);
@@ -244,6 +254,11 @@ void server_http_close(struct relay_conn *c);
 /* Returns how many bytes belong to the request; what follows are frames. */
 size_t server_http_input(struct relay_server *s, struct relay_conn *c, const void *data,
                          size_t len);
+
+/* relay_server_linger.c */
+/* The answer is written. */
+void server_linger(struct relay_server *s, struct relay_conn *c);
+void server_linger_input(struct relay_server *s, struct relay_conn *c, size_t len);
 
 /* relay_server_ws.c */
 int server_ws_open(struct relay_conn *c);

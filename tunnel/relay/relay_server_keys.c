@@ -59,6 +59,7 @@ static void forget_contact(struct relay_server *s, struct contact *t)
     LIST_REMOVE(t, of_conn);
     t->conn->contacts_count--;
     HASH_DEL(s->contacts, t);
+    s->stats.contacts--;
     mem_free(t);
 }
 
@@ -123,7 +124,8 @@ void server_note_contact(struct relay_server *s, struct contact_source *from, st
     if (t) {
         return;
     }
-    if (to->contacts_count >= s->config.limits.contacts_max) {
+    if (to->contacts_count >= s->config.limits.contacts_max ||
+        s->stats.contacts >= s->config.limits.contacts_total_max) {
         s->stats.contacts_refused++;
         return;
     }
@@ -141,5 +143,6 @@ void server_note_contact(struct relay_server *s, struct contact_source *from, st
     }
     LIST_INSERT_HEAD(&from->contacts, t, of_key);
     LIST_INSERT_HEAD(&to->contacts, t, of_conn);
+    s->stats.contacts++;
     to->contacts_count++;
 }

@@ -86,8 +86,8 @@ static void put_traffic(struct text *t, const struct relay_server_stats *s)
             s->frames_skipped);
     put_one(t, COUNTER, "peer_gone_total", "Notices that a peer is not here.", s->peer_gone_sent);
     put_one(t, COUNTER, "paused_total", "Times that a client was over its rate.", s->paused);
-    put_one(t, COUNTER, "contacts_refused_total", "Contacts past the ceiling.",
-            s->contacts_refused);
+    put_one(t, GAUGE, "contacts", "Who is told of whose leaving: pairs.", s->contacts);
+    put_one(t, COUNTER, "contacts_refused_total", "Contacts past a ceiling.", s->contacts_refused);
 }
 
 static void put_clients(struct text *t, const struct relay_server_stats *s)

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PENDING_LEAST = 8 };
+enum { PENDING_LEAST = 8, CONTACTS_EACH = 64, CONTACTS_LEAST = 4096 };
+
+#define RESTARTING_AGAIN_NS (50 * NS_PER_MS)
 
 static size_t size_or(size_t value, size_t otherwise)
 {
@@ -30,6 +32,9 @@ void server_fill_limits(struct relay_server_limits *l)
     l->queue_bytes_max = l->queue_bytes_max > packet ? l->queue_bytes_max : packet;
     l->pool_bytes_max = size_or(l->pool_bytes_max, (size_t)256 << 20);
     l->contacts_max = size_or(l->contacts_max, 1024);
+    size_t contacts = CONTACTS_EACH * l->clients_max;
+    l->contacts_total_max =
+        size_or(l->contacts_total_max, contacts > CONTACTS_LEAST ? contacts : CONTACTS_LEAST);
     l->http_header_max = size_or(l->http_header_max, 8 << 10);
     l->handshake_timeout_ns = u64_or(l->handshake_timeout_ns, 10 * NS_PER_S);
     l->write_stall_ns = u64_or(l->write_stall_ns, 2 * NS_PER_S);
@@ -104,10 +109,9 @@ int relay_server_reload(struct relay_server *s, const struct relay_server_config
     struct relay_server_limits limits = config->limits;
     const struct relay_server_limits old = s->config.limits;
     s->now = now;
-    if (server_copy_lists(s, config)) {
+    if (server_grow(s, relay_server_slots_after(s, config)) || server_copy_lists(s, config)) {
         return ERR_NO_MEMORY;
     }
-    limits.clients_max = old.clients_max;
     limits.pool_bytes_max = old.pool_bytes_max;
     server_fill_limits(&limits);
     s->config.limits = limits;
@@ -115,7 +119,7 @@ int relay_server_reload(struct relay_server *s, const struct relay_server_config
     s->stats.reloads++;
     bool new_rate = limits.rate_bytes_per_s != old.rate_bytes_per_s ||
                     limits.rate_burst_bytes != old.rate_burst_bytes;
-    for (size_t i = 0; i < limits.clients_max; i++) {
+    for (size_t i = 0; i < s->slots; i++) {
         if (s->conns[i]) {
             apply(s, s->conns[i], new_rate);
         }
@@ -129,8 +133,10 @@ void server_send_restarting(struct relay_server *s, struct relay_conn *c)
     uint64_t jitter = rng_below(s->config.rng, SERVER_RECONNECT_JITTER_NS);
     derp_write_restarting(frame, time_add(s->drain_reconnect_ns, jitter) / NS_PER_MS,
                           s->drain_try_for_ns / NS_PER_MS);
-    /* Lost if too much waits for it already: it will notice by itself. */
-    (void)server_send_control(s, c, frame, sizeof(frame));
+    /* If too much waits for it already it hears of it as soon as there is room. */
+    bool told = server_send_control(s, c, frame, sizeof(frame));
+    c->restarting_at = told ? TIME_NEVER : time_add(s->now, RESTARTING_AGAIN_NS);
+    server_schedule(s, c, c->restarting_at);
 }
 
 void relay_server_drain(struct relay_server *s, uint64_t reconnect_ns, uint64_t try_for_ns,
@@ -140,7 +146,7 @@ void relay_server_drain(struct relay_server *s, uint64_t reconnect_ns, uint64_t 
     s->draining = true;
     s->drain_reconnect_ns = reconnect_ns;
     s->drain_try_for_ns = try_for_ns;
-    for (size_t i = 0; i < s->config.limits.clients_max; i++) {
+    for (size_t i = 0; i < s->slots; i++) {
         if (s->conns[i] && s->conns[i]->state == CONN_OPEN) {
             server_send_restarting(s, s->conns[i]);
         }

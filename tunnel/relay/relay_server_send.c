@@ -238,7 +238,7 @@ size_t relay_server_output(struct relay_server *s, uint64_t id, struct relay_spa
     if (n == 0) {
         c->announced = false;
         if (c->state == CONN_ANSWER) {
-            server_kill(s, c, RELAY_CLOSE_DONE);
+            server_linger(s, c);
         }
     }
     return n;
@@ -283,6 +283,9 @@ void server_send_timer(struct relay_server *s, struct relay_conn *c)
         server_kill(s, c, RELAY_CLOSE_STALLED);
         return;
     }
+    if (s->now >= c->restarting_at) {
+        server_send_restarting(s, c);
+    }
     if (s->now >= c->keep_alive_at) {
         uint8_t frame[DERP_HEADER];
         c->keep_alive_at = time_add(s->now, c->keep_alive_every);
@@ -292,5 +295,5 @@ void server_send_timer(struct relay_server *s, struct relay_conn *c)
 
 uint64_t server_send_next(const struct relay_server *s, const struct relay_conn *c)
 {
-    return time_min(stall_at(s, c), c->keep_alive_at);
+    return time_min(time_min(stall_at(s, c), c->keep_alive_at), c->restarting_at);
 }

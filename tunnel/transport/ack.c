@@ -67,7 +67,20 @@ static void count(struct ack *a, uint64_t period_ns, uint64_t now)
     a->counted_ns = now;
 }
 
-int ack_on_received(struct ack *a, uint64_t number, bool eliciting, uint64_t delay_ns,
+/* The sender tells from the numbers behind a gap what is lost. */
+static bool is_near_gap(const struct ack *a)
+{
+    const struct range *last = &a->got.list[a->got.count - 1];
+    return a->got.count > 1 && last->end - last->start < ACK_GAP_NEAR;
+}
+
+static bool are_enough(const struct ack *a)
+{
+    bool big = a->bytes >= (uint64_t)ACK_EVERY * ACK_FULL_BYTES;
+    return a->eliciting >= a->every && (big || a->eliciting >= ACK_SMALL_MAX || is_near_gap(a));
+}
+
+int ack_on_received(struct ack *a, uint64_t number, size_t eliciting, uint64_t delay_ns,
                     uint64_t period_ns, uint64_t now)
 {
     uint64_t expected = end_of(a);
@@ -78,15 +91,16 @@ int ack_on_received(struct ack *a, uint64_t number, bool eliciting, uint64_t del
     if (number >= expected) {
         a->largest_ns = now;
     }
-    if (!eliciting) {
+    if (eliciting == 0) {
         return 0;
     }
     a->eliciting++;
+    a->bytes += eliciting;
     a->untold++;
     count(a, period_ns, now);
     uint64_t wait_ns = a->every > ACK_EVERY ? time_min(delay_ns, 2 * period_ns) : delay_ns;
     bool in_order = number == expected;
-    uint64_t due = in_order && a->eliciting < a->every ? time_add(now, wait_ns) : 0;
+    uint64_t due = in_order && !are_enough(a) ? time_add(now, wait_ns) : 0;
     a->due_ns = time_min(a->due_ns, due);
     return 0;
 }
@@ -110,6 +124,7 @@ void ack_on_sent(struct ack *a)
 {
     a->due_ns = TIME_NEVER;
     a->eliciting = 0;
+    a->bytes = 0;
 }
 
 bool ack_wants_confirmation(const struct ack *a)

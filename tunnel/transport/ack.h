@@ -1,9 +1,11 @@
 /* Which packets of one of the peer's paths arrived, and when to tell it (RFC 9000 section 13.2).
  *
  * An acknowledgement is due after every second ack-eliciting packet; where more of them come in a
- * small part of the round trip, after as many as come in that, at most ACK_EVERY_MAX. It is due at
- * once when one came out of order, else max_ack_delay after the first, or sooner while many come.
- * Due does not mean sent: what arrives before the caller gets to send goes into the same one.
+ * small part of the round trip, after as many as come in that, at most ACK_EVERY_MAX. Small
+ * packets, which requests and answers are made of, count as TCP counts them, by their bytes (RFC
+ * 5681 section 4.2): most get an answer that takes the acknowledgement along. It is due at once
+ * when one came out of order, else max_ack_delay after the first, or sooner while many come. Due
+ * does not mean sent: what arrives before the caller gets to send goes into the same one.
  */
 #ifndef TRANSPORT_ACK_H
 #define TRANSPORT_ACK_H
@@ -15,7 +17,13 @@
 #include "transport/ranges.h"
 #include "wire/frame.h"
 
-enum { ACK_EVERY = 2, ACK_EVERY_MAX = 64 };
+enum {
+    ACK_EVERY = 2,
+    ACK_EVERY_MAX = 64,
+    ACK_SMALL_MAX = 8,     /* so many small ones make one due, too */
+    ACK_FULL_BYTES = 1000, /* what a packet has that is not small */
+    ACK_GAP_NEAR = 4,      /* behind a gap the sender waits for the next numbers */
+};
 #define ACK_PERIOD_SHARE 8                /* of the round trip */
 #define ACK_PERIOD_MAX_NS (2 * NS_PER_MS) /* timers tick by the millisecond */
 
@@ -26,6 +34,7 @@ struct ack {
     uint64_t due_ns;     /* TIME_NEVER = nothing to tell, 0 = now */
     uint32_t eliciting;  /* since the last acknowledgement */
     uint32_t every;      /* so many of them make one due */
+    uint64_t bytes;      /* theirs */
     uint32_t counted;    /* since counted_ns */
     uint64_t counted_ns;
     uint32_t untold; /* the same, since the peer last confirmed one or was asked to */
@@ -38,8 +47,9 @@ void ack_deinit(struct ack *a);
 bool ack_has_seen(const struct ack *a, uint64_t number);
 /* How long an acknowledgement may wait where many packets come; `rtt_ns` 0 = not known. */
 uint64_t ack_period(uint64_t rtt_ns);
-/* 0 or ERR_NO_MEMORY: the packet then counts as not received. `delay_ns`: max_ack_delay. */
-int ack_on_received(struct ack *a, uint64_t number, bool eliciting, uint64_t delay_ns,
+/* 0 or ERR_NO_MEMORY: the packet then counts as not received. `eliciting`: its payload's bytes, 0
+ * if it needs no acknowledgement. `delay_ns`: max_ack_delay. */
+int ack_on_received(struct ack *a, uint64_t number, size_t eliciting, uint64_t delay_ns,
                     uint64_t period_ns, uint64_t now);
 /* Fills in the frame; false if nothing ever came. */
 bool ack_make(const struct ack *a, struct frame_ack *out, uint64_t now);

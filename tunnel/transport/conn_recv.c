@@ -358,7 +358,8 @@ int conn_input(struct conn *c, uint8_t from, uint64_t number, uint8_t reply, con
     }
     const struct rtt *rtt = &c->paths[reply != 0 ? reply : conn_path_used(c)].rtt;
     uint64_t period_ns = ack_period(rtt->sampled ? rtt->min : 0);
-    if (ack_on_received(a, number, eliciting, c->limits.max_ack_delay_ns, period_ns, now) == 0) {
+    size_t bytes = eliciting ? len : 0;
+    if (ack_on_received(a, number, bytes, c->limits.max_ack_delay_ns, period_ns, now) == 0) {
         a->reply = reply;
         c->stats.packets_in++;
         c->paths[reply].packets_received++;

@@ -152,10 +152,10 @@ static void equal_questions_are_asked_once(void **state)
     struct resolver_asker *askers[5];
     setup(&w, &r);
     for (size_t i = 0; i < 5; i++) {
-        askers[i] = ask(&r, i, "hang", &a[i]);
+        askers[i] = ask(&r, i / 2, "hang", &a[i]);
         assert_non_null(askers[i]);
+        WORLD_UNTIL(&w, i == 0 || read_locked(&hung) == 1);
     }
-    WORLD_UNTIL(&w, read_locked(&hung) == 1);
     resolver_forget(askers[1]);
     set_hanging(false);
     WORLD_UNTIL(&w, a[0].calls + a[2].calls + a[3].calls + a[4].calls == 4);
@@ -199,16 +199,64 @@ static void there_is_a_ceiling_and_forgotten_questions_make_room(void **state)
     char name[32];
     setup(&w, &r);
     for (unsigned i = 0; i < RESOLVER_QUESTIONS; i++) {
+        bool front = i >= RESOLVER_QUESTIONS - RESOLVER_QUESTIONS_FRONT;
         (void)snprintf(name, sizeof(name), "hang%u", i);
-        last = ask(&r, 7, name, &a);
+        last = ask(&r, front ? RESOLVER_FRONT : i / RESOLVER_QUESTIONS_PER_PEER, name, &a);
         assert_non_null(last);
     }
-    assert_null(ask(&r, 8, "x", &a));
+    assert_null(ask(&r, RESOLVER_FRONT, "x", &a));
     assert_int_equal(r.refused, 1);
     resolver_forget(last);
-    assert_non_null(ask(&r, 8, "x", &a));
+    last = ask(&r, RESOLVER_FRONT, "x", &a);
+    assert_non_null(last);
+    set_hanging(false);
+    WORLD_UNTIL(&w, a.calls == RESOLVER_QUESTIONS);
+    teardown(&w, &r);
+}
+
+/* Nor is the ceiling one peer's to fill, or the same name to be put behind its own. */
+static void a_peer_takes_no_questions_from_others(void **state)
+{
+    (void)state;
+    struct world w;
+    struct resolver r;
+    struct answer hopeless = {0}, a = {0};
+    char name[32];
+    setup(&w, &r);
+    for (unsigned i = 1; i < RESOLVER_QUESTIONS_PER_PEER; i++) {
+        (void)snprintf(name, sizeof(name), "hang%u", i);
+        assert_non_null(ask(&r, 7, name, &hopeless));
+    }
+    assert_non_null(ask(&r, 7, "x", &hopeless));
+    assert_null(ask(&r, 7, "y", &hopeless));
+    assert_int_equal(r.refused, 1);
+    WORLD_UNTIL(&w, read_locked(&hung) == RESOLVER_PER_OWNER);
+    assert_non_null(ask(&r, RESOLVER_FRONT, "x", &a));
+    assert_non_null(ask(&r, 8, "y", &a));
+    WORLD_UNTIL(&w, a.calls == 2);
+    assert_int_equal(hopeless.calls, 0);
+    teardown(&w, &r);
+}
+
+/* Several of them together take nothing from the front. */
+static void peers_leave_something_for_the_front(void **state)
+{
+    (void)state;
+    struct world w;
+    struct resolver r;
+    struct answer hopeless = {0}, a = {0};
+    char name[32];
+    unsigned room = RESOLVER_QUESTIONS - RESOLVER_QUESTIONS_FRONT;
+    setup(&w, &r);
+    for (unsigned i = 0; i < room; i++) {
+        (void)snprintf(name, sizeof(name), "hang%u", i);
+        assert_non_null(ask(&r, i % 8, name, &hopeless));
+    }
+    assert_null(ask(&r, 8, "y", &a));
+    WORLD_UNTIL(&w, read_locked(&hung) == RESOLVER_THREADS - RESOLVER_THREADS_FRONT);
+    assert_non_null(ask(&r, RESOLVER_FRONT, "x", &a));
     WORLD_UNTIL(&w, a.calls == 1);
-    assert_true(read_locked(&asked) <= RESOLVER_PER_OWNER + 1);
+    assert_int_equal(hopeless.calls, 0);
     teardown(&w, &r);
 }
 
@@ -254,6 +302,8 @@ int main(void)
         cmocka_unit_test(each_family_is_a_question_of_its_own),
         cmocka_unit_test(equal_questions_are_asked_once),
         cmocka_unit_test(who_hangs_does_not_delay_others),
+        cmocka_unit_test(a_peer_takes_no_questions_from_others),
+        cmocka_unit_test(peers_leave_something_for_the_front),
         cmocka_unit_test(there_is_a_ceiling_and_forgotten_questions_make_room),
         cmocka_unit_test(stopping_waits_for_nothing),
         cmocka_unit_test(memory_that_ends_refuses),

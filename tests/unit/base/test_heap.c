@@ -1,6 +1,7 @@
 #include <base/clock.h>
 #include <base/err.h>
 #include <base/heap.h>
+#include <base/mem.h>
 #include <base/rng.h>
 
 #include <setjmp.h>
@@ -40,6 +41,28 @@ static void refuses_past_its_ceiling(void **state)
     heap_deinit(&h);
 }
 
+static void grows_with_all_in_it(void **state)
+{
+    (void)state;
+    struct heap h;
+    struct heap_node n[3] = {0};
+    assert_int_equal(heap_init(&h, 2), 0);
+    assert_int_equal(heap_set(&h, &n[0], 2), 0);
+    assert_int_equal(heap_set(&h, &n[1], 1), 0);
+    mem_fail_after(1);
+    assert_int_equal(heap_grow(&h, 3), ERR_NO_MEMORY);
+    mem_fail_after(0);
+    assert_int_equal(heap_set(&h, &n[2], 3), ERR_NO_ROOM);
+    assert_int_equal(heap_grow(&h, 3), 0);
+    assert_int_equal(heap_set(&h, &n[2], 3), 0);
+    assert_ptr_equal(heap_first(&h), &n[1]);
+    heap_remove(&h, &n[1]);
+    assert_ptr_equal(heap_first(&h), &n[0]);
+    heap_remove(&h, &n[0]);
+    assert_ptr_equal(heap_first(&h), &n[2]);
+    heap_deinit(&h);
+}
+
 static void stays_sorted_under_random_moves(void **state)
 {
     (void)state;
@@ -66,6 +89,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leaves_in_order_of_time_then_of_setting),
         cmocka_unit_test(refuses_past_its_ceiling),
+        cmocka_unit_test(grows_with_all_in_it),
         cmocka_unit_test(stays_sorted_under_random_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

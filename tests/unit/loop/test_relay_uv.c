@@ -216,11 +216,12 @@ static void a_heavy_client_takes_turns_and_a_light_one_does_not_wait(void **stat
     close_fixture(&f);
 }
 
-/* More than the kernel's buffers hold: what waits goes out in order when b reads again. */
-static void a_late_reader_gets_everything(void **state)
+/* More than the kernel's buffers hold: what waits goes out in order when b reads again, in turns of
+ * two packets, of which there are two in a round besides what libuv still had. */
+static void a_late_reader_gets_everything_but_not_at_once(void **state)
 {
     (void)state;
-    enum { PACKETS = 200 };
+    enum { PACKETS = 200, ROUND_MAX = 6 };
     static uint8_t big[60000];
     struct relay_server_config server = {
         .open = true,
@@ -243,12 +244,19 @@ static void a_late_reader_gets_everything(void **state)
         }
     }
     f.count = 2;
-    for (unsigned i = 1; i <= PACKETS; i++) {
-        run_until(&f, &b->packets, i);
+    const struct relay_server_stats *stats = relay_uv_stats(f.relay);
+    uint64_t end = derp_peer_now() + DEADLINE_NS;
+    while (b->packets < PACKETS) {
+        uint64_t before = stats->packets_out;
+        assert_true(derp_peer_now() < end);
+        derp_peer_step(a); /* in TLS it may still hold some */
+        derp_peer_wait(b, 1, 1);
+        derp_peer_step(b);
+        uv_run(&f.loop, UV_RUN_NOWAIT);
+        assert_true(stats->packets_out - before <= ROUND_MAX);
     }
-    assert_int_equal(b->packets, PACKETS);
     assert_memory_equal(b->last_data, big, sizeof(big));
-    assert_int_equal(relay_uv_stats(f.relay)->packets_out, PACKETS);
+    assert_int_equal(stats->packets_out, PACKETS);
     close_fixture(&f);
 }
 
@@ -395,7 +403,7 @@ int main(void)
         cmocka_unit_test(who_does_not_read_loses_packets_and_blocks_nobody),
         cmocka_unit_test(who_does_not_read_is_cut_off_and_blocks_nobody),
         cmocka_unit_test(a_heavy_client_takes_turns_and_a_light_one_does_not_wait),
-        cmocka_unit_test(a_late_reader_gets_everything),
+        cmocka_unit_test(a_late_reader_gets_everything_but_not_at_once),
         cmocka_unit_test(listens_on_even_when_memory_is_short),
         cmocka_unit_test(a_drain_ends_when_the_last_client_has_left),
         cmocka_unit_test(a_drain_ends_in_time),

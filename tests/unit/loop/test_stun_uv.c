@@ -6,6 +6,7 @@
 #include <base/err.h>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -71,8 +72,7 @@ static void receive(struct fixture *f)
     memcpy(f->from.ip, &from.sin_addr, 4);
 }
 
-/* A request to `to`; the answer is f->answer, and came from f->from. */
-static void ask(struct fixture *f, const struct addr *to, uint8_t change)
+static void send_request(struct fixture *f, const struct addr *to, uint8_t change)
 {
     const uint8_t txid[STUN_TXID_LEN] = {1};
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(to->port)};
@@ -80,6 +80,12 @@ static void ask(struct fixture *f, const struct addr *to, uint8_t change)
     size_t len = stun_write_request(f->buffer, sizeof(f->buffer), txid, STUN_FORM_PLAIN, change);
     assert_int_equal(sendto(f->fd, f->buffer, len, 0, (const struct sockaddr *)&in, sizeof(in)),
                      len);
+}
+
+/* A request to `to`; the answer is f->answer, and came from f->from. */
+static void ask(struct fixture *f, const struct addr *to, uint8_t change)
+{
+    send_request(f, to, change);
     receive(f);
 }
 
@@ -121,6 +127,60 @@ static void two_addresses_are_four_sockets(void **state)
     close_fixture(&f);
 }
 
+/* The server's own descriptor for that address, or -1. */
+static int find_fd(const struct addr *at)
+{
+    for (int fd = 3; fd < 256; fd++) {
+        struct sockaddr_in in;
+        socklen_t len = sizeof(in);
+        if (getsockname(fd, (struct sockaddr *)&in, &len) == 0 && in.sin_family == AF_INET &&
+            ntohs(in.sin_port) == at->port) {
+            return fd;
+        }
+    }
+    return -1;
+}
+
+/* Until the descriptor is closed, or the address is bound. */
+static void run_until(struct fixture *f, int fd, bool bound)
+{
+    bool done = false;
+    for (int i = 0; i < 10000 && !done; i++) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        (void)poll(NULL, 0, 1);
+        done = bound ? find_fd(&f->at[0]) >= 0 : fcntl(fd, F_GETFD) < 0;
+    }
+    assert_true(done);
+}
+
+/* Behind the server's back something else takes the descriptor's place, while a copy still holds
+ * the address: it is opened again when that is gone. */
+static void a_socket_that_is_lost_is_opened_again(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct addr at;
+    open_fixture(&f, 1);
+    ask(&f, &f.at[0], 0);
+    int fd = find_fd(&f.at[0]);
+    assert_true(fd >= 0);
+    int copy = dup(fd);
+    int other = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_true(copy >= 0 && other >= 0);
+    assert_int_equal(dup2(other, fd), fd);
+    send_request(&f, &f.at[0], 0);
+    run_until(&f, fd, false);
+    assert_int_equal(close(copy), 0);
+    assert_int_equal(close(other), 0);
+    run_until(&f, -1, true);
+    assert_int_equal(stun_uv_address(f.server, 0, &at), 0);
+    assert_true(addr_equal(&at, &f.at[0]));
+    ask(&f, &f.at[0], 0);
+    assert_int_equal(f.answer.type, STUN_SUCCESS);
+    assert_true(addr_equal(&f.from, &at));
+    close_fixture(&f);
+}
+
 static void addresses_that_make_no_pair_are_refused(void **state)
 {
     (void)state;
@@ -150,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_address_answers_from_itself),
         cmocka_unit_test(two_addresses_are_four_sockets),
+        cmocka_unit_test(a_socket_that_is_lost_is_opened_again),
         cmocka_unit_test(addresses_that_make_no_pair_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,7 @@ struct world {
     struct end a, b;
     bool late;
     bool punch;
+    unsigned workers;
     int stopping;
 };
 
@@ -199,6 +200,7 @@ static void start_end(struct end *e, const struct end *peer, const char *endpoin
     struct adit_config config = {.name = "node",
                                  .listen = addr_ipv4(127, 0, 0, 1, 0),
                                  .offload = offload,
+                                 .workers = e->world->workers,
                                  .punch = e->world->punch,
                                  .resume_timeout_ns = 3600 * NS_PER_S,
                                  .relays = &relays,
@@ -297,11 +299,12 @@ static void transfer(struct world *w, uint64_t up, uint64_t down)
     assert_int_equal(w->b.read, up);
 }
 
-static void bulk_over_the_direct_path(bool offload)
+static void bulk_over_the_direct_path(bool offload, unsigned workers)
 {
     struct world w;
     char text[ADDR_TEXT_MAX];
     init_world(&w);
+    w.workers = workers;
     start_end(&w.b, &w.a, NULL, offload);
     start_end(&w.a, &w.b, endpoint_of(&w.b, text), offload);
     transfer(&w, BULK, BULK);
@@ -313,13 +316,20 @@ static void bulk_over_the_direct_path(bool offload)
 static void direct_with_offload(void **state)
 {
     (void)state;
-    bulk_over_the_direct_path(true);
+    bulk_over_the_direct_path(true, 0);
 }
 
 static void direct_without_offload(void **state)
 {
     (void)state;
-    bulk_over_the_direct_path(false);
+    bulk_over_the_direct_path(false, 0);
+}
+
+static void direct_by_a_worker(void **state)
+{
+    (void)state;
+    bulk_over_the_direct_path(true, 1);
+    bulk_over_the_direct_path(false, 1);
 }
 
 static void over_the_relay(void **state)
@@ -533,6 +543,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(direct_with_offload),
         cmocka_unit_test(direct_without_offload),
+        cmocka_unit_test(direct_by_a_worker),
         cmocka_unit_test(over_the_relay),
         cmocka_unit_test(datagrams_over_the_direct_path),
         cmocka_unit_test(datagrams_over_the_relay),

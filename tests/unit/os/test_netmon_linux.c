@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -69,12 +70,36 @@ static int say(struct wire *w)
 static void addresses_and_links_count(void **state)
 {
     struct wire *w = *state;
-    static const uint16_t types[] = {RTM_NEWADDR, RTM_DELADDR, RTM_NEWLINK, RTM_DELLINK};
+    static const uint16_t types[] = {RTM_NEWADDR, RTM_DELADDR, RTM_DELLINK};
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         add(w, types[i], "body", 4);
         assert_int_equal(say(w), NETMON_ADDRESSES);
     }
     assert_int_equal(netmon_read(w->ours), 0);
+}
+
+static void of_a_link_only_what_packets_notice_counts(void **state)
+{
+    struct wire *w = *state;
+    static const struct {
+        unsigned change;
+        int says;
+    } cases[] = {
+        {IFF_UP, NETMON_ADDRESSES},
+        {IFF_UP | IFF_PROMISC, NETMON_ADDRESSES},
+        {0, NETMON_ADDRESSES},   /* the carrier's coming and going is told so */
+        {~0U, NETMON_ADDRESSES}, /* a new one */
+        {IFF_PROMISC, 0},
+        {IFF_ALLMULTI, 0},
+        {IFF_PROMISC | IFF_ALLMULTI, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ifinfomsg link = {.ifi_flags = IFF_UP, .ifi_change = cases[i].change};
+        add(w, RTM_NEWLINK, &link, sizeof(link));
+        assert_int_equal(say(w), cases[i].says);
+    }
+    add(w, RTM_NEWLINK, "body", 4); /* too short for a link */
+    assert_int_equal(say(w), 0);
 }
 
 static void only_routes_to_the_world_count(void **state)
@@ -144,9 +169,10 @@ static void the_kernel_lets_anybody_listen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(addresses_and_links_count),     CASE(only_routes_to_the_world_count),
-        CASE(one_read_holds_many_messages),  CASE(what_is_cut_short_says_nothing),
-        CASE(a_dead_descriptor_is_an_error), CASE(the_kernel_lets_anybody_listen),
+        CASE(addresses_and_links_count),      CASE(of_a_link_only_what_packets_notice_counts),
+        CASE(only_routes_to_the_world_count), CASE(one_read_holds_many_messages),
+        CASE(what_is_cut_short_says_nothing), CASE(a_dead_descriptor_is_an_error),
+        CASE(the_kernel_lets_anybody_listen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -362,6 +362,36 @@ static void contacts_have_a_ceiling(void **state)
     world_close(&w);
 }
 
+static void contacts_have_a_ceiling_together(void **state)
+{
+    (void)state;
+    struct relay_server_config config = {.open = true, .limits = {.contacts_total_max = 1}};
+    struct world w;
+    world_open(&w, &config);
+    struct world_client *a = world_add(&w, 1);
+    struct world_client *b = world_add(&w, 2);
+    struct world_client *c = world_add(&w, 3);
+    world_settle(&w);
+    relay_client_send(a->core, c->key, "x", 1);
+    world_settle(&w);
+    relay_client_send(c->core, b->key, "y", 1);
+    world_settle(&w);
+    assert_int_equal(world_stats(&w)->contacts, 1);
+    assert_int_equal(world_stats(&w)->contacts_refused, 1);
+    relay_client_stop(a->core, w.now); /* which makes room */
+    world_settle(&w);
+    assert_int_equal(c->gones, 1);
+    assert_int_equal(world_stats(&w)->contacts, 0);
+    relay_client_send(c->core, b->key, "z", 1);
+    world_settle(&w);
+    relay_client_stop(c->core, w.now);
+    world_settle(&w);
+    assert_int_equal(b->packets, 2);
+    assert_int_equal(b->gones, 1);
+    assert_int_equal(world_stats(&w)->contacts_refused, 1);
+    world_close(&w);
+}
+
 /* The n-th allocation and all later ones fail: no crash, no leak, and what works, works. */
 static void survives_without_memory(void **state)
 {
@@ -411,6 +441,7 @@ int main(void)
         cmocka_unit_test(refuses_connections_past_its_ceilings),
         cmocka_unit_test(silent_connections_keep_nobody_out),
         cmocka_unit_test(contacts_have_a_ceiling),
+        cmocka_unit_test(contacts_have_a_ceiling_together),
         cmocka_unit_test(survives_without_memory),
     };
     if (sodium_init() < 0) {

@@ -71,6 +71,65 @@ static void refuses_requests_that_are_none_of_its(void **state)
     assert_answer(big, "431", "Too Large");
 }
 
+static struct world_client *ask_and_stay(struct world *w)
+{
+    static const char request[] =
+        "POST / HTTP/1.1\r\n" WORLD_HOST "Content-Length: 99999999\r\n\r\n";
+    struct world_client *c = world_add_bare(w);
+    c->stays = true;
+    relay_server_input(w->server, c->id, request, sizeof(request) - 1, w->now);
+    assert_non_null(strstr(world_read_all(w, c), " 405 "));
+    assert_true(c->finished);
+    assert_false(c->closed);
+    return c;
+}
+
+/* Closed over bytes that nobody has read, a socket is reset, and the answer is lost. */
+static void who_is_answered_may_say_the_rest(void **state)
+{
+    (void)state;
+    enum { BYTES = 64 << 10 };
+    static const uint8_t body[BYTES];
+    struct relay_server_config config = {0};
+    struct world w;
+    world_open(&w, &config);
+    struct world_client *c = ask_and_stay(&w);
+    for (size_t sent = 0; sent < 2 << 20; sent += BYTES) {
+        relay_server_input(w.server, c->id, body, BYTES, w.now);
+        world_server_events(&w);
+    }
+    assert_false(c->closed || c->paused);
+    assert_int_equal(world_stats(&w)->connections, 1);
+    relay_server_closed(w.server, c->id, w.now);
+    assert_int_equal(world_stats(&w)->connections, 0);
+    assert_int_equal(world_stats(&w)->closed[RELAY_CLOSE_DONE], 1);
+    assert_int_equal(world_stats(&w)->closed[RELAY_CLOSE_GONE], 0);
+    world_close(&w);
+}
+
+static void but_not_for_long_and_not_much(void **state)
+{
+    (void)state;
+    enum { BYTES = 1 << 20 };
+    static uint8_t body[BYTES];
+    struct relay_server_config config = {0};
+    struct world w;
+    world_open(&w, &config);
+    struct world_client *c = ask_and_stay(&w);
+    for (int i = 0; i < 4; i++) {
+        assert_false(c->paused);
+        relay_server_input(w.server, c->id, body, BYTES, w.now);
+        world_server_events(&w);
+    }
+    assert_true(c->paused);
+    world_run(&w, 2 * NS_PER_S - 1);
+    assert_false(c->closed);
+    world_run(&w, 1);
+    assert_true(c->closed);
+    assert_int_equal(c->reason, RELAY_CLOSE_DONE);
+    world_close(&w);
+}
+
 static void echoes_no_challenge_that_could_do_harm(void **state)
 {
     (void)state;
@@ -253,6 +312,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_small_questions),
         cmocka_unit_test(refuses_requests_that_are_none_of_its),
+        cmocka_unit_test(who_is_answered_may_say_the_rest),
+        cmocka_unit_test(but_not_for_long_and_not_much),
         cmocka_unit_test(echoes_no_challenge_that_could_do_harm),
         cmocka_unit_test(metrics_are_for_this_machine_and_who_is_listed),
         cmocka_unit_test(metrics_are_the_counters),

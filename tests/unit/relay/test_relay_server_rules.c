@@ -1,7 +1,8 @@
-#include "relay/relay_server.h"
+#include "relay/relay_server_internal.h"
 
 #include "support/relay_world.h"
 
+#include <base/err.h>
 #include <base/mem.h>
 
 static void key_of(uint8_t n, uint8_t out[32])
@@ -173,6 +174,80 @@ static void without_memory_nothing_changes(void **state)
     world_close(&w);
 }
 
+static size_t refused(const struct world *w)
+{
+    return world_stats(w)->refused[RELAY_REFUSED_CLIENTS];
+}
+
+static void more_may_come_and_who_is_there_stays(void **state)
+{
+    (void)state;
+    struct relay_server_config config = {.open = true, .limits = {.clients_max = 2}};
+    struct world_client *a, *b;
+    struct world w;
+    open_two(&w, &config, &a, &b);
+    struct world_client *c = world_add(&w, 3);
+    world_settle(&w);
+    assert_int_equal(c->ups, 0);
+    assert_int_equal(refused(&w), 1);
+    config.limits.clients_max = 3;
+    assert_int_equal(relay_server_slots_after(w.server, &config), 3);
+    for (size_t n = 1; n <= 5; n++) { /* four tables, then the lists */
+        mem_fail_after(n);
+        assert_int_equal(relay_server_reload(w.server, &config, w.now), ERR_NO_MEMORY);
+        mem_fail_after(0);
+        assert_int_equal(relay_server_slots(w.server), n <= 4 ? 2 : 3);
+    }
+    assert_int_equal(relay_server_reload(w.server, &config, w.now), 0);
+    assert_int_equal(relay_server_slots(w.server), 3);
+    world_run(&w, 60 * NS_PER_S);
+    assert_int_equal(c->ups, 1);
+    assert_int_equal(relay_client_send(a->core, c->key, "x", 1), 0);
+    config.limits.clients_max = 1;
+    assert_int_equal(relay_server_reload(w.server, &config, w.now), 0);
+    world_settle(&w);
+    assert_int_equal(c->packets, 1);
+    assert_int_equal(a->downs + b->downs, 0);
+    relay_client_stop(b->core, w.now);
+    size_t before = refused(&w);
+    struct world_client *d = world_add(&w, 4);
+    world_settle(&w);
+    assert_int_equal(d->ups, 0);
+    assert_int_equal(refused(&w), before + 1);
+    assert_int_equal(world_stats(&w)->clients, 2);
+    world_close(&w);
+}
+
+/* Each new rate is a small frame for everybody. */
+static void who_has_much_to_hear_is_told_later(void **state)
+{
+    (void)state;
+    struct relay_server_config config = {.open = true};
+    struct world_client *a, *b;
+    struct world w;
+    open_two(&w, &config, &a, &b);
+    a->deaf = true;
+    for (unsigned i = 1; i <= SERVER_CONTROL_MAX; i++) {
+        config.limits.rate_bytes_per_s = 1000000 + i;
+        assert_int_equal(relay_server_reload(w.server, &config, w.now), 0);
+        world_settle(&w);
+    }
+    relay_server_drain(w.server, 2 * NS_PER_S, 60 * NS_PER_S, w.now);
+    world_settle(&w);
+    assert_int_equal(b->restarts, 1);
+    assert_int_equal(world_stats(&w)->control_dropped, 1);
+    world_run(&w, 500 * NS_PER_MS);
+    a->deaf = false;
+    world_settle(&w);
+    assert_int_equal(a->restarts, 0);
+    world_run(&w, 100 * NS_PER_MS);
+    assert_int_equal(a->restarts, 1);
+    world_run(&w, NS_PER_S);
+    assert_int_equal(a->restarts, 1);
+    assert_int_equal(a->downs, 0);
+    world_close(&w);
+}
+
 static void everybody_is_told_of_a_restart(void **state)
 {
     (void)state;
@@ -222,6 +297,8 @@ int main(void)
         cmocka_unit_test(a_higher_rate_ends_a_pause),
         cmocka_unit_test(smaller_queues_lose_their_oldest),
         cmocka_unit_test(without_memory_nothing_changes),
+        cmocka_unit_test(more_may_come_and_who_is_there_stays),
+        cmocka_unit_test(who_has_much_to_hear_is_told_later),
         cmocka_unit_test(everybody_is_told_of_a_restart),
         cmocka_unit_test(the_frame_says_when_to_come_back),
     };

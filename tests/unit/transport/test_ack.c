@@ -10,11 +10,18 @@
 
 #define DELAY (25 * NS_PER_MS)
 
-static void receive(struct ack *a, uint64_t number, bool eliciting, uint64_t now)
+enum { FULL = 1200, SMALL = 40 };
+
+static void receive_bytes(struct ack *a, uint64_t number, size_t eliciting, uint64_t now)
 {
     assert_false(ack_has_seen(a, number));
     assert_int_equal(ack_on_received(a, number, eliciting, DELAY, 0, now), 0);
     assert_true(ack_has_seen(a, number));
+}
+
+static void receive(struct ack *a, uint64_t number, bool eliciting, uint64_t now)
+{
+    receive_bytes(a, number, eliciting ? FULL : 0, now);
 }
 
 static void every_second_packet_or_after_the_delay(void **state)
@@ -33,6 +40,49 @@ static void every_second_packet_or_after_the_delay(void **state)
     ack_deinit(&a);
 }
 
+/* A request and its answer are two packets, not four. */
+static void small_ones_by_their_bytes(void **state)
+{
+    (void)state;
+    struct ack a;
+    ack_init(&a);
+    for (uint64_t n = 0; n < ACK_SMALL_MAX - 1; n++) {
+        receive_bytes(&a, n, SMALL, 10 + n);
+        assert_int_equal(a.due_ns, 10 + DELAY); /* of the first */
+    }
+    receive_bytes(&a, ACK_SMALL_MAX - 1, SMALL, 90);
+    assert_int_equal(a.due_ns, 0);
+    ack_on_sent(&a);
+    /* What is behind them counts with them. */
+    receive_bytes(&a, ACK_SMALL_MAX, SMALL, 100);
+    receive_bytes(&a, ACK_SMALL_MAX + 1, FULL, 110);
+    assert_int_equal(a.due_ns, 100 + DELAY);
+    receive_bytes(&a, ACK_SMALL_MAX + 2, FULL, 120);
+    assert_int_equal(a.due_ns, 0);
+    ack_deinit(&a);
+}
+
+/* The sender waits for three numbers behind a gap before it repeats (RFC 9002 section 6.1.1). */
+static void small_ones_behind_a_gap_as_full_ones(void **state)
+{
+    (void)state;
+    struct ack a;
+    ack_init(&a);
+    receive_bytes(&a, 0, SMALL, 10);
+    receive_bytes(&a, 2, SMALL, 20);
+    assert_int_equal(a.due_ns, 0);
+    ack_on_sent(&a);
+    receive_bytes(&a, 3, SMALL, 30);
+    assert_int_equal(a.due_ns, 30 + DELAY);
+    receive_bytes(&a, 4, SMALL, 40);
+    assert_int_equal(a.due_ns, 0);
+    ack_on_sent(&a);
+    receive_bytes(&a, 5, SMALL, 50);
+    receive_bytes(&a, 6, SMALL, 60);
+    assert_int_equal(a.due_ns, 50 + DELAY);
+    ack_deinit(&a);
+}
+
 /* 10,000 a second and a round trip of 40 ms: one for each 2 ms, and 4 ms after the last at most. */
 static void fewer_where_many_packets_come(void **state)
 {
@@ -46,7 +96,7 @@ static void fewer_where_many_packets_come(void **state)
     uint64_t now = NS_PER_S;
     unsigned due = 0;
     for (uint64_t n = 0; n < 2000; n++, now += 100 * NS_PER_US) {
-        assert_int_equal(ack_on_received(&a, n, true, DELAY, period, now), 0);
+        assert_int_equal(ack_on_received(&a, n, FULL, DELAY, period, now), 0);
         assert_true(a.due_ns <= now + (n < 25 ? DELAY : 2 * period));
         if (a.due_ns <= now) {
             ack_on_sent(&a);
@@ -55,14 +105,14 @@ static void fewer_where_many_packets_come(void **state)
     }
     assert_in_range(due, 2000 / 21, 2000 / 19 + 15);
     /* A gap is told at once, whatever the rate. */
-    assert_int_equal(ack_on_received(&a, 2001, true, DELAY, period, now), 0);
+    assert_int_equal(ack_on_received(&a, 2001, FULL, DELAY, period, now), 0);
     assert_int_equal(a.due_ns, 0);
     ack_on_sent(&a);
     /* After a pause it is every second one again, and the whole delay. */
     now += NS_PER_S;
-    assert_int_equal(ack_on_received(&a, 2002, true, DELAY, period, now), 0);
+    assert_int_equal(ack_on_received(&a, 2002, FULL, DELAY, period, now), 0);
     assert_int_equal(a.due_ns, now + DELAY);
-    assert_int_equal(ack_on_received(&a, 2003, true, DELAY, period, now + 1), 0);
+    assert_int_equal(ack_on_received(&a, 2003, FULL, DELAY, period, now + 1), 0);
     assert_int_equal(a.due_ns, 0);
     ack_deinit(&a);
 }
@@ -74,7 +124,7 @@ static void never_more_than_the_ceiling_at_once(void **state)
     ack_init(&a);
     uint64_t now = NS_PER_S;
     for (uint64_t n = 0; n < 100000; n++, now += 100) {
-        assert_int_equal(ack_on_received(&a, n, true, DELAY, ACK_PERIOD_MAX_NS, now), 0);
+        assert_int_equal(ack_on_received(&a, n, FULL, DELAY, ACK_PERIOD_MAX_NS, now), 0);
         assert_true(a.eliciting <= ACK_EVERY_MAX);
         if (a.due_ns <= now) {
             ack_on_sent(&a);
@@ -167,6 +217,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_second_packet_or_after_the_delay),
+        cmocka_unit_test(small_ones_by_their_bytes),
+        cmocka_unit_test(small_ones_behind_a_gap_as_full_ones),
         cmocka_unit_test(fewer_where_many_packets_come),
         cmocka_unit_test(never_more_than_the_ceiling_at_once),
         cmocka_unit_test(at_once_when_out_of_order),
