@@ -194,6 +194,7 @@ void kernel_leave(int conn)
     s->in_end = true;
     s->broken = s->broken || s->out.len > 0; /* as close() has it at the other end */
     s->client = false;
+    s->room = KERNEL_ROOM; /* for what is answered with a reset */
     kernel_let_go(s);
 }
 
