@@ -248,13 +248,13 @@ static int on_header_value(http_parser *http, const char *at, size_t len)
     return 0;
 }
 
-/* 2: what follows does not matter. */
+/* 2: what follows does not matter; -1: the parser takes "0" for a status, but it is none. */
 static int on_headers_complete(http_parser *http)
 {
     struct portal *p = http->data;
     take_header(p);
     p->status = http->status_code;
-    return 2;
+    return p->status > 0 ? 2 : -1;
 }
 
 static enum verdict verdict_of(const struct portal *p)

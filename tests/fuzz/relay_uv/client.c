@@ -271,6 +271,8 @@ void client_upgrade(struct client *c, enum client_way way)
     if (first && client_can_talk(c)) {
         c->reading_frames = true;
         c->wraps = way == CLIENT_WEBSOCKET;
+    } else if (!c->reading_frames) {
+        become_wild(c);
     }
 }
 
@@ -281,13 +283,12 @@ void client_login(struct client *c, uint8_t key)
     CHECK(key < CLIENT_LOGINS);
     int len = derp_seal_client_info(frame, nonce, w.keys[key], w.secrets[key], w.server_key);
     CHECK(len > 0);
-    if (c->keys == 0) {
-        c->said.from = key;
-    } else if (c->said.from != key) {
-        become_wild(c); /* which one counted, it does not know yet */
+    c->said.from = c->keys == 0 ? key : c->said.from;
+    if (!c->reading_frames || c->said.from != key) {
+        become_wild(c); /* also since it does not know yet which one counts */
     }
     c->keys |= 1U << key;
-    w.wild |= c->wild || !c->reading_frames ? c->keys : 0;
+    w.wild |= c->wild ? c->keys : 0;
     client_say(c, frame, (size_t)len);
 }
 

@@ -192,7 +192,9 @@ void kernel_leave(int conn)
 {
     struct kernel_sock *s = client_end(conn);
     s->in_end = true;
+    s->broken = s->broken || s->out.len > 0; /* as close() has it at the other end */
     s->client = false;
+    s->room = KERNEL_ROOM; /* for what is answered with a reset */
     kernel_let_go(s);
 }
 

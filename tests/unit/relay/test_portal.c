@@ -71,6 +71,7 @@ static void what_an_answer_means(void **state)
         {"HTTP/1.1 302 Found\r\nLocation: /login?to=http://log.in/\r\n\r\n", false},
         {"HTTP/1.1 404 Not Found\r\n\r\n", false},
         {"HTTP/1.1 502 Bad Gateway\r\n\r\n", false},
+        {"HTTP/1.1 0 No Status\r\n\r\n", false},
         {"SSH-2.0-OpenSSH\r\n\r\n", false},
     };
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
