@@ -44,6 +44,7 @@ enum {
     BBR_RENO_ROUNDS = 63,
     BBR_DOWN_ROUNDS_MAX = 6,
     BBR_SETTLE_ROUNDS = 3,
+    BBR_DOUBT_ROUNDS = 4, /* to the first probe after a startup that made no queue */
     BBR_QUIET_ROUNDS = 8,
     /* while others' packets stand in the queue: */
     BBR_QUEUE_GAIN = 150,   /* per cent in flight when cruising */
@@ -115,6 +116,7 @@ struct bbr {
     uint32_t full_bw_rounds;
     bool full_bw_now;
     bool full_bw_reached;
+    bool in_doubt; /* an outage may have ended startup: the first probe comes soon */
 
     /* round-trip time */
     uint64_t min_rtt; /* TIME_NEVER = none yet */

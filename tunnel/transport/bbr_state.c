@@ -60,6 +60,10 @@ static void pick_wait(struct bbr *b, uint64_t now)
 {
     b->entropy = (b->entropy + now) * UINT64_C(0x9e3779b97f4a7c15);
     b->wait_ns = BBR_WAIT_NS + (b->entropy >> 32) % BBR_WAIT_MORE_NS;
+    if (b->in_doubt) {
+        b->wait_ns = BBR_DOUBT_ROUNDS * least(b->min_rtt, BBR_WAIT_NS / BBR_DOUBT_ROUNDS);
+        b->in_doubt = false;
+    }
     b->probed_round = b->rounds - (b->entropy >> 31) % 2;
 }
 
@@ -130,6 +134,13 @@ static bool is_time_to_probe(const struct bbr *b, uint64_t cwnd, uint64_t now)
     uint64_t patience = bbr_has_queue(b) ? BBR_QUEUE_PATIENCE : 1;
     return time_since(b->cycle_ns, now) > patience * b->wait_ns ||
            b->rounds - b->probed_round >= patience * least(packets, BBR_RENO_ROUNDS);
+}
+
+/* There is something to go by in the place of what is forgotten: time alone may pass in an outage.
+ */
+static bool is_settled(const struct bbr *b)
+{
+    return b->rounds - b->state_round >= BBR_SETTLE_ROUNDS;
 }
 
 /* A bandwidth of before the last two cycles is not believed any more, nor is one of before the time
@@ -209,7 +220,8 @@ static void update_cycle(struct bbr *b, const struct rate_sample *rs, uint64_t c
         } else if (b->state == BBR_DOWN && is_drained(b, rs)) {
             set_state(b, BBR_CRUISE, now);
             b->forgets = true;
-        } else if (b->forgets && !rs->limited && time_since(b->cycle_ns, now) > b->wait_ns) {
+        } else if (b->forgets && !rs->limited && is_settled(b) &&
+                   time_since(b->cycle_ns, now) > b->wait_ns) {
             b->forgets = false;
             forget_bw(b);
         }
@@ -242,6 +254,8 @@ static void check_startup(struct bbr *b, const struct rate_sample *rs, uint64_t 
     if (b->state == BBR_STARTUP) {
         check_startup_loss(b);
         if (b->full_bw_reached) {
+            /* A full path has a queue by now; a moment's outage looks the same but for that. */
+            b->in_doubt = !bbr_has_queue(b);
             set_state(b, BBR_DRAIN, now);
         }
     }
