@@ -302,6 +302,15 @@ static void only_what_has_the_proof_comes_in(void **state)
     finish(&h, &s);
 }
 
+/* The library leaves its last notes to its own threads lying if these end first: once in some
+ * hundred runs on a loaded machine. LeakSanitizer asks for this name. */
+const char *__lsan_default_suppressions(void);
+
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:natsMsg_create\n";
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
