@@ -21,6 +21,19 @@ static void stop_node(void *user)
     }
 }
 
+/* What needs a folder that nobody names is left out. */
+static void say_what_is_missing(const struct config *config, const struct log *log)
+{
+    if (!config->node.state) {
+        LOG_AT(log, LOG_WARN, "app", "no_state",
+               "why=\"neither [node] state nor $HOME says where to keep it\"");
+    }
+    if (!config->node.control) {
+        LOG_AT(log, LOG_WARN, "app", "no_control",
+               "why=\"neither [node] control nor $HOME says where; `adit status` finds nobody\"");
+    }
+}
+
 static int run(struct node_daemon *n)
 {
     const struct config *config = n->loaded.config;
@@ -31,6 +44,7 @@ static int run(struct node_daemon *n)
     logsink_init(&n->sink, config->node.log, NULL);
     LOG_AT(&n->sink.log, LOG_INFO, "app", "starting", "version=%s name=%s peers=%zu", ADIT_VERSION,
            config->node.name, config->peers_count);
+    say_what_is_missing(config, &n->sink.log);
     int err = app_start(&n->daemon.loop, config, &n->loaded.secrets, &n->sink.log, &n->app);
     if (err != 0) {
         daemon_stop(&n->daemon);

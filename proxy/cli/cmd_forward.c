@@ -3,28 +3,20 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sysexits.h>
 
 enum { LINE_MAX_LEN = 600 };
 
 static int run(const struct cli_call *call)
 {
-    char listen[256], line[LINE_MAX_LEN], text[160];
+    char listen[256], line[LINE_MAX_LEN];
     const char *target = call->arguments[1];
-    int code = EX_OK;
     if (!node_spell_out(call->arguments[0], listen, sizeof(listen)) || strlen(target) > 300 ||
         strpbrk(target, " ?#=")) {
         return cli_usage_error(call->command, "LISTEN is a PORT, IP:PORT or path; then PEER:PORT");
     }
     const char *kind = cli_value(call, "udp") ? "forward-udp" : "forward";
     (void)snprintf(line, sizeof(line), "POST /%s/%s=%s", kind, listen, target);
-    int fd = node_hold(call, line, text, sizeof(text), &code);
-    if (fd < 0) {
-        return code;
-    }
-    (void)printf("%s leads to %s, as long as this command runs\n", text, target);
-    (void)fflush(stdout);
-    return node_wait_for_end(fd);
+    return node_lead(call, line, target);
 }
 
 const struct cli_command cmd_forward = {

@@ -3,16 +3,14 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sysexits.h>
 
 enum { LINE_MAX_LEN = 500 };
 
 static int run(const struct cli_call *call)
 {
-    char target[256], line[LINE_MAX_LEN], text[160];
+    char target[256], line[LINE_MAX_LEN];
     const char *name = call->arguments[0];
     const char *peers = call->count > 2 ? call->arguments[2] : "";
-    int code = EX_OK;
     bool good = node_spell_out(call->arguments[1], target, sizeof(target)) &&
                 !strpbrk(name, " ?#=") && !strpbrk(peers, " ?#=");
     int n = snprintf(line, sizeof(line), "POST /serve/%s=%s%s%s", name, target, peers[0] ? "," : "",
@@ -20,13 +18,7 @@ static int run(const struct cli_call *call)
     if (!good || n < 0 || (size_t)n >= sizeof(line)) {
         return cli_usage_error(call->command, "SERVICE[:PORT], then a PORT, HOST:PORT or path");
     }
-    int fd = node_hold(call, line, text, sizeof(text), &code);
-    if (fd < 0) {
-        return code;
-    }
-    (void)printf("%s leads to %s, as long as this command runs\n", text, target);
-    (void)fflush(stdout);
-    return node_wait_for_end(fd);
+    return node_lead(call, line, target);
 }
 
 const struct cli_command cmd_serve = {

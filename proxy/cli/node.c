@@ -154,7 +154,8 @@ bool node_spell_out(const char *place, char *out, size_t cap)
     return n > 0 && (size_t)n < cap && !strpbrk(out, " ?#");
 }
 
-int node_wait_for_end(int fd)
+/* Until the node hangs up. */
+static int wait_for_end(int fd)
 {
     char byte;
     ssize_t n;
@@ -164,4 +165,17 @@ int node_wait_for_end(int fd)
     (void)close(fd);
     cli_error("the node has stopped");
     return EX_UNAVAILABLE;
+}
+
+int node_lead(const struct cli_call *call, const char *line, const char *target)
+{
+    char text[160];
+    int code = EX_OK;
+    int fd = node_hold(call, line, text, sizeof(text), &code);
+    if (fd < 0) {
+        return code;
+    }
+    (void)printf("%s leads to %s, as long as this command runs\n", text, target);
+    (void)fflush(stdout);
+    return wait_for_end(fd);
 }

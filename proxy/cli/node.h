@@ -27,7 +27,8 @@ int node_hold(const struct cli_call *call, const char *line, char *text, size_t 
 /* A port or path as the node understands it, which has another working folder; a bare port means
  * 127.0.0.1. False: too long, or not to be put into a request. */
 bool node_spell_out(const char *place, char *out, size_t cap);
-/* Until the node hangs up; says so and returns the exit code. */
-int node_wait_for_end(int fd);
+/* node_hold for something of the node's that leads to `target`: says so, and stays until the node
+ * hangs up. The exit code. */
+int node_lead(const struct cli_call *call, const char *line, const char *target);
 
 #endif

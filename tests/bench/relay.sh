@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A relay on loopback: memory of idle clients, packets forwarded for a second of processor time, and
-# what one greedy client does to the others. A derper is measured in the same rounds where there is
+# what one greedy client does to the others, on whatever core and on cores of their own. A derper is measured in the same rounds where there is
 # one or Go can build it.
 #
 #     tests/bench/relay.sh [--quick]
@@ -8,6 +8,12 @@
 # Environment: ADIT, BENCH_RELAY (programs), ROUNDS (5), CLIENTS (10000), SIZES.
 #
 # Namespace with nothing but loopback:   bench_relay ==> adit relay :3340, derper :3341
+#                                                        adit relay :3342 (elsewhere)
+#
+# Alone the polite ones and the relay share a core, and nothing wakes up on another. Beside a greedy
+# pair they cannot, and that alone doubles a round trip. So it is taken once more with the relays on one
+# core and all the others on a second one, the greedy ones at nice 10: what is left is the relay's
+# doing, and "elsewhere", with the greedy pair at another relay on the same core, is the processor's.
 . "$(dirname "${BASH_SOURCE[0]}")/../lab/lab.sh"
 
 BENCH_RELAY=${BENCH_RELAY:-$lab_root/build/tests/bench/bench_relay}
@@ -21,19 +27,20 @@ derper=${DERPER:-$(getent passwd "$(id -u)" | cut -d: -f6)/.cache/adit-tests/der
 
 declare -A port=([adit]=3340 [derper]=3341)
 
+# start_adit NAME PORT
 start_adit() {
-    lab_make_key relay
-    cat >"$LAB/relay.ini" <<INI
+    lab_make_key "$1"
+    cat >"$LAB/$1.ini" <<INI
 [node]
 log = warn
 [server]
-listen = 127.0.0.1:3340
-key = $LAB/relay.key
+listen = 127.0.0.1:$2
+key = $LAB/$1.key
 open = yes
 clients_max = $((clients + 1000))
 clients_per_address_max = $((clients + 1000))
 INI
-    lab_spawn adit hub "$ADIT" relay -c "$LAB/relay.ini"
+    lab_spawn "$1" hub "$ADIT" relay -c "$LAB/$1.ini"
 }
 
 start_derper() {
@@ -56,11 +63,22 @@ measure() {
     lab_exec hub "$BENCH_RELAY" "$mode" "${port[$name]}" "${lab_pid[$name]}" "$@"
 }
 
+# apart NAME MODE ARGUMENT...: measure, the relays on core 0 and the others on core 1.
+apart() {
+    taskset -cp 0 "${lab_pid[$1]}" >/dev/null
+    taskset -cp 0 "${lab_pid[elsewhere]}" >/dev/null
+    taskset -c 1 nsenter --net=/run/netns/hub -- "$BENCH_RELAY" "$2" "${port[$1]}" "${lab_pid[$1]}" "${@:3}"
+    taskset -cp "$cores" "${lab_pid[$1]}" >/dev/null
+}
+
 lab_network
 lab_exec hub ip link set lo up
+cores=$(taskset -cp $$ | sed 's/.*: //')
 names=(adit)
-start_adit
+start_adit adit 3340
+start_adit elsewhere 3342
 lab_wait_until 10 lab_listens adit hub 3340
+lab_wait_until 10 lab_listens elsewhere hub 3342
 if [ -x "$derper" ]; then
     start_derper
     lab_wait_until 20 lab_listens derper hub 3341
@@ -81,7 +99,9 @@ for ((round = 1; round <= rounds; round++)); do
     for name in "${names[@]}"; do
         for mode in round greedy; do
             value median_us "$(measure "$name" "$mode" "$ms")" >>"$LAB/$name.$mode"
+            value median_us "$(apart "$name" "$mode" "$ms")" >>"$LAB/$name.$mode.apart"
         done
+        value median_us "$(apart "$name" greedy "$ms" 3342)" >>"$LAB/$name.elsewhere.apart"
     done
 done
 
@@ -99,11 +119,12 @@ for size in $sizes; do
         'BEGIN { printf "%-8s %6d %40.1f x derper for a second of processor time\n", "adit", size, a / b }'
 done
 
-printf '\nround trip of two polite clients, us, alone and beside a greedy pair\n'
+printf '\nround trip of two polite clients, us; beside a greedy pair\n'
+printf '%-8s %-14s %8s %8s %10s\n' relay cores alone beside elsewhere
 for name in "${names[@]}"; do
-    alone=$(median <"$LAB/$name.round")
-    beside=$(median <"$LAB/$name.greedy")
-    printf '%-8s %6d %6d\n' "$name" "$alone" "$beside"
+    printf '%-8s %-14s %8d %8d\n' "$name" "any" "$(median <"$LAB/$name.round")" "$(median <"$LAB/$name.greedy")"
+    printf '%-8s %-14s %8d %8d %10d\n' "$name" "one each" "$(median <"$LAB/$name.round.apart")" \
+        "$(median <"$LAB/$name.greedy.apart")" "$(median <"$LAB/$name.elsewhere.apart")"
 done
 
 printf '\nidle clients\n'

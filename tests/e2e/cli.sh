@@ -45,6 +45,18 @@ status=0
 "$ADIT" key show nothing.key <&- >&- 2>&- || status=$?
 [ "$status" = "$EX_NOINPUT" ] || lab_fail "nothing to write to: status $status"
 
+# Without $HOME a node runs, and says what it does without.
+printf '[node]\nkey = bare.key\n[front]\nlisten = none\n' >bare.ini
+"$ADIT" key new bare.key >/dev/null
+env -i "$ADIT" run -c bare.ini >bare.log 2>&1 &
+bare=$!
+missing_is_said() {
+    grep -q 'no_state' bare.log && grep -q 'no_control' bare.log
+}
+lab_wait_until 10 missing_is_said
+kill "$bare"
+wait "$bare" || lab_fail "a node without \$HOME: status $?: $(cat bare.log)"
+
 # Keys: secret to the file, for its owner only; public to the terminal; never overwritten.
 expect 0 '^[[:graph:]]{43,64}$' key new node.key
 public=$(cat said)

@@ -44,10 +44,25 @@ for size in 100 1200 8192; do
     [ "$(value packets "$line")" -gt 1000 ] || lab_fail "hardly anything arrives"
 done
 
-# On two cores the greedy one, the relay and the polite one already wait for each other's processor:
-# half a millisecond of that is not the relay's doing.
-alone=$(value median_us "$(measure round 1000)")
-beside=$(value median_us "$(measure greedy 1000)")
-lab_say "round trip $alone us, beside a greedy client $beside us"
-[ "$beside" -le $((2 * alone + 500)) ] || lab_fail "a greedy client keeps the others waiting"
+# The relay has a core to itself, and the greedy ones give way to the polite ones on another, so that
+# nobody waits for a processor. That no more than one turn of a greedy one stands before a polite one's
+# packet is proven in tests/unit/loop/test_relay_uv.c; here is what comes of it. A machine with other
+# things to do may take three tries.
+cpus=(0 0)
+if [ "$(nproc)" -gt 1 ]; then
+    mapfile -t cpus < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' |
+        awk -F- '{ for (i = $1; i <= ($2 == "" ? $1 : $2); i++) print i }')
+    taskset -cp "${cpus[0]}" "${lab_pid[relay]}" >/dev/null
+fi
+polite() {
+    value median_us "$(taskset -c "${cpus[1]}" nsenter --net=/run/netns/hub -- \
+        timeout 60 "$BENCH_RELAY" "$1" 3340 "${lab_pid[relay]}" 500)"
+}
+for try in 1 2 3; do
+    alone=$(polite round)
+    beside=$(polite greedy)
+    lab_say "round trip $alone us, beside a greedy client $beside us (try $try)"
+    [ "$beside" -gt $((2 * alone + 50)) ] || break
+done
+[ "$beside" -le $((2 * alone + 50)) ] || lab_fail "a greedy client keeps the others waiting"
 lab_stop relay

@@ -106,7 +106,9 @@ struct adit {
     void (*stopped)(void *user);
     void *stopped_user;
     int open_handles;
-    bool work; /* the node may have events or output */
+    bool work;  /* the node may have events or output */
+    bool hasty; /* small streams talk beside bulk */
+    uint64_t yielded_ns;
     bool stopping;
     bool stopped_links; /* relays and look-ups are gone; only the sockets are left */
     bool pumping;

@@ -3,6 +3,10 @@
  * One round: whatever woke the loop gives bytes to the node; then, before the loop sleeps again,
  * pump() hands out events, sends what the node has, and sets one timer. Calls of the program only
  * mark that there is work, so that many of them share one round of sending.
+ *
+ * While small streams talk beside bulk, rounds are short: one batch is sent, a few messages are
+ * read. And since a process that never sleeps keeps others waiting for a processor until the
+ * system's next tick, it lets them by now and then.
  */
 #include "loop/tunnel_internal.h"
 
@@ -13,9 +17,14 @@
 #include <strings.h>
 
 #include "os/sysclock.h"
+#include "os/yield.h"
 
 /* Batches sent before the loop looks at its sockets again. */
 enum { OUTPUT_ROUNDS = 8 };
+
+/* While small streams talk. */
+enum { HASTY_ROUNDS = 1, HASTY_READ_BYTES = 163840 };
+#define YIELD_NS (100 * NS_PER_US)
 
 /* --- events --- */
 
@@ -153,10 +162,13 @@ static void send_output(struct adit *a, uint64_t now)
         return;
     }
     struct node_batch batch;
-    for (int i = 0; i < OUTPUT_ROUNDS; i++) {
+    int rounds = OUTPUT_ROUNDS;
+    for (int i = 0; i < rounds; i++) {
         if (!tunnel_worker_has_room(a) || !node_output(a->node, &batch, now)) {
             return;
         }
+        a->hasty = batch.hasty;
+        rounds = batch.hasty ? HASTY_ROUNDS : OUTPUT_ROUNDS;
         if (!tunnel_worker_send(a, &batch) && !send_batch(a, &batch)) {
             return;
         }
@@ -164,10 +176,22 @@ static void send_output(struct adit *a, uint64_t now)
     a->work = true; /* there may be more: after the sockets had their turn */
 }
 
+static void make_haste(struct adit *a, uint64_t now)
+{
+    udp_batch_limit(&a->batch, a->hasty ? HASTY_READ_BYTES : 0);
+    if (a->hasty && time_since(a->yielded_ns, now) >= YIELD_NS) {
+        sys_yield();
+        a->yielded_ns = sys_now_ns();
+    }
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct adit *a = timer->data;
     uint64_t now = sys_now_ns();
+    if (a->work && node_next_ns(a->node) > now) {
+        return; /* only so that the loop does not sleep */
+    }
     netmon_uv_check_clock(a->monitor);
     tunnel_catch_up(a, now);
     node_tick(a->node, now);
@@ -221,6 +245,7 @@ void tunnel_pump(struct adit *a)
     tunnel_store_timestamp(a);
     tunnel_store_recipes(a);
     send_output(a, now);
+    make_haste(a, now);
     if (hand_out(a, now)) { /* rare: sending brought something about */
         a->work = true;
     }

@@ -146,7 +146,8 @@ static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *
     *out = (struct node_batch){.socket = path->where.socket,
                                .to = path->where.addr,
                                .data = n->batch,
-                               .segment = info.mtu};
+                               .segment = info.mtu,
+                               .hasty = conn_is_hasty(p->conn, now)};
     for (size_t i = 0; i < NODE_BATCH_SEGMENTS && out->len + info.mtu <= NODE_BATCH_BYTES; i++) {
         uint8_t *at = n->batch + out->len;
         size_t cap = i == 0 ? PACKET_MTU_MAX : info.mtu;

@@ -296,6 +296,11 @@ void peer_on_response(struct peer *p, const struct where *from, const uint8_t *d
     uint8_t payload[HANDSHAKE_PAYLOAD_MAX];
     size_t payload_len;
     struct params params;
+    uint32_t index;
+    if (handshake_receiver(&index, data, len) == 0 && keyring_find(&p->keys, index)) {
+        n->counters.handshakes_replayed++; /* that one is over: its answer came by several ways */
+        return;
+    }
     if (handshake_read_response(&p->hs, data, len, payload, &payload_len) != 0) {
         n->counters.handshakes_invalid++;
         return;

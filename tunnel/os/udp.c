@@ -237,6 +237,28 @@ void udp_batch_deinit(struct udp_batch *b)
     *b = (struct udp_batch){0};
 }
 
+void udp_batch_limit(struct udp_batch *b, size_t bytes)
+{
+    b->limit = bytes;
+}
+
+/* Messages of one size follow each other, and differ: packets that the system joined, or single
+ * ones. */
+static void choose_most(struct udp_batch *b)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        bytes += b->messages[i].len;
+    }
+    if (b->limit == 0 || b->most == 0) {
+        b->most = UDP_BATCH_MESSAGES;
+    } else if (bytes > 0) {
+        size_t fits = b->limit * b->count / bytes;
+        fits = fits > UDP_BATCH_LEAST ? fits : UDP_BATCH_LEAST;
+        b->most = fits < UDP_BATCH_MESSAGES ? fits : UDP_BATCH_MESSAGES;
+    }
+}
+
 bool udp_batch_next(struct udp_batch *b, struct udp_datagram *out)
 {
     if (b->at == b->count) {
@@ -306,6 +328,7 @@ static bool is_again(int rc)
 
 int udp_receive(struct udp_socket *s, struct udp_batch *b)
 {
+    choose_most(b);
     b->count = b->datagrams = b->at = b->offset = 0;
     b->more = false;
     for (int i = 0; i < RECEIVE_ERRORS_MAX; i++) {

@@ -20,6 +20,7 @@
 
 enum {
     UDP_BATCH_MESSAGES = 16,   /* reads of one udp_receive */
+    UDP_BATCH_LEAST = 2,       /* however large they are */
     UDP_MESSAGE_BYTES = 65536, /* a coalesced read never is larger */
     UDP_SEGMENTS_MAX = 64,     /* of one system call; older kernels' limit */
     UDP_PAYLOAD_MAX = 65507,   /* of one datagram over IPv4, and of all segments together */
@@ -86,6 +87,8 @@ struct udp_batch {
     size_t count;
     size_t datagrams; /* in all messages */
     bool more;        /* filled to the brim: another udp_receive may find more */
+    size_t most;      /* messages that the next udp_receive reads */
+    size_t limit;     /* bytes that it shall stop at; 0 = none */
     size_t at;        /* cursor: message and byte */
     size_t offset;
 };
@@ -115,6 +118,9 @@ int udp_local(const struct udp_socket *s, struct addr *out);
 /* 0 or ERR_NO_MEMORY (1 MiB). One batch can serve any number of sockets of a thread in turn. */
 int udp_batch_init(struct udp_batch *b);
 void udp_batch_deinit(struct udp_batch *b);
+/* From now on a udp_receive stops after about so many bytes, as far as the size of what came last
+ * tells, but not before UDP_BATCH_LEAST messages; 0 = it takes what the batch holds. */
+void udp_batch_limit(struct udp_batch *b, size_t bytes);
 /* The next datagram; false at the end. Valid until the batch is filled again. */
 bool udp_batch_next(struct udp_batch *b, struct udp_datagram *out);
 

@@ -89,7 +89,7 @@ static int linux_receive(struct udp_socket *s, struct udp_batch *b)
     struct iovec parts[UDP_BATCH_MESSAGES];
     struct sockaddr_storage names[UDP_BATCH_MESSAGES];
     _Alignas(struct cmsghdr) uint8_t control[UDP_BATCH_MESSAGES][CONTROL_BYTES];
-    for (size_t i = 0; i < UDP_BATCH_MESSAGES; i++) {
+    for (size_t i = 0; i < b->most; i++) {
         parts[i] = (struct iovec){udp_batch_buffer(b, i), UDP_MESSAGE_BYTES};
         headers[i].msg_hdr = (struct msghdr){.msg_name = &names[i],
                                              .msg_namelen = sizeof(names[i]),
@@ -100,7 +100,7 @@ static int linux_receive(struct udp_socket *s, struct udp_batch *b)
     }
     int n;
     do {
-        n = recvmmsg(s->fd, headers, UDP_BATCH_MESSAGES, MSG_DONTWAIT, NULL);
+        n = recvmmsg(s->fd, headers, (unsigned)b->most, MSG_DONTWAIT, NULL);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         return -errno;
@@ -112,7 +112,7 @@ static int linux_receive(struct udp_socket *s, struct udp_batch *b)
         }
         udp_batch_add(s, b, parts[i].iov_base, headers[i].msg_len, &headers[i].msg_hdr, &a);
     }
-    b->more = n == UDP_BATCH_MESSAGES;
+    b->more = (size_t)n == b->most;
     return 0;
 }
 

@@ -77,7 +77,7 @@ static int posix_receive(struct udp_socket *s, struct udp_batch *b)
 {
     size_t slot = 0;
     int rc = 0;
-    while (slot < UDP_BATCH_MESSAGES && rc == 0) {
+    while (slot < b->most && rc == 0) {
         rc = receive_one(s, b, slot);
         slot += rc == 0;
     }

@@ -144,6 +144,10 @@ uint8_t conn_next_path(struct conn *c, uint64_t now);
 size_t conn_output(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint64_t *number,
                    uint64_t now);
 
+/* True while small streams talk beside bulk: their next words should not wait behind long rounds of
+ * sending and receiving. Ends 100 ms after the last of them. */
+bool conn_is_hasty(const struct conn *c, uint64_t now);
+
 void conn_tick(struct conn *c, uint64_t now);
 /* When conn_tick or conn_next_path has work; TIME_NEVER when only input or a write can make any. */
 uint64_t conn_next_ns(const struct conn *c);

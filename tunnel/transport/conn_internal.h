@@ -81,6 +81,8 @@ struct conn {
     uint64_t granted;     /* credit given in advance to streams that have not used it yet */
     uint64_t buffered;    /* bytes in all send buffers */
 
+    uint64_t haste_ns; /* until when conn_is_hasty */
+
     struct ring_spares spares; /* of the streams' buffers */
     uint64_t spares_ns;        /* when to look at them next, if there are any */
 
@@ -249,6 +251,11 @@ bool conn_datagrams_yield(struct conn *c, enum frame_lane lane);
 bool conn_write_datagram(struct conn *c, enum frame_lane lane, struct writer *w, bool fresh);
 /* `len` bytes of the stream left. */
 void conn_on_stream_sent(struct conn *c, const struct stream *s, size_t len);
+
+/* --- haste --- */
+
+/* Bytes of the stream have just been put into a packet. */
+void conn_haste_note(struct conn *c, struct stream *s);
 int conn_on_datagram(struct conn *c, const struct frame *f, uint64_t now);
 bool conn_take_datagram(struct conn *c, struct conn_event *ev);
 

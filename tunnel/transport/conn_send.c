@@ -234,6 +234,7 @@ static bool write_stream(struct build *b, struct stream *s)
                                  .fin = fin});
     sched_on_sent(&conn_queue_of(b->c, s)->sched, s, (size_t)len);
     conn_on_stream_sent(b->c, s, (size_t)len);
+    conn_haste_note(b->c, s);
     return true;
 }
 

@@ -25,6 +25,7 @@ struct stream *conn_add_stream(struct conn *c, uint64_t id, bool local)
     struct conn_ids *ids = local ? &c->ours : &c->theirs;
     ids->open++;
     c->stats.streams_opened++;
+    s->others_in = c->stats.bytes_in;
     conn_grant(c, s);
     return s;
 }

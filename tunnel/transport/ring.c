@@ -23,13 +23,13 @@ static void spares_remove(struct ring_spares *s, size_t i)
     s->list[i] = s->list[--s->count];
 }
 
-/* The smallest one of at least `size` bytes. */
+/* The smallest one of at least `size` bytes, of these the last: the caches may still know it. */
 static bool spares_take(struct ring_spares *s, size_t size, struct ring *out)
 {
     size_t best = RING_SPARES_MAX;
     for (size_t i = 0; s && i < s->count; i++) {
         if (s->list[i].size >= size &&
-            (best == RING_SPARES_MAX || s->list[i].size < s->list[best].size)) {
+            (best == RING_SPARES_MAX || s->list[i].size <= s->list[best].size)) {
             best = i;
         }
     }

@@ -15,9 +15,9 @@
 
 #define RING_HINT_MAX ((size_t)65536) /* of new memory */
 
-enum { RING_SPARES_MAX = 16 };
+enum { RING_SPARES_MAX = 128 };
 
-#define RING_SPARE_BYTES ((size_t)4 << 20)
+#define RING_SPARE_BYTES ((size_t)8 << 20)
 
 /* Memory that rings of one session hand on to each other: a stream that is read as fast as it comes
  * empties its ring with every batch, and asking the system for pages each time costs more than

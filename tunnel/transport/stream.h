@@ -97,6 +97,7 @@ struct stream {
     uint64_t granted;         /* credit given in advance, until it is used up */
     uint64_t buffered;        /* bytes of `out` in the conn's sum */
     uint64_t burst;           /* bytes sent since all was acknowledged: small = goes first */
+    uint64_t others_in;       /* bytes of other streams that had come when it spoke last */
     uint64_t quantum;         /* bytes of the current bulk turn */
     bool flow;                /* there were datagrams */
     size_t flow_out, flow_in; /* bytes of them that wait */

@@ -1,7 +1,7 @@
 #include <base/clock.h>
 #include <base/err.h>
-#include <base/mem.h>
 #include <base/heap.h>
+#include <base/mem.h>
 #include <base/rng.h>
 
 #include <setjmp.h>

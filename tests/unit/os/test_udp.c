@@ -211,6 +211,31 @@ static void tells_that_more_may_wait(void **state)
     pair_close(&p);
 }
 
+/* A limit counts in messages of the size that came last, and never stops all reading. */
+static void stops_at_a_limit(void **state)
+{
+    struct pair p;
+    assert_int_equal(pair_open(&p, state, &loopback4), 0);
+    udp_batch_limit(&p.batch, 400);
+    for (size_t i = 0; i < 11; i++) {
+        assert_int_equal(udp_send(&p.a, &p.to_b, p.data, 90 + i, 0, NULL), 0);
+    }
+    wait_for(&p.b, POLLIN);
+    size_t first = (size_t)udp_receive(&p.b, &p.batch); /* nothing is known of their size */
+    assert_int_equal(first, 11);
+    for (size_t i = 0; i < 11; i++) {
+        assert_int_equal(udp_send(&p.a, &p.to_b, p.data, 90 + i, 0, NULL), 0);
+    }
+    wait_for(&p.b, POLLIN);
+    assert_int_equal(udp_receive(&p.b, &p.batch), 4);
+    assert_true(p.batch.more);
+    udp_batch_limit(&p.batch, 10);
+    assert_int_equal(udp_receive(&p.b, &p.batch), UDP_BATCH_LEAST);
+    udp_batch_limit(&p.batch, 0);
+    assert_int_equal(udp_receive(&p.b, &p.batch), 11 - 4 - UDP_BATCH_LEAST);
+    pair_close(&p);
+}
+
 static void shows_ipv4_as_ipv4_on_a_dual_stack_socket(void **state)
 {
     struct pair p;
@@ -493,6 +518,7 @@ static void batch_survives_want_of_memory(void **state)
         cmocka_unit_test_prestate(sends_one_datagram_whatever_the_segment, ops),                   \
         cmocka_unit_test_prestate(carries_empty_datagrams, ops),                                   \
         cmocka_unit_test_prestate(tells_that_more_may_wait, ops),                                  \
+        cmocka_unit_test_prestate(stops_at_a_limit, ops),                                          \
         cmocka_unit_test_prestate(shows_ipv4_as_ipv4_on_a_dual_stack_socket, ops),                 \
         cmocka_unit_test_prestate(carries_ipv6, ops),                                              \
         cmocka_unit_test_prestate(refuses_the_other_family, ops),                                  \

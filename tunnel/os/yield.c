@@ -1,0 +1,8 @@
+#include "os/yield.h"
+
+#include <sched.h>
+
+void sys_yield(void)
+{
+    (void)sched_yield();
+}
