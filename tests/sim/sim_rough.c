@@ -93,7 +93,7 @@ static void reordering_costs_little(void **state)
         pair_rest(t.p, NS_PER_S);
         uint64_t got = filled(&t, 3 * NS_PER_S);
         print_message("             by %u: %u permille\n", (unsigned)packets[i], (unsigned)got);
-        assert_true(got >= 930);
+        assert_true(got >= 975);
         assert_true(t.p->side[1].path[0].out.stats.reordered > 10);
         end(&t);
     }
@@ -109,7 +109,7 @@ static void lost_acknowledgements_cost_little(void **state)
         pair_rest(t.p, 2 * NS_PER_S);
         uint64_t got = filled(&t, 3 * NS_PER_S);
         print_message("             %u permille\n", (unsigned)got);
-        assert_true(got >= 930);
+        assert_true(got >= 960);
         end(&t);
     }
 }
@@ -121,14 +121,16 @@ static void be_cut(struct trip *t, uint64_t ns)
     pair_set_up(t->p, 0, true);
 }
 
-/* Nothing gets through for 600 ms; two seconds later the line is full again. */
+/* Nothing gets through for 600 ms, or for longer than a cruise lasts; two seconds later the line
+ * is full again. */
 static void an_outage_is_made_good(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 4; seed++) {
-        struct trip t = begin(seed, 20, 40, (struct link_config){.loss_ppm = 1000});
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct trip t =
+            begin(seed, seed < 5 ? 20 : 100, 40, (struct link_config){.loss_ppm = 1000});
         pair_rest(t.p, 2 * NS_PER_S + seed * MS(170));
-        be_cut(&t, MS(600));
+        be_cut(&t, seed < 5 ? MS(600) : 4 * NS_PER_S);
         pair_rest(t.p, 2 * NS_PER_S);
         uint64_t got = filled(&t, 2 * NS_PER_S);
         print_message("             %u permille\n", (unsigned)got);
@@ -138,7 +140,8 @@ static void an_outage_is_made_good(void **state)
 }
 
 /* An outage of 30 ms while startup doubles, or of 60 in the first cruise, is not what the path can
- * do: a second later the line is full. Each of these once stayed below the half for seconds. */
+ * do: a second later the line is as good as full. Most of these once stayed below the half for
+ * seconds. */
 static void a_short_outage_does_not_last(void **state)
 {
     (void)state;
@@ -157,7 +160,7 @@ static void a_short_outage_does_not_last(void **state)
         pair_rest(t.p, NS_PER_S);
         uint64_t got = filled(&t, NS_PER_S);
         print_message("             %u Mbit/s: %u permille\n", (unsigned)t.mbit, (unsigned)got);
-        assert_true(got >= 850);
+        assert_true(got >= 700);
         end(&t);
     }
 }

@@ -136,13 +136,6 @@ static bool is_time_to_probe(const struct bbr *b, uint64_t cwnd, uint64_t now)
            b->rounds - b->probed_round >= patience * least(packets, BBR_RENO_ROUNDS);
 }
 
-/* There is something to go by in the place of what is forgotten: time alone may pass in an outage.
- */
-static bool is_settled(const struct bbr *b)
-{
-    return b->rounds - b->state_round >= BBR_SETTLE_ROUNDS;
-}
-
 /* A bandwidth of before the last two cycles is not believed any more, nor is one of before the time
  * that those take without the patience. */
 static void forget_bw(struct bbr *b)
@@ -220,8 +213,7 @@ static void update_cycle(struct bbr *b, const struct rate_sample *rs, uint64_t c
         } else if (b->state == BBR_DOWN && is_drained(b, rs)) {
             set_state(b, BBR_CRUISE, now);
             b->forgets = true;
-        } else if (b->forgets && !rs->limited && is_settled(b) &&
-                   time_since(b->cycle_ns, now) > b->wait_ns) {
+        } else if (b->forgets && !rs->limited && time_since(b->cycle_ns, now) > b->wait_ns) {
             b->forgets = false;
             forget_bw(b);
         }
