@@ -302,8 +302,8 @@ static void only_what_has_the_proof_comes_in(void **state)
     finish(&h, &s);
 }
 
-/* The library leaves its last notes to its own threads lying if these end first: once in some
- * hundred runs on a loaded machine. LeakSanitizer asks for this name. */
+/* On a loaded machine messages of the library's own were seen left behind when its threads had
+ * ended. What a test loses of those would not show either. LeakSanitizer asks for this name. */
 const char *__lsan_default_suppressions(void);
 
 const char *__lsan_default_suppressions(void)
