@@ -193,7 +193,11 @@ static void on_timer(uv_timer_t *timer)
         return; /* only so that the loop does not sleep */
     }
     netmon_uv_check_clock(a->monitor);
+    /* What comes in is handed out before the loop polls. A timer that was set anew in here would
+     * be due at once, and libuv runs timers until none is: it might never get to poll. */
+    a->pumping = true;
     tunnel_catch_up(a, now);
+    a->pumping = false;
     node_tick(a->node, now);
     a->work = true;
 }
