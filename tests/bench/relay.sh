@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A relay on loopback: memory of idle clients, packets forwarded for a second of processor time, and
-# what one greedy client does to the others, on whatever core and on cores of their own. A derper is measured in the same rounds where there is
-# one or Go can build it.
+# what one greedy client does to the others, on any core and on cores of their own. A derper is measured
+# in the same rounds where there is one or Go can build it.
 #
 #     tests/bench/relay.sh [--quick]
 #
