@@ -69,8 +69,7 @@ static bool forward(struct pump *p)
         return true;
     }
     if (!p->tcp_ended) {
-        tcp_resume(p->tcp);
-        return true;
+        return tcp_go_on(p->tcp);
     }
     p->told_end = true;
     endpoint_finish(p->end);

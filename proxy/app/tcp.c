@@ -232,6 +232,24 @@ void tcp_read_now(struct tcp *t)
     }
 }
 
+bool tcp_go_on(struct tcp *t)
+{
+    uint8_t *at = NULL;
+    if (!t->polled) {
+        t->reading = true;
+        tcp_read_now(t);
+        if (!t->ops) {
+            return false;
+        }
+        if (!t->reading || t->ops->room(t->user, &at) == 0) {
+            t->reading = false;
+            return true;
+        }
+    }
+    tcp_resume(t);
+    return true;
+}
+
 bool tcp_busy(const struct tcp *t)
 {
     return t->block != NULL;

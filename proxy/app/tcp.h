@@ -83,6 +83,11 @@ void tcp_resume(struct tcp *t);
 void tcp_pause(struct tcp *t);
 /* Reads what is there already, once, without waiting for the loop to say so; only while reading. */
 void tcp_read_now(struct tcp *t);
+/* tcp_resume for who has got room: reads at once, and has the loop look for more only while there
+ * is room. Who has none left gets it again later, and calls again: with a hundred sockets that all
+ * have more than there is room for, the loop would be told to start and to stop for each read.
+ * `read` may be called before it returns; false if that has closed it. */
+bool tcp_go_on(struct tcp *t);
 
 /* True while copied bytes are under way: tcp_send takes nothing. */
 bool tcp_busy(const struct tcp *t);
