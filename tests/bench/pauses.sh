@@ -69,7 +69,7 @@ for ((i = 0; i < kills; i++)); do
     victim=$(program "$what")
     where="home on $(cluster_on home), laptop on $(cluster_on laptop)"
     watch
-    cluster_transfer 2
+    lab_paced 2
     end "$what" "$victim"
     cluster_transferred "$where, $what: $victim"
     watched "$victim"

@@ -93,14 +93,19 @@ cluster_see_each_other() {
     done
 }
 
-# cluster_on NODE: the relay that it is connected to.
-cluster_on() {
+# cluster_connected MACHINE PORT: the one of the three that it is connected to there.
+cluster_connected() {
     local name
     for name in "${relays[@]}"; do
-        if [ -n "$(lab_exec "$1" ss -Htn state established "dst ${address[$name]}:3340")" ]; then
+        if [ -n "$(lab_exec "$1" ss -Htn state established "dst ${address[$name]}:$2")" ]; then
             echo "$name"
         fi
     done
+}
+
+# cluster_on NODE: the relay that it is connected to.
+cluster_on() {
+    cluster_connected "$1" 3340
 }
 
 cluster_is_on() {
@@ -113,31 +118,14 @@ cluster_assert_relayed() {
     [ "$(lab_peer laptop home .path.relay)" = main ] || lab_fail "the relay is not main"
 }
 
-# cluster_transfer SECONDS: the big file, at a rate that takes about so long.
-cluster_transfer() {
-    rm -f "$LAB/begun" "$LAB/transfer.log"
-    PACED_BEGUN=$LAB/begun lab_spawn transfer laptop python3 "$lab_root/tests/lab/paced.py" \
-        127.0.0.1:1080 home.peer 8080 /big $((LAB_BIG / $1))
-    lab_wait_until 20 test -e "$LAB/begun"
-}
-
-# Until the transfer has ended well; prints the longest time in which nothing came.
+# cluster_transferred WHAT: the end of lab_paced.
 cluster_transferred() {
-    local what=$1 sum pause
-    lab_wait_until 60 lab_is_dead transfer
-    lab_join transfer || lab_fail "$what: the transfer broke: $(cat "$LAB/transfer.log")"
-    read -r sum pause <"$LAB/transfer.log"
-    [ "$sum" = "${LAB_BIG_SUM%% *}" ] || lab_fail "$what: the file arrived changed"
-    lab_say "$what: hash equal, longest pause $pause ms"
+    lab_paced_end "$1"
+    lab_say "$1: hash equal, longest pause $lab_pause ms"
     cluster_assert_relayed
 }
 
 # cluster_nats_of RELAY: the machine whose NATS server it is connected to.
 cluster_nats_of() {
-    local name
-    for name in "${relays[@]}"; do
-        if [ -n "$(lab_exec "$1" ss -Htn state established "dst ${address[$name]}:4222")" ]; then
-            echo "$name"
-        fi
-    done
+    cluster_connected "$1" 4222
 }

@@ -27,10 +27,10 @@ after=$(cluster_counter one 'cluster_bytes_total{way="out"}')
 [ $((after - before)) -gt "$LAB_BIG" ] || lab_fail "only $((after - before)) bytes took the cluster"
 cluster_counter_is three 'cluster_packets_total{way="in"}' 0 || lab_fail "three took part"
 
-cluster_transfer 2
+lab_paced 2
 cluster_transferred "nobody is killed"
 
-cluster_transfer 2
+lab_paced 2
 kill -HUP "${lab_pid[one]}" "${lab_pid[two]}"
 cluster_transferred "SIGHUP to both relays"
 for name in one two; do
@@ -38,18 +38,18 @@ for name in one two; do
     cluster_counter_is "$name" logins_total 1 || lab_fail "a reload of $name made its client log in again"
 done
 
-cluster_transfer 3
+lab_paced 3
 lab_kill nats-one
 cluster_transferred "kill -9 of the NATS server of home's relay"
 cluster_is_on home one || lab_fail "home has moved with it"
 cluster_start_nats one
 
-cluster_transfer 3
+lab_paced 3
 lab_kill nats-two
 cluster_transferred "kill -9 of that of laptop's"
 cluster_start_nats two
 
-cluster_transfer 3
+lab_paced 3
 lab_kill one
 cluster_transferred "kill -9 of home's relay"
 now_on=$(cluster_on home)
@@ -59,7 +59,7 @@ lab_say "home is on $now_on"
 cluster_start_relay one
 cluster_see_each_other 2
 
-cluster_transfer 3
+lab_paced 3
 lab_kill two
 cluster_transferred "kill -9 of laptop's relay"
 lab_say "laptop is on $(cluster_on laptop), home on $(cluster_on home)"
@@ -94,7 +94,7 @@ done
 lab_adit laptop
 lab_first_page
 [ "$(cluster_on laptop)" != "$(cluster_on home)" ] || lab_fail "both are on $(cluster_on home)"
-cluster_transfer 3
+lab_paced 3
 lab_stop "$(cluster_on home)"
 cluster_transferred "NATS is back; SIGTERM to home's relay"
 ! grep -l "$password" "$LAB"/*.log || lab_fail "a log tells the password"

@@ -32,7 +32,7 @@ cluster_is_on home one || lab_fail "home is on $(cluster_on home)"
 cluster_is_on laptop two || lab_fail "laptop is on $(cluster_on laptop)"
 
 rss=$(lab_rss_kib two)
-cluster_transfer 2
+lab_paced 2
 kill -STOP "${lab_pid[two]}"
 flood 4000
 slow() {
@@ -48,7 +48,7 @@ cluster_transferred "a relay stood still, and its NATS server gave it up"
 
 # One that runs takes what it can, and says how much it could not.
 before=$(cluster_counter two cluster_losses_total)
-cluster_transfer 2
+lab_paced 2
 flood 20000
 cluster_transferred "beside a flood of 160 MB"
 lab_say "two: $(lab_rss_kib two) KiB, $(cluster_counter two 'cluster_overflow_total{way="in"}') dropped, $(cluster_counter two cluster_slow_total) times slow, $(($(cluster_counter two cluster_losses_total) - before)) times given up"

@@ -73,7 +73,7 @@ lab_say "without the secret a forged claim takes a key"
 
 before=$(cluster_counter one cluster_forged_total)
 rss=$(lab_rss_kib one)
-cluster_transfer 2
+lab_paced 2
 forge_claim "${lab_key[home]}"
 forge_claim "${lab_key[laptop]}"
 home=$(hex_of "${lab_key[home]}") laptop=$(hex_of "${lab_key[laptop]}")

@@ -346,6 +346,24 @@ lab_big_file() {
     LAB_BIG_SUM=$(sha256sum <"$LAB/www/big")
 }
 
+# lab_paced SECONDS: fetches the big file in the background, at a rate that takes about so long.
+# lab_paced_end WHAT: until that has ended well; leaves the longest time in which nothing came, in ms, in
+# lab_pause.
+lab_paced() {
+    rm -f "$LAB/begun" "$LAB/transfer.log"
+    PACED_BEGUN=$LAB/begun lab_spawn transfer laptop python3 "$lab_root/tests/lab/paced.py" \
+        127.0.0.1:1080 home.peer 8080 /big $((LAB_BIG / $1))
+    lab_wait_until 20 test -e "$LAB/begun"
+}
+
+lab_paced_end() {
+    local sum
+    lab_wait_until 60 lab_is_dead transfer
+    lab_join transfer || lab_fail "$1: the transfer broke: $(cat "$LAB/transfer.log")"
+    read -r sum lab_pause <"$LAB/transfer.log"
+    [ "$sum" = "${LAB_BIG_SUM%% *}" ] || lab_fail "$1: the file arrived changed"
+}
+
 #   home 10.77.0.2      laptop 10.77.0.3      relay 10.77.0.4
 #   web :8080           front :1080           adit relay :3340
 #   exit, UDP :41000    UDP :41000

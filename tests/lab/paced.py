@@ -10,37 +10,17 @@ import hashlib
 import os
 import select
 import socket
-import struct
 import sys
 import time
 
-
-def exactly(s, n):
-    data = b""
-    while len(data) < n:
-        part = s.recv(n - len(data))
-        if not part:
-            sys.exit("the front closed")
-        data += part
-    return data
-
-
-def connect(front, host, port):
-    at, _, front_port = front.rpartition(":")
-    s = socket.create_connection((at, int(front_port)), 10)
-    s.settimeout(60)
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    s.sendall(b"\x05\x01\x00")
-    exactly(s, 2)
-    s.sendall(b"\x05\x01\x00\x03" + bytes([len(host)]) + host.encode() + struct.pack(">H", port))
-    if exactly(s, 10)[1] != 0:
-        sys.exit("the front refused")
-    return s
+sys.dont_write_bytecode = True
+from socks import connect, exactly
 
 
 def main():
     front, host, port, path, rate = sys.argv[1:6]
     s = connect(front, host, int(port))
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     s.sendall(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
     head = b""
     while b"\r\n\r\n" not in head:

@@ -15,6 +15,9 @@ import struct
 import sys
 import time
 
+sys.dont_write_bytecode = True
+from socks import connect, exactly
+
 EVERY_S = 0.005
 
 
@@ -38,28 +41,6 @@ def beat(s):
             os._exit(0)
         number, due = number + 1, due + EVERY_S
         time.sleep(max(0.0, due - time.monotonic()))
-
-
-def exactly(s, n):
-    data = b""
-    while len(data) < n:
-        part = s.recv(n - len(data))
-        if not part:
-            sys.exit("the front closed")
-        data += part
-    return data
-
-
-def connect(front, host, port):
-    at, _, front_port = front.rpartition(":")
-    s = socket.create_connection((at, int(front_port)), 20)
-    s.settimeout(60)
-    s.sendall(b"\x05\x01\x00")
-    exactly(s, 2)
-    s.sendall(b"\x05\x01\x00\x03" + bytes([len(host)]) + host.encode() + struct.pack(">H", port))
-    if exactly(s, 10)[1] != 0:
-        sys.exit("the front refused")
-    return s
 
 
 def watch(front, host, port, file):

@@ -23,23 +23,12 @@ home_of() {
     lab_status "$1" | jq -r '[.relays[] | select(.home) | .name] | join(",")'
 }
 
-# start_transfer SECONDS, finish_transfer WHAT LONGEST_PAUSE_MS: the big file, at a rate that takes about so long.
-start_transfer() {
-    rm -f "$LAB/begun" "$LAB/transfer.log"
-    PACED_BEGUN=$LAB/begun lab_spawn transfer laptop python3 "$lab_root/tests/lab/paced.py" \
-        127.0.0.1:1080 home.peer 8080 /big $((LAB_BIG / $1))
-    lab_wait_until 20 test -e "$LAB/begun"
-}
-
+# finish_transfer WHAT LONGEST_PAUSE_MS
 finish_transfer() {
-    local what=$1 sum pause
-    lab_wait_until 60 lab_is_dead transfer
-    lab_join transfer || lab_fail "$what: the transfer broke: $(cat "$LAB/transfer.log")"
-    read -r sum pause <"$LAB/transfer.log"
-    [ "$sum" = "${LAB_BIG_SUM%% *}" ] || lab_fail "$what: the file arrived changed"
+    lab_paced_end "$1"
     assert_path laptop home relay
-    [ "$pause" -le "$2" ] || lab_fail "$what: a pause of $pause ms"
-    lab_say "$what: hash equal, longest pause $pause ms, now by $(relay_of laptop)"
+    [ "$lab_pause" -le "$2" ] || lab_fail "$1: a pause of $lab_pause ms"
+    lab_say "$1: hash equal, longest pause $lab_pause ms, now by $(relay_of laptop)"
 }
 
 lab_three
@@ -68,7 +57,7 @@ lab_wait_until 10 is_up laptop 3
 lab_first_page
 [[ " ${relays[*]} " == *" $(home_of laptop) "* ]] || lab_fail "laptop's home is $(home_of laptop)"
 for left in 2 1; do
-    start_transfer 3
+    lab_paced 3
     used=$(relay_of laptop)
     at_home=$(home_of laptop)
     lab_kill "$used"
@@ -85,7 +74,7 @@ lab_wait_until 30 is_up home 3
 lab_steady laptop home lab_download
 
 # Told to end: all goes elsewhere first, so the relay need not wait for the end of its drain.
-start_transfer 3
+lab_paced 3
 used=$(relay_of laptop)
 begun=$SECONDS
 kill -TERM "${lab_pid[$used]}"
@@ -101,7 +90,7 @@ done
 lab_wait_until 10 is_up laptop 2
 
 # Silent: nothing comes from it any more, and nobody says so.
-start_transfer 3
+lab_paced 3
 used=$(relay_of laptop)
 begun=$SECONDS
 lab_exec "$used" nft 'add table ip silence
