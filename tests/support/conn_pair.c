@@ -277,6 +277,31 @@ void conn_pair_check_complete(const struct conn_pair *p, const struct conn_end *
     assert_true(ends[0].accepted);
 }
 
+void conn_pair_read_all(struct conn_pair *p)
+{
+    static struct conn_event ev;
+    for (int k = 0; k < 2; k++) {
+        while (conn_event(p->side[k], &ev)) {
+            const uint8_t *at;
+            size_t len;
+            bool fin;
+            if (ev.type == CONN_EVENT_OPENED) {
+                assert_int_equal(conn_stream_accept(p->side[k], ev.stream, NULL, 0), 0);
+            }
+            while ((len = conn_stream_peek(p->side[k], ev.stream, &at, &fin)) > 0) {
+                conn_stream_consume(p->side[k], ev.stream, len, p->now);
+            }
+        }
+    }
+}
+
+void conn_pair_run_reading(struct conn_pair *p, uint64_t ns)
+{
+    for (uint64_t until = p->now + ns; p->now < until && conn_pair_step(p);) {
+        conn_pair_read_all(p);
+    }
+}
+
 void conn_pair_settle(struct conn_pair *p)
 {
     struct conn_event ev;

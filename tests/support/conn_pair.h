@@ -70,6 +70,10 @@ void conn_pair_open(struct conn_pair *p, struct conn_end *e);
 /* Runs until both ends are gone; how long it took. */
 uint64_t conn_pair_run_to_end(struct conn_pair *p, struct conn_end *ends, uint64_t limit_ns);
 void conn_pair_check_complete(const struct conn_pair *p, const struct conn_end *ends);
+/* Accepts what was opened and reads all there is, on both sides; nobody else takes events then. */
+void conn_pair_read_all(struct conn_pair *p);
+/* So long in virtual time, reading all. */
+void conn_pair_run_reading(struct conn_pair *p, uint64_t ns);
 /* Lets the last acknowledgements pass: then nothing is left to do. */
 void conn_pair_settle(struct conn_pair *p);
 

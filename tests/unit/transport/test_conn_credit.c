@@ -17,32 +17,6 @@ static struct conn_pair *make(void)
     return &p;
 }
 
-/* Reads all there is, on both sides. */
-static void read_all(struct conn_pair *p)
-{
-    static struct conn_event ev;
-    for (int k = 0; k < 2; k++) {
-        while (conn_event(p->side[k], &ev)) {
-            const uint8_t *at;
-            size_t len;
-            bool fin;
-            if (ev.type == CONN_EVENT_OPENED) {
-                assert_int_equal(conn_stream_accept(p->side[k], ev.stream, NULL, 0), 0);
-            }
-            while ((len = conn_stream_peek(p->side[k], ev.stream, &at, &fin)) > 0) {
-                conn_stream_consume(p->side[k], ev.stream, len, p->now);
-            }
-        }
-    }
-}
-
-static void run(struct conn_pair *p, uint64_t ns)
-{
-    for (uint64_t until = p->now + ns; p->now < until && conn_pair_step(p);) {
-        read_all(p);
-    }
-}
-
 static void open_many(struct conn_pair *p, uint64_t *ids)
 {
     const uint8_t said[SAID] = {0};
@@ -50,7 +24,7 @@ static void open_many(struct conn_pair *p, uint64_t *ids)
         assert_int_equal(conn_stream_open(p->side[0], "t", 1, &ids[i]), 0);
         assert_int_equal(conn_stream_write(p->side[0], ids[i], said, SAID), SAID);
     }
-    run(p, 5 * NS_PER_S);
+    conn_pair_run_reading(p, 5 * NS_PER_S);
 }
 
 /* Streams that said something and are silent now hold nothing but themselves. */
@@ -98,7 +72,7 @@ static void grants_are_counted(void **state)
     for (size_t i = 0; i < STREAMS; i++) {
         assert_int_equal(conn_stream_abort(p->side[0], ids[i], 1), 0);
     }
-    run(p, 5 * NS_PER_S);
+    conn_pair_run_reading(p, 5 * NS_PER_S);
     for (int k = 0; k < 2; k++) {
         assert_int_equal(conn_stream_count(p->side[k]), 0);
         assert_int_equal(p->side[k]->granted, 0);

@@ -24,27 +24,6 @@ static uint64_t open_stream(struct conn_pair *p)
     return id;
 }
 
-/* Reads all there is, on both sides. */
-static void run(struct conn_pair *p, uint64_t ns)
-{
-    static struct conn_event ev;
-    for (uint64_t until = p->now + ns; p->now < until && conn_pair_step(p);) {
-        for (int k = 0; k < 2; k++) {
-            while (conn_event(p->side[k], &ev)) {
-                const uint8_t *at;
-                size_t len;
-                bool fin;
-                if (ev.type == CONN_EVENT_OPENED) {
-                    assert_int_equal(conn_stream_accept(p->side[k], ev.stream, NULL, 0), 0);
-                }
-                while ((len = conn_stream_peek(p->side[k], ev.stream, &at, &fin)) > 0) {
-                    conn_stream_consume(p->side[k], ev.stream, len, p->now);
-                }
-            }
-        }
-    }
-}
-
 static void say(struct conn_pair *p, int side, uint64_t id, size_t len)
 {
     static const uint8_t content[BULK];
@@ -52,7 +31,7 @@ static void say(struct conn_pair *p, int side, uint64_t id, size_t len)
         size_t took = conn_stream_write(p->side[side], id, content, len);
         len -= took;
         if (took == 0) {
-            run(p, 10 * NS_PER_MS);
+            conn_pair_run_reading(p, 10 * NS_PER_MS);
         }
     }
 }
@@ -68,14 +47,14 @@ static void one_stream_alone_makes_no_haste(void **state)
     struct conn_pair *p = make();
     uint64_t id = open_stream(p);
     say(p, 0, id, SAID);
-    run(p, NS_PER_MS);
+    conn_pair_run_reading(p, NS_PER_MS);
     assert_false(is_hasty(p, 0));
     say(p, 0, id, BULK);
-    run(p, NS_PER_S);
+    conn_pair_run_reading(p, NS_PER_S);
     assert_false(is_hasty(p, 0) || is_hasty(p, 1));
     /* Answers on a stream that brings many bytes itself: reports about an upload. */
     say(p, 1, id, SAID);
-    run(p, NS_PER_MS);
+    conn_pair_run_reading(p, NS_PER_MS);
     assert_false(is_hasty(p, 0) || is_hasty(p, 1));
     conn_pair_free(p);
 }
@@ -86,14 +65,14 @@ static void a_word_beside_bulk_that_waits_makes_haste_for_a_while(void **state)
     struct conn_pair *p = make();
     uint64_t bulk = open_stream(p);
     uint64_t small = open_stream(p);
-    run(p, NS_PER_S);
+    conn_pair_run_reading(p, NS_PER_S);
     say(p, 0, bulk, 200000);
     say(p, 0, small, SAID);
     assert_false(is_hasty(p, 0)); /* nothing has left */
     while (!is_hasty(p, 0)) {
         assert_true(conn_pair_step(p));
     }
-    run(p, 2 * NS_PER_S);
+    conn_pair_run_reading(p, 2 * NS_PER_S);
     assert_false(is_hasty(p, 0));
     conn_pair_free(p);
 }
@@ -104,16 +83,16 @@ static void so_does_one_beside_bulk_that_comes(void **state)
     struct conn_pair *p = make();
     uint64_t bulk = open_stream(p);
     uint64_t small = open_stream(p);
-    run(p, NS_PER_S);
+    conn_pair_run_reading(p, NS_PER_S);
     say(p, 0, bulk, BULK);
-    run(p, 2 * NS_PER_S);
+    conn_pair_run_reading(p, 2 * NS_PER_S);
     assert_false(is_hasty(p, 1));
     say(p, 1, small, SAID);
-    run(p, NS_PER_MS);
+    conn_pair_run_reading(p, NS_PER_MS);
     assert_true(is_hasty(p, 1));
-    run(p, NS_PER_S);
+    conn_pair_run_reading(p, NS_PER_S);
     say(p, 1, small, SAID); /* nothing has come since */
-    run(p, NS_PER_MS);
+    conn_pair_run_reading(p, NS_PER_MS);
     assert_false(is_hasty(p, 1));
     conn_pair_free(p);
 }
@@ -124,14 +103,14 @@ static void two_bulks_make_no_haste(void **state)
     struct conn_pair *p = make();
     uint64_t a = open_stream(p);
     uint64_t b = open_stream(p);
-    run(p, NS_PER_S);
+    conn_pair_run_reading(p, NS_PER_S);
     for (int i = 0; i < 4; i++) {
         say(p, 0, a, 100000);
         say(p, 0, b, 100000);
-        run(p, NS_PER_MS);
+        conn_pair_run_reading(p, NS_PER_MS);
         assert_false(is_hasty(p, 0));
     }
-    run(p, NS_PER_S);
+    conn_pair_run_reading(p, NS_PER_S);
     assert_false(is_hasty(p, 0));
     conn_pair_free(p);
 }
