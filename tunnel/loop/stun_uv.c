@@ -69,8 +69,13 @@ static int bind_socket(uv_loop_t *loop, struct site *site, unsigned index, const
     socket->site = site;
     socket->index = index;
     int err = udp_uv_open(loop, &options, NULL, &callbacks, socket, &socket->udp);
-    if (err == 0) {
-        err = udp_uv_local(socket->udp, &site->core.at[index]);
+    if (err != 0) {
+        return err;
+    }
+    err = udp_uv_local(socket->udp, &site->core.at[index]);
+    if (err != 0) {
+        udp_uv_close(socket->udp);
+        socket->udp = NULL;
     }
     return err;
 }
