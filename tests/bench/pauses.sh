@@ -78,6 +78,6 @@ for ((i = 0; i < kills; i++)); do
     [[ $what == hup-* ]] || again "$victim"
 done
 for what in "${victims[@]}"; do
-    summary "$what" "$LAB/pauses.$what"
+    [ ! -e "$LAB/pauses.$what" ] || summary "$what" "$LAB/pauses.$what"
 done
 summary all "$LAB/pauses"
