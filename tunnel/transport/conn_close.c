@@ -20,6 +20,7 @@ void conn_unlink(struct conn *c, struct stream *s)
         TAILQ_REMOVE(&c->events, s, event_link);
     }
     s->control_queued = s->control_held = s->events_queued = false;
+    conn_leave_line(c, s);
     sched_remove(&conn_queue_of(c, s)->sched, s);
 }
 
@@ -27,8 +28,7 @@ void conn_unlink(struct conn *c, struct stream *s)
 static void settle_accounts(struct conn *c, struct stream *s)
 {
     conn_end_grant(c, s);
-    c->buffered -= s->buffered;
-    s->buffered = 0;
+    conn_forget_buffer(c, s);
 }
 
 void conn_drop_stream(struct conn *c, struct stream *s)
