@@ -24,6 +24,7 @@
 #include "crypto/handshake.h"
 #include "crypto/keyring.h"
 #include "crypto/replay.h"
+#include "crypto/throttle.h"
 #include "path/birthday.h"
 #include "path/cand.h"
 #include "path/guess.h"
@@ -71,6 +72,8 @@ enum {
 #define NODE_REKEY_WAIT_NS (20 * NS_PER_S)   /* one side's, for the other to make new keys */
 #define NODE_ASKED_NS (5 * NS_PER_S)         /* in which STUN servers answer, if they do */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
+#define NODE_BROKEN_NS (1 * NS_PER_S) /* who broke the rules is not answered so long */
+#define NODE_LOG_NS (1 * NS_PER_S)    /* between lines that a peer can bring about at will */
 #define NODE_LEAVE_QUIET_NS (500 * NS_PER_MS) /* nothing came from a relay that is being left */
 
 _Static_assert((int)NODE_RECIPES_LEN_MAX >= (int)RECIPES_LEN_MAX, "node.h has room for them");
@@ -98,6 +101,7 @@ struct relay_link {
     uint64_t leave_ns; /* it ends soon: the next look whether anybody needs it; 0 = it does not */
     uint64_t leave_end_ns;  /* it has not ended by then, so it does not */
     uint64_t heard_ns;      /* the last packet of a peer's */
+    uint64_t health_ns;     /* when its word on its health was last logged; 0 = never */
     char why[NODE_WHY_MAX]; /* it went down, or did not come up; "" since it is up */
 };
 
@@ -173,6 +177,7 @@ struct peer {
     struct cookie_jar jar[2];  /* direct, relay: a cookie belongs to the address it was sent to */
     uint64_t remote_timestamp; /* greatest seen */
     uint64_t initiation_ns;    /* when the last one was accepted */
+    uint64_t broken_ns;        /* when it broke the rules of the protocol; 0 = never */
     uint64_t handshake_ns;     /* when the last one was completed; 0 = never */
     uint8_t reply[NODE_REPLY_MAX]; /* our response to it, for the other ways it comes by */
     size_t reply_len;
@@ -212,7 +217,8 @@ struct peer {
     uint64_t pinged_ns; /* when the last one was asked for; 0 = never */
 
     /* what the shell knows */
-    bool changed; /* NODE_EVENT_PEER is due */
+    bool changed;       /* NODE_EVENT_PEER is due */
+    uint64_t logged_ns; /* what it can bring about at will was last logged then; 0 = never */
     enum adit_peer_state state;
     uint64_t path_changes, restarts;
     uint64_t bytes_in, bytes_out, packets_lost; /* of former sessions */
@@ -280,6 +286,7 @@ struct node {
     uint64_t lively_ns;           /* since when there are any */
 
     struct cookie_checker checker;
+    struct throttle throttle;
     uint64_t load_from_ns; /* the second in which initiations are counted */
     uint32_t load;
 
@@ -339,6 +346,9 @@ uint64_t peer_next_ns(const struct peer *p, uint64_t now);
 /* One sealed data packet in the probe space, to any address. */
 void peer_send_probe(struct peer *p, const struct where *to, struct writer *frames, uint64_t now);
 bool peer_has_relay(const struct peer *p, size_t relay);
+/* What a peer, or who pretends to be one, can bring about as often as it likes is logged once a
+ * second at most; the counters have all of it. */
+bool peer_may_log(struct peer *p, uint64_t now);
 /* The peer began a handshake just now. */
 bool peer_is_called(const struct peer *p, uint64_t now);
 
