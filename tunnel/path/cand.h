@@ -49,9 +49,11 @@ enum cand_source {
 enum {
     CAND_MAX = FRAME_CANDIDATES_MAX,
     CAND_SENT_MAX = 8, /* probes to one candidate whose answers still count */
+    CAND_SEEN_MAX = 8, /* addresses of ours that nobody but a peer has seen: it may say anything */
 };
 
 #define CAND_KEEP_NS (310 * NS_PER_S)     /* an observed address of ours that is seen no more */
+#define CAND_SEEN_NS (30 * NS_PER_S)      /* before what a peer has seen makes room for others */
 #define CAND_PREDICTED_NS (30 * NS_PER_S) /* a prediction */
 #define CAND_PROBE_FIRST_NS (100 * NS_PER_MS)
 #define CAND_PROBE_LAST_NS (5 * NS_PER_S)

@@ -42,6 +42,29 @@ static bool own(struct cand_own *o, enum cand_source source, const char *text, u
 
 /* --- ours --- */
 
+/* A peer that makes up where it sees us: what is known otherwise stays, and the list does not
+ * change with each of its words. */
+static void what_a_peer_claims_to_see_has_little_room(void **state)
+{
+    (void)state;
+    struct cand_own o;
+    struct frame_candidate list[CAND_MAX];
+    cand_own_init(&o);
+    assert_true(own(&o, CAND_HOST, "192.168.1.2:4000", 1));
+    uint32_t version = o.version;
+    for (uint32_t i = 0; i < 1000; i++) {
+        struct addr fake = addr_ipv4(198, 51, (uint8_t)(i >> 8), (uint8_t)i, 53);
+        (void)cand_own_add(&o, CAND_PEER_REFLEXIVE, &fake, 1 + i * NS_PER_MS);
+    }
+    assert_in_range(o.version - version, CAND_SEEN_MAX, CAND_SEEN_MAX + 1);
+    size_t count = cand_own_list(&o, list);
+    assert_int_equal(count, CAND_SEEN_MAX + 1);
+    assert_int_equal(list[count - 1].source, CAND_HOST);
+    /* in time there is room for what is true now */
+    assert_true(own(&o, CAND_PEER_REFLEXIVE, "203.0.113.9:4000", 1 + NS_PER_S + CAND_SEEN_NS));
+    assert_int_equal(cand_own_list(&o, list), CAND_SEEN_MAX + 1);
+}
+
 static void lists_the_most_useful_first_and_nothing_twice(void **state)
 {
     (void)state;
@@ -382,6 +405,7 @@ static void has_a_ceiling_for_its_rate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_peer_claims_to_see_has_little_room),
         cmocka_unit_test(lists_the_most_useful_first_and_nothing_twice),
         cmocka_unit_test(replaces_all_of_one_source),
         cmocka_unit_test(forgets_what_is_seen_no_more),
