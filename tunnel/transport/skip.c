@@ -13,10 +13,10 @@ static void draw(struct skip *s, uint64_t number, struct rng rng)
 
 bool skip_is_due(struct skip *s, uint64_t number, struct rng rng)
 {
-    if (s->due == 0) {
+    if (s->due == 0 && number >= SKIP_EVERY_FIRST) {
         draw(s, number, rng);
     }
-    return number >= s->due;
+    return s->due != 0 && number >= s->due;
 }
 
 void skip_note(struct skip *s, uint64_t number, struct rng rng)

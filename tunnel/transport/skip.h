@@ -25,7 +25,7 @@ struct skip {
 };
 
 void skip_init(struct skip *s);
-/* `number` would come next: is it to be left out? */
+/* `number` would come next: is it to be left out? Asked for each; the first few draw nothing. */
 bool skip_is_due(struct skip *s, uint64_t number, struct rng rng);
 /* It is left out. */
 void skip_note(struct skip *s, uint64_t number, struct rng rng);

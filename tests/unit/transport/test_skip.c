@@ -23,9 +23,12 @@ static void leaves_out_less_and_less_at_random(void **state)
     struct pcg pcg;
     struct rng rng = pcg_rng(&pcg, 3);
     struct skip s;
-    uint64_t number = 5000;
+    uint64_t number = SKIP_EVERY_FIRST;
     uint64_t last = 0;
     skip_init(&s);
+    for (uint64_t few = 0; few < SKIP_EVERY_FIRST; few++) {
+        assert_false(skip_is_due(&s, few, rng));
+    }
     for (uint64_t every = SKIP_EVERY_FIRST; every <= SKIP_EVERY_MAX; every *= 2) {
         assert_in_range(next_gap(&s, &number, rng), every - 1, 2 * every - 1);
     }
