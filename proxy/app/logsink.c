@@ -6,7 +6,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { TIME_TEXT = 64, NOTE_TEXT = 48 };
+enum { TIME_TEXT = 64, NOTE_TEXT = 64 };
 
 static const char *const colours[] = {"\033[31m", "\033[33m", "", "\033[2m", "\033[2m"};
 
@@ -26,12 +26,12 @@ static const char *time_text(char out[TIME_TEXT])
 /* What became of the event's other lines, put behind this one; "" if nothing. */
 static const char *note_text(char out[NOTE_TEXT], const struct loglimit_verdict *v)
 {
-    char left_out[NOTE_TEXT / 2] = "";
+    const char *end = v->last ? " too_many=yes" : "";
     if (v->left_out > 0) {
-        (void)snprintf(left_out, sizeof(left_out), " left_out=%llu",
-                       (unsigned long long)v->left_out);
+        (void)snprintf(out, NOTE_TEXT, " left_out=%llu%s", (unsigned long long)v->left_out, end);
+    } else {
+        (void)snprintf(out, NOTE_TEXT, "%s", end);
     }
-    (void)snprintf(out, NOTE_TEXT, "%s%s", left_out, v->last ? " too_many=yes" : "");
     return out;
 }
 
