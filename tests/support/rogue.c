@@ -14,17 +14,6 @@
 
 #define BEGIN_NS (1000 * NS_PER_S)
 
-static void count_line(void *user, enum log_level level, const char *module, const char *event,
-                       const char *text)
-{
-    struct rogue *r = user;
-    (void)level;
-    (void)module;
-    (void)event;
-    (void)text;
-    r->lines++;
-}
-
 void rogue_init(struct rogue *r)
 {
     struct key_pair victim;
@@ -33,7 +22,6 @@ void rogue_init(struct rogue *r)
     r->now = BEGIN_NS;
     r->rng = pcg_rng(&r->pcg, 1);
     r->from = addr_ipv4(192, 0, 2, 1, 4000);
-    r->log = (struct log){.level = LOG_INFO, .write = count_line, .user = r};
     assert_int_equal(crypto_init(), 0);
     assert_int_equal(key_pair_generate(&victim, r->rng), 0);
     assert_int_equal(key_pair_generate(&r->keys, r->rng), 0);
@@ -43,8 +31,7 @@ void rogue_init(struct rogue *r)
                                  .peers = &peer,
                                  .peer_count = 1,
                                  .punch = true,
-                                 .rng = r->rng,
-                                 .log = &r->log};
+                                 .rng = r->rng};
     memcpy(config.secret, victim.secret.bytes, KEY_LEN);
     assert_int_equal(node_new(&config, r->now, &r->node), 0);
     r->node_key = victim.public;

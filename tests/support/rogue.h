@@ -7,7 +7,6 @@
 #define TESTS_SUPPORT_ROGUE_H
 
 #include <base/addr.h>
-#include <base/log.h>
 #include <base/rng.h>
 
 #include "crypto/aead.h"
@@ -32,8 +31,6 @@ struct rogue {
     size_t at;
     struct pcg pcg;
     struct rng rng;
-    struct log log; /* the node's lines are counted */
-    size_t lines;
 };
 
 /* One datagram of the node's. */

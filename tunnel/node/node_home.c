@@ -130,10 +130,8 @@ void node_home_list(struct peer *p, const struct frame_candidate *list, size_t c
     size_t relay = find_named(p, list, count);
     n->counters.relays_unknown += relay == NODE_RELAYS_MAX;
     if (relay != p->home) {
-        if (peer_may_log(p, now)) {
-            LOG_AT(n->log, LOG_INFO, "peer", "home", "peer=%s relay=%s", p->name,
-                   relay < n->relay_count ? n->relays[relay].name : "unknown");
-        }
+        LOG_AT(n->log, LOG_INFO, "peer", "home", "peer=%s relay=%s", p->name,
+               relay < n->relay_count ? n->relays[relay].name : "unknown");
         set_home(p, relay, now);
     }
 }

@@ -72,8 +72,7 @@ enum {
 #define NODE_REKEY_WAIT_NS (20 * NS_PER_S)   /* one side's, for the other to make new keys */
 #define NODE_ASKED_NS (5 * NS_PER_S)         /* in which STUN servers answer, if they do */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
-#define NODE_BROKEN_NS (1 * NS_PER_S) /* who broke the rules is not answered so long */
-#define NODE_LOG_NS (1 * NS_PER_S)    /* between lines that a peer can bring about at will */
+#define NODE_BROKEN_NS (1 * NS_PER_S)         /* who broke the rules is not answered so long */
 #define NODE_LEAVE_QUIET_NS (500 * NS_PER_MS) /* nothing came from a relay that is being left */
 
 _Static_assert((int)NODE_RECIPES_LEN_MAX >= (int)RECIPES_LEN_MAX, "node.h has room for them");
@@ -101,7 +100,6 @@ struct relay_link {
     uint64_t leave_ns; /* it ends soon: the next look whether anybody needs it; 0 = it does not */
     uint64_t leave_end_ns;  /* it has not ended by then, so it does not */
     uint64_t heard_ns;      /* the last packet of a peer's */
-    uint64_t health_ns;     /* when its word on its health was last logged; 0 = never */
     char why[NODE_WHY_MAX]; /* it went down, or did not come up; "" since it is up */
 };
 
@@ -217,8 +215,7 @@ struct peer {
     uint64_t pinged_ns; /* when the last one was asked for; 0 = never */
 
     /* what the shell knows */
-    bool changed;       /* NODE_EVENT_PEER is due */
-    uint64_t logged_ns; /* what it can bring about at will was last logged then; 0 = never */
+    bool changed; /* NODE_EVENT_PEER is due */
     enum adit_peer_state state;
     uint64_t path_changes, restarts;
     uint64_t bytes_in, bytes_out, packets_lost; /* of former sessions */
@@ -346,9 +343,6 @@ uint64_t peer_next_ns(const struct peer *p, uint64_t now);
 /* One sealed data packet in the probe space, to any address. */
 void peer_send_probe(struct peer *p, const struct where *to, struct writer *frames, uint64_t now);
 bool peer_has_relay(const struct peer *p, size_t relay);
-/* What a peer, or who pretends to be one, can bring about as often as it likes is logged once a
- * second at most; the counters have all of it. */
-bool peer_may_log(struct peer *p, uint64_t now);
 /* The peer began a handshake just now. */
 bool peer_is_called(const struct peer *p, uint64_t now);
 

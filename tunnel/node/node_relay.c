@@ -123,18 +123,6 @@ uint64_t node_relay_next_ns(const struct node *n)
 
 /* --- what a relay says --- */
 
-/* It may say so as often as it likes. */
-static void on_health(struct node *n, struct relay_link *r, const struct relay_client_event *ev,
-                      uint64_t now)
-{
-    if (r->health_ns != 0 && time_since(r->health_ns, now) < NODE_LOG_NS) {
-        return;
-    }
-    r->health_ns = now;
-    LOG_AT(n->log, LOG_WARN, "relay", "health", "relay=%s says=\"%.*s\"", r->name,
-           (int)(ev->len < 200 ? ev->len : 200), (const char *)ev->data);
-}
-
 static void drain(struct node *n, size_t relay, uint64_t now)
 {
     struct relay_link *r = &n->relays[relay];
@@ -169,7 +157,8 @@ static void drain(struct node *n, size_t relay, uint64_t now)
             on_peer_gone(n, relay, ev.key, now);
             break;
         case RELAY_CLIENT_EV_HEALTH:
-            on_health(n, r, &ev, now);
+            LOG_AT(n->log, LOG_WARN, "relay", "health", "relay=%s says=\"%.*s\"", r->name,
+                   (int)(ev.len < 200 ? ev.len : 200), (const char *)ev.data);
             break;
         case RELAY_CLIENT_EV_RESTARTING:
             node_leave(n, relay, &ev, now);

@@ -296,15 +296,6 @@ void peer_tick(struct peer *p, uint64_t now)
     peer_handshake_tick(p, now);
 }
 
-bool peer_may_log(struct peer *p, uint64_t now)
-{
-    if (p->logged_ns != 0 && time_since(p->logged_ns, now) < NODE_LOG_NS) {
-        return false;
-    }
-    p->logged_ns = now;
-    return true;
-}
-
 bool peer_is_called(const struct peer *p, uint64_t now)
 {
     return p->initiation_ns != 0 && time_since(p->initiation_ns, now) < NODE_REPLY_NS;

@@ -464,9 +464,7 @@ static bool accept_params(struct peer *p, const struct where *from, const uint8_
     }
     if (params.timestamp_ns < p->remote_timestamp) {
         n->counters.handshakes_replayed++;
-        if (peer_may_log(p, now)) {
-            LOG_AT(n->log, LOG_WARN, "handshake", "replayed", "peer=%s", p->name);
-        }
+        LOG_AT(n->log, LOG_WARN, "handshake", "replayed", "peer=%s", p->name);
         return false;
     }
     if (is_too_soon(p, now)) {

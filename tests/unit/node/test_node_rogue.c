@@ -131,25 +131,6 @@ static void a_cookie_is_no_licence_to_flood(void **state)
     rogue_deinit(&r);
 }
 
-/* Who has seen one initiation can send it again as often as he likes. */
-static void old_initiations_do_not_fill_the_log(void **state)
-{
-    (void)state;
-    struct rogue r;
-    rogue_init(&r);
-    r.params.timestamp_ns = 1000;
-    rogue_connect(&r);
-    rogue_wait(&r, NS_PER_S);
-    size_t lines = r.lines;
-    for (unsigned i = 0; i < 50; i++) {
-        r.params.timestamp_ns = i;
-        rogue_call(&r);
-    }
-    assert_int_equal(counters(&r).handshakes_replayed, 50);
-    assert_int_equal(r.lines - lines, 1);
-    rogue_deinit(&r);
-}
-
 /* --- sessions --- */
 
 static void who_breaks_the_rules_is_let_in_again_later(void **state)
@@ -202,7 +183,6 @@ int main(void)
         cmocka_unit_test(one_packet_of_challenges_gets_one_answer),
         cmocka_unit_test(cookies_do_not_drive_initiations),
         cmocka_unit_test(a_cookie_is_no_licence_to_flood),
-        cmocka_unit_test(old_initiations_do_not_fill_the_log),
         cmocka_unit_test(who_breaks_the_rules_is_let_in_again_later),
         cmocka_unit_test(a_restart_without_memory_is_survived),
     };
