@@ -84,7 +84,7 @@ static void describe(struct lines *l, const cJSON *root)
     {
         add_path(l, item);
     }
-    lines_add(l, "  addresses that it has named, or that are known otherwise:\n");
+    lines_add(l, "  addresses that it has named:\n");
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(root, "candidates"))
     {
         add_candidate(l, item);

@@ -5,8 +5,9 @@
  * us, node_portal.c captive portals, node_nat.c how the world sees us, node_birthday.c birthday
  * probing, node_sequence.c two NATs that both count, node_lifetime.c how long NATs remember,
  * node_renewal.c what comes before a mapping ends, node_stream.c streams, node_ping.c round trips,
- * node_stats.c and node_why.c looking; peer.c the session of one peer, peer_handshake.c how it gets
- * keys, peer_path.c which way its packets go, peer_candidate.c hole punching.
+ * node_stats.c and node_why.c looking; peer.c the session of one peer, peer_handshake.c how we ask
+ * it for keys, peer_answer.c how it asks us, peer_path.c which way its packets go, peer_candidate.c
+ * hole punching.
  */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
@@ -350,13 +351,26 @@ bool peer_is_called(const struct peer *p, uint64_t now);
 
 void peer_handshake_want(struct peer *p, enum hs_reason reason, uint64_t now);
 void peer_handshake_tick(struct peer *p, uint64_t now);
-void peer_on_initiation(struct node *n, const struct where *from,
-                        const struct public_key *relay_key, const uint8_t *data, size_t len,
-                        uint64_t now);
 void peer_on_response(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
                       uint64_t now);
 void peer_on_cookie(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
                     uint64_t now);
+
+/* For both sides: the AEADs that we have, as params has them, and the better of those; */
+uint64_t peer_aeads(void);
+enum aead_kind peer_choose_aead(uint64_t both);
+/* the cookies for messages that go there; what we say of ourselves; */
+struct cookie_jar *peer_jar(struct peer *p, const struct where *where);
+struct params peer_params(const struct peer *p, uint64_t aead, uint64_t now);
+/* and the keys that a handshake has brought, NULL if the AEAD is not available here. */
+struct keyset *peer_install(struct peer *p, struct handshake *h, enum aead_kind kind,
+                            bool initiator, uint64_t now);
+
+/* --- peer_answer.c --- */
+
+void peer_on_initiation(struct node *n, const struct where *from,
+                        const struct public_key *relay_key, const uint8_t *data, size_t len,
+                        uint64_t now);
 
 /* --- peer_path.c --- */
 

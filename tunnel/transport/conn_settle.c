@@ -29,8 +29,10 @@ static void on_stream_frame_acked(struct conn *c, struct stream *s, const struct
             stream_set_send(s, STREAM_SEND_RESET_ACKED);
         }
         break;
-    case SENT_STOP:
     case SENT_MAX_STREAM_DATA:
+        s->credit.told = r->from > s->credit.told ? r->from : s->credit.told;
+        return;
+    case SENT_STOP:
     case SENT_MAX_DATA:
     case SENT_MAX_STREAMS:
     case SENT_CANDIDATES:
@@ -59,7 +61,9 @@ static void on_stream_frame_lost(struct conn *c, struct stream *s, const struct 
         break;
     case SENT_MAX_STREAM_DATA:
         again =
-            s->recv == STREAM_RECV_OPEN && r->from == s->credit.limit ? STREAM_CONTROL_CREDIT : 0;
+            s->recv == STREAM_RECV_OPEN && r->from == s->credit.limit && s->credit.told < r->from
+                ? STREAM_CONTROL_CREDIT
+                : 0;
         break;
     case SENT_MAX_DATA:
     case SENT_MAX_STREAMS:
@@ -72,11 +76,22 @@ static void on_stream_frame_lost(struct conn *c, struct stream *s, const struct 
     }
 }
 
-/* A limit that was overtaken by a newer one needs no repetition. */
+static void on_session_frame_acked(struct conn *c, const struct sent_record *r)
+{
+    if (r->type == SENT_ACK) {
+        ack_on_confirmed(&c->acks[r->id], r->from);
+    } else if (r->type == SENT_MAX_DATA) {
+        c->credit.told = r->from > c->credit.told ? r->from : c->credit.told;
+    }
+}
+
+/* A limit that was overtaken by a newer one needs no repetition, nor one that arrived in another
+ * packet. */
 static void on_session_frame_lost(struct conn *c, const struct sent_record *r)
 {
     if (r->type == SENT_MAX_DATA) {
-        c->credit_pending = c->credit_pending || r->from == c->credit.limit;
+        bool open = r->from == c->credit.limit && c->credit.told < r->from;
+        c->credit_pending = c->credit_pending || open;
     } else if (r->type == SENT_MAX_STREAMS) {
         c->streams_pending = c->streams_pending || r->from == c->theirs.limit;
     } else if (r->type == SENT_CANDIDATES) {
@@ -96,8 +111,8 @@ static void on_arrived(struct conn *c, const struct path *p, const struct sent_p
         struct stream *s = is_of_stream(r) ? conn_find(c, r->id) : NULL;
         if (s) {
             on_stream_frame_acked(c, s, r);
-        } else if (r->type == SENT_ACK) {
-            ack_on_confirmed(&c->acks[r->id], r->from);
+        } else {
+            on_session_frame_acked(c, r);
         }
     }
 }
