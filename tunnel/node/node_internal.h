@@ -24,6 +24,7 @@
 #include "crypto/handshake.h"
 #include "crypto/keyring.h"
 #include "crypto/replay.h"
+#include "crypto/throttle.h"
 #include "path/birthday.h"
 #include "path/cand.h"
 #include "path/guess.h"
@@ -71,6 +72,7 @@ enum {
 #define NODE_REKEY_WAIT_NS (20 * NS_PER_S)   /* one side's, for the other to make new keys */
 #define NODE_ASKED_NS (5 * NS_PER_S)         /* in which STUN servers answer, if they do */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
+#define NODE_BROKEN_NS (1 * NS_PER_S)         /* who broke the rules is not answered so long */
 #define NODE_LEAVE_QUIET_NS (500 * NS_PER_MS) /* nothing came from a relay that is being left */
 
 _Static_assert((int)NODE_RECIPES_LEN_MAX >= (int)RECIPES_LEN_MAX, "node.h has room for them");
@@ -173,6 +175,7 @@ struct peer {
     struct cookie_jar jar[2];  /* direct, relay: a cookie belongs to the address it was sent to */
     uint64_t remote_timestamp; /* greatest seen */
     uint64_t initiation_ns;    /* when the last one was accepted */
+    uint64_t broken_ns;        /* when it broke the rules of the protocol; 0 = never */
     uint64_t handshake_ns;     /* when the last one was completed; 0 = never */
     uint8_t reply[NODE_REPLY_MAX]; /* our response to it, for the other ways it comes by */
     size_t reply_len;
@@ -280,6 +283,7 @@ struct node {
     uint64_t lively_ns;           /* since when there are any */
 
     struct cookie_checker checker;
+    struct throttle throttle;
     uint64_t load_from_ns; /* the second in which initiations are counted */
     uint32_t load;
 

@@ -320,10 +320,14 @@ void peer_on_response(struct peer *p, const struct where *from, const uint8_t *d
     }
 }
 
+/* The first cookie is used at once. Who refuses it and sends another one waits for the next try: or
+ * each answer would bring forth an initiation. */
 void peer_on_cookie(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
                     uint64_t now)
 {
-    if (handshake_read_cookie(jar_of(p, from), data, len, now) == 0 && p->hs_reason != HS_NONE) {
+    struct cookie_jar *jar = jar_of(p, from);
+    bool first = !cookie_jar_is_full(jar, now);
+    if (handshake_read_cookie(jar, data, len, now) == 0 && first && p->hs_reason != HS_NONE) {
         p->hs_retry_ns = now;
         peer_handshake_tick(p, now);
     }
@@ -360,18 +364,21 @@ static bool admit(struct node *n, const struct handshake_mail *mail, const struc
         n->counters.handshakes_bad_mac++;
         return false;
     }
-    if (under_load(n, now) && verdict != COOKIE_MAC2) {
+    if (!under_load(n, now) ||
+        (verdict == COOKIE_MAC2 && throttle_allow(&n->throttle, &mail->source, now))) {
+        return true;
+    }
+    n->counters.handshakes_limited++;
+    if (verdict != COOKIE_MAC2) {
         uint8_t cookie[HANDSHAKE_COOKIE_LEN];
-        n->counters.handshakes_limited++;
         handshake_write_cookie(&n->checker, mail, n->rng, cookie);
         if (sender) {
             node_emit(sender, from, cookie, sizeof(cookie), true);
         } else {
             emit_stranger(n, from, cookie, sizeof(cookie));
         }
-        return false;
     }
-    return true;
+    return false;
 }
 
 static void respond(struct peer *p, struct handshake *h, const struct where *to, uint64_t now)
@@ -434,6 +441,12 @@ static void respond_again(struct peer *p, const struct where *to, uint64_t now)
     node_wake(p);
 }
 
+static bool is_too_soon(const struct peer *p, uint64_t now)
+{
+    return (p->initiation_ns != 0 && time_since(p->initiation_ns, now) < INITIATION_INTERVAL_NS) ||
+           (p->broken_ns != 0 && time_since(p->broken_ns, now) < NODE_BROKEN_NS);
+}
+
 /* The payload of an initiation that is authentic: is it new, and do we understand it? */
 static bool accept_params(struct peer *p, const struct where *from, const uint8_t *payload,
                           size_t len, uint64_t now)
@@ -454,7 +467,7 @@ static bool accept_params(struct peer *p, const struct where *from, const uint8_
         LOG_AT(n->log, LOG_WARN, "handshake", "replayed", "peer=%s", p->name);
         return false;
     }
-    if (p->initiation_ns != 0 && time_since(p->initiation_ns, now) < INITIATION_INTERVAL_NS) {
+    if (is_too_soon(p, now)) {
         n->counters.handshakes_limited++;
         return false;
     }

@@ -55,6 +55,7 @@ struct conn {
     struct conn_peer_limits peer;
     const struct log *log;
     const struct cc_ops *congestion;
+    struct rng rng;
     bool even;
     bool started;
     enum conn_state state;

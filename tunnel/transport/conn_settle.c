@@ -146,7 +146,7 @@ void conn_move_flight(struct conn *c, struct path *p)
     for (uint64_t n = p->loss.scan; n < p->sent.next; n++) {
         struct sent_packet *packet = sentmap_find(&p->sent, n);
         if (packet && packet->state == SENT_FLYING) {
-            path_settle(p, packet, n, SENT_MOVED);
+            path_settle(p, packet, SENT_MOVED);
             pmtud_on_probe_lost(&p->pmtud, n, c->now);
             conn_requeue(c, p, packet);
         }
@@ -162,7 +162,7 @@ void conn_detect_lost(struct conn *c, struct path *p, uint64_t now)
     uint64_t number;
     while (loss_next(&p->loss, &p->sent, &p->rtt, now, &number)) {
         struct sent_packet *packet = sentmap_find(&p->sent, number);
-        path_settle(p, packet, number, SENT_LOST);
+        path_settle(p, packet, SENT_LOST);
         if (packet->probe) {
             pmtud_on_probe_lost(&p->pmtud, number, now);
             continue;
@@ -191,7 +191,7 @@ static void on_packet_acked(struct conn *c, struct path *p, uint64_t number, uin
 {
     struct sent_packet *packet = sentmap_find(&p->sent, number);
     enum sent_state was = (enum sent_state)packet->state;
-    path_settle(p, packet, number, SENT_ACKED);
+    path_settle(p, packet, SENT_ACKED);
     loss_on_acked(&p->loss, number);
     if (packet->sent_ns > p->acked_sent_ns) {
         p->acked_sent_ns = packet->sent_ns;
@@ -220,11 +220,7 @@ static uint64_t next_unacked(const struct sentmap *m, uint64_t number, uint64_t 
     if (number < m->first) {
         number = m->first;
     }
-    while (number < end && sentmap_find(m, number)->state == SENT_ACKED) {
-        uint64_t skipped = sentmap_skip_acked(m, number);
-        number = skipped > number ? skipped : number + 1;
-    }
-    return number;
+    return number < end ? sentmap_skip_acked(m, number) : number;
 }
 
 /* RFC 9002 5.1: only if the largest is newly acknowledged, and something ack-eliciting is. */
@@ -265,14 +261,24 @@ static bool settle_range(struct conn *c, struct path *p, const struct frame_rang
     return any;
 }
 
+/* Of a packet that cannot have come to the peer (RFC 9000 13.1, 21.4). */
+static bool is_made_up(const struct path *p, const struct frame_ack *ack)
+{
+    bool made_up = ack->ranges[0].last >= p->sent.next;
+    for (size_t i = 0; i < ack->count && !made_up; i++) {
+        made_up = skip_is_within(&p->skip, ack->ranges[i].first, ack->ranges[i].last);
+    }
+    return made_up;
+}
+
 int conn_on_ack(struct conn *c, const struct frame_ack *ack, uint64_t now)
 {
     if (ack->path == PACKET_PATH_PROBE || ack->path >= PACKET_PATHS_MAX) {
         return ERR_PROTOCOL;
     }
     struct path *p = &c->paths[ack->path];
-    if (ack->ranges[0].last >= p->sent.next) {
-        return ERR_PROTOCOL; /* never sent */
+    if (is_made_up(p, ack)) {
+        return ERR_PROTOCOL;
     }
     if (!p->open || ack->delay_us > VARINT_MAX / NS_PER_US) {
         return 0;

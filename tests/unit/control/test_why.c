@@ -41,7 +41,6 @@ static char *example(void)
          .probes = 9,
          .last_probe_s = 4,
          .rtt_us = CONTROL_UNKNOWN,
-         .learned = true,
          .reason = "a private address"},
     };
     const struct control_why why = {.peer = "home",
@@ -83,7 +82,6 @@ static void the_json_has_its_fields(void **state)
     assert_true(cJSON_IsNull(item(root, "paths", 1, "rtt_us")));
     assert_true(cJSON_IsNull(item(root, "paths", 1, "address")));
     assert_int_equal(item(root, "candidates", 1, "probes")->valueint, 9);
-    assert_true(cJSON_IsTrue(item(root, "candidates", 1, "learned")));
     assert_string_equal(item(root, "our_candidates", 0, "kind")->valuestring, "server-reflexive");
     assert_int_equal(cJSON_GetObjectItem(root, "birthday_wait_s")->valueint, 130);
     cJSON_Delete(root);
