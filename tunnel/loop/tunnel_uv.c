@@ -164,11 +164,12 @@ static void send_output(struct adit *a, uint64_t now)
     struct node_batch batch;
     int rounds = OUTPUT_ROUNDS;
     for (int i = 0; i < rounds; i++) {
-        if (!tunnel_worker_has_room(a) || !node_output(a->node, &batch, now)) {
+        bool any = tunnel_worker_has_room(a) && node_output(a->node, &batch, now);
+        a->hasty = node_is_hasty(a->node);
+        rounds = a->hasty ? HASTY_ROUNDS : OUTPUT_ROUNDS;
+        if (!any) {
             return;
         }
-        a->hasty = batch.hasty;
-        rounds = batch.hasty ? HASTY_ROUNDS : OUTPUT_ROUNDS;
         if (!tunnel_worker_send(a, &batch) && !send_batch(a, &batch)) {
             return;
         }
@@ -255,7 +256,7 @@ void tunnel_pump(struct adit *a)
     }
     if (!a->stopped_links) {
         for (size_t i = 0; i < a->relay_count; i++) {
-            relay_link_flush(a->relays[i].link);
+            relay_link_flush(a->relays[i].link, a->hasty);
         }
         tunnel_keep_looking(a);
         tunnel_settle_router(a);

@@ -46,6 +46,7 @@ enum {
     NODE_WHY_MAX = 192,
     NODE_RELAY_MTU = 8192, /* a relay carries up to 64 KiB a packet and queues 32 of them */
     NODE_RELAY_BACKLOG = 128 * 1024, /* above this a relay path is blocked */
+    NODE_RELAY_HASTY = 48 * 1024,    /* the same while small streams talk beside bulk */
     NODE_HANDSHAKES_PER_S = 64,      /* above this initiations need a cookie */
     NODE_PEER_RELAYS_MAX = 4,        /* of the ways to one peer: the rest is for addresses */
     NODE_REPLIES_MAX = 12,           /* to one initiation: it comes by several ways */
@@ -249,6 +250,7 @@ struct node {
     bool portal_ask, portal_close; /* events */
     uint64_t home_version;         /* grows when there is another one to be told to peers */
     bool hurried;                  /* a relay: what it says is to be fetched */
+    bool hasty;                    /* the peer that was sent to last */
     struct peer *peers;
     size_t peer_count;
     uint32_t index_mask; /* hides which peer an index belongs to */
