@@ -189,6 +189,7 @@ int tunnel_make_node(struct adit *a, const struct adit_config *c)
                                      .congestion =
                                          cubic ? CONN_CONGESTION_CUBIC : CONN_CONGESTION_BBR,
                                      .seal_apart = c->workers > 0,
+                                     .open_apart = c->workers > 1,
                                      .recipes = recipes,
                                      .recipes_len = recipes_len,
                                      .resume_timeout_ns = c->resume_timeout_ns,
