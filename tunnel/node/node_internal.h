@@ -1,12 +1,13 @@
 /* Shared inside tunnel/node only: what a node and a peer are made of.
  *
- * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
- * node_relay.c relays, node_leave.c relays that are about to end, node_home.c where peers look for
- * us, node_portal.c captive portals, node_nat.c how the world sees us, node_birthday.c birthday
- * probing, node_sequence.c two NATs that both count, node_lifetime.c how long NATs remember,
- * node_renewal.c what comes before a mapping ends, node_stream.c streams, node_ping.c round trips,
- * node_stats.c and node_why.c looking; peer.c the session of one peer, peer_handshake.c how it gets
- * keys, peer_path.c which way its packets go, peer_candidate.c hole punching.
+ * Split by verb: node.c life, node_recv.c in, node_opening.c in by way of somebody who opens
+ * packets, node_send.c out, node_event.c what the shell hears, node_relay.c relays, node_leave.c
+ * relays that are about to end, node_home.c where peers look for us, node_portal.c captive portals,
+ * node_nat.c how the world sees us, node_birthday.c birthday probing, node_sequence.c two NATs that
+ * both count, node_lifetime.c how long NATs remember, node_renewal.c what comes before a mapping
+ * ends, node_stream.c streams, node_ping.c round trips, node_stats.c and node_why.c looking; peer.c
+ * the session of one peer, peer_handshake.c how it gets keys, peer_path.c which way its packets go,
+ * peer_candidate.c hole punching.
  */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
@@ -296,7 +297,7 @@ struct node {
     struct outgoing outbox[NODE_OUTBOX_MAX];
     size_t outbox_first, outbox_count;
     uint8_t hops; /* of the datagrams that are being put there */
-    bool seal_apart;
+    bool seal_apart, open_apart;
     uint8_t *batch;   /* NODE_BATCH_BYTES */
     uint8_t *scratch; /* one relay packet, opened in place */
 
@@ -316,6 +317,24 @@ void node_emit(struct peer *p, const struct where *to, const uint8_t *data, size
 
 void node_receive(struct node *n, const struct where *from, const struct public_key *relay_key,
                   uint8_t *data, size_t len, uint64_t now);
+
+/* Somebody other than a session has to do with this datagram: it is done with. */
+bool node_intercept(struct node *n, unsigned socket, const struct addr *from, const uint8_t *data,
+                    size_t len, uint64_t now);
+
+/* A data packet that may be opened. */
+struct sealed {
+    struct packet_data_header h;
+    struct peer *peer;
+    struct keyset *keys;
+};
+
+/* Fills in *out and returns NULL; or the counter of those that are dropped as this is to be. */
+uint64_t *node_expect(struct node *n, const struct public_key *relay_key, const uint8_t *data,
+                      size_t len, uint64_t now, struct sealed *out);
+/* It was expected just now, and was opened in place: it is authentic. */
+void node_accept(const struct sealed *s, const struct where *from, const uint8_t *data, size_t len,
+                 uint64_t now);
 
 /* --- node.c --- */
 

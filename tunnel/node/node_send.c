@@ -157,8 +157,8 @@ static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *
         if (len == 0) {
             break;
         }
-        size_t packet = keys->apart ? leave_open(keys, path->id, number, at, len)
-                                    : seal(keys, path->id, number, at, len);
+        size_t packet = keys->lent_send ? leave_open(keys, path->id, number, at, len)
+                                        : seal(keys, path->id, number, at, len);
         out->len += packet;
         n->counters.packets_out++;
         if (packet != info.mtu) {
@@ -166,22 +166,22 @@ static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *
             break;
         }
     }
-    out->sealer = keys->apart && out->len > 0 ? sealer_hold(keys->apart) : NULL;
+    out->key = keys->lent_send && out->len > 0 ? lentkey_hold(keys->lent_send) : NULL;
     return out->len > 0;
 }
 
 void node_batch_seal(const struct node_batch *b)
 {
-    for (size_t at = 0; b->sealer && at < b->len; at += b->segment) {
+    for (size_t at = 0; b->key && at < b->len; at += b->segment) {
         size_t left = b->len - at;
-        sealer_seal(b->sealer, b->data + at, left < b->segment ? left : b->segment);
+        lentkey_seal(b->key, b->data + at, left < b->segment ? left : b->segment);
     }
 }
 
 void node_batch_release(struct node_batch *b)
 {
-    sealer_release(b->sealer);
-    b->sealer = NULL;
+    lentkey_release(b->key);
+    b->key = NULL;
 }
 
 uint8_t *node_trade_buffer(struct node *n, uint8_t *fresh)

@@ -279,7 +279,8 @@ static struct keyset *install(struct peer *p, struct handshake *h, enum aead_kin
 {
     struct keyring_offer offer = {.kind = kind,
                                   .initiator = initiator,
-                                  .apart = p->node->seal_apart,
+                                  .lend_send = p->node->seal_apart,
+                                  .lend_recv = p->node->open_apart,
                                   .local_index = h->local_index,
                                   .remote_index = h->remote_index,
                                   .tag = p->remote.epoch};
