@@ -75,7 +75,7 @@ struct adit_config {
     bool punch;   /* look for direct paths: tell peers our addresses, probe theirs */
     bool offload; /* use UDP_SEGMENT and UDP_GRO where the system has them */
     enum adit_congestion congestion;
-    unsigned workers;            /* 1 = a thread of its own seals and sends; 0 = the loop's does */
+    unsigned workers;            /* threads: 0; 1 = one seals and sends; 2 = and another opens */
     const char *state_dir;       /* the handshake timestamp is kept here; NULL = not kept */
     uint64_t resume_timeout_ns;  /* how long streams wait for a silent peer */
     uint64_t session_window_max; /* bytes a session may hold one way; 0 = default */

@@ -79,6 +79,7 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     n->limits = c->limits;
     n->congestion = c->congestion;
     n->seal_apart = c->seal_apart;
+    n->open_apart = c->open_apart;
     n->resume_timeout_ns = c->resume_timeout_ns;
     n->punch = c->punch;
     n->rng = c->rng;

@@ -1,13 +1,13 @@
 /* Shared inside tunnel/node only: what a node and a peer are made of.
  *
- * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
- * node_relay.c relays, node_leave.c relays that are about to end, node_home.c where peers look for
- * us, node_portal.c captive portals, node_nat.c how the world sees us, node_birthday.c birthday
- * probing, node_sequence.c two NATs that both count, node_lifetime.c how long NATs remember,
- * node_renewal.c what comes before a mapping ends, node_stream.c streams, node_ping.c round trips,
- * node_stats.c and node_why.c looking; peer.c the session of one peer, peer_handshake.c how we ask
- * it for keys, peer_answer.c how it asks us, peer_path.c which way its packets go, peer_candidate.c
- * hole punching.
+ * Split by verb: node.c life, node_recv.c in, node_opening.c in by way of somebody who opens
+ * packets, node_send.c out, node_event.c what the shell hears, node_relay.c relays, node_leave.c
+ * relays that are about to end, node_home.c where peers look for us, node_portal.c captive portals,
+ * node_nat.c how the world sees us, node_birthday.c birthday probing, node_sequence.c two NATs that
+ * both count, node_lifetime.c how long NATs remember, node_renewal.c what comes before a mapping
+ * ends, node_stream.c streams, node_ping.c round trips, node_stats.c and node_why.c looking; peer.c
+ * the session of one peer, peer_handshake.c how we ask it for keys, peer_answer.c how it asks us,
+ * peer_path.c which way its packets go, peer_candidate.c hole punching.
  */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
@@ -47,6 +47,7 @@ enum {
     NODE_WHY_MAX = 192,
     NODE_RELAY_MTU = 8192, /* a relay carries up to 64 KiB a packet and queues 32 of them */
     NODE_RELAY_BACKLOG = 128 * 1024, /* above this a relay path is blocked */
+    NODE_RELAY_HASTY = 48 * 1024,    /* the same while small streams talk beside bulk */
     NODE_HANDSHAKES_PER_S = 64,      /* above this initiations need a cookie */
     NODE_PEER_RELAYS_MAX = 4,        /* of the ways to one peer: the rest is for addresses */
     NODE_REPLIES_MAX = 12,           /* to one initiation: it comes by several ways */
@@ -250,6 +251,7 @@ struct node {
     bool portal_ask, portal_close; /* events */
     uint64_t home_version;         /* grows when there is another one to be told to peers */
     bool hurried;                  /* a relay: what it says is to be fetched */
+    bool hasty;                    /* the peer that was sent to last */
     struct peer *peers;
     size_t peer_count;
     uint32_t index_mask; /* hides which peer an index belongs to */
@@ -295,7 +297,7 @@ struct node {
     struct outgoing outbox[NODE_OUTBOX_MAX];
     size_t outbox_first, outbox_count;
     uint8_t hops; /* of the datagrams that are being put there */
-    bool seal_apart;
+    bool seal_apart, open_apart;
     uint8_t *batch;   /* NODE_BATCH_BYTES */
     uint8_t *scratch; /* one relay packet, opened in place */
 
@@ -315,6 +317,24 @@ void node_emit(struct peer *p, const struct where *to, const uint8_t *data, size
 
 void node_receive(struct node *n, const struct where *from, const struct public_key *relay_key,
                   uint8_t *data, size_t len, uint64_t now);
+
+/* Somebody other than a session has to do with this datagram: it is done with. */
+bool node_intercept(struct node *n, unsigned socket, const struct addr *from, const uint8_t *data,
+                    size_t len, uint64_t now);
+
+/* A data packet that may be opened. */
+struct sealed {
+    struct packet_data_header h;
+    struct peer *peer;
+    struct keyset *keys;
+};
+
+/* Fills in *out and returns NULL; or the counter of those that are dropped as this is to be. */
+uint64_t *node_expect(struct node *n, const struct public_key *relay_key, const uint8_t *data,
+                      size_t len, uint64_t now, struct sealed *out);
+/* It was expected just now, and was opened in place: it is authentic. */
+void node_accept(const struct sealed *s, const struct where *from, const uint8_t *data, size_t len,
+                 uint64_t now);
 
 /* --- node.c --- */
 

@@ -49,7 +49,8 @@ struct keyset *peer_install(struct peer *p, struct handshake *h, enum aead_kind 
 {
     struct keyring_offer offer = {.kind = kind,
                                   .initiator = initiator,
-                                  .apart = p->node->seal_apart,
+                                  .lend_send = p->node->seal_apart,
+                                  .lend_recv = p->node->open_apart,
                                   .local_index = h->local_index,
                                   .remote_index = h->remote_index,
                                   .tag = p->remote.epoch};

@@ -10,6 +10,17 @@
 #include "transport/conn_internal.h"
 #include "wire/varint.h"
 
+static void learn(uint64_t *known, uint64_t value)
+{
+    *known = value > *known ? value : *known;
+}
+
+/* What a newer frame has overtaken, or another one has brought, needs no repetition. */
+static bool is_missing(uint64_t lost, uint64_t latest, uint64_t known)
+{
+    return lost == latest && lost > known;
+}
+
 static void on_stream_frame_acked(struct conn *c, struct stream *s, const struct sent_record *r)
 {
     switch ((enum sent_type)r->type) {
@@ -30,7 +41,7 @@ static void on_stream_frame_acked(struct conn *c, struct stream *s, const struct
         }
         break;
     case SENT_MAX_STREAM_DATA:
-        s->credit.told = r->from > s->credit.told ? r->from : s->credit.told;
+        learn(&s->credit.known, r->from);
         return;
     case SENT_STOP:
     case SENT_MAX_DATA:
@@ -60,10 +71,9 @@ static void on_stream_frame_lost(struct conn *c, struct stream *s, const struct 
         again = stream_is_received(s) ? 0 : STREAM_CONTROL_STOP;
         break;
     case SENT_MAX_STREAM_DATA:
-        again =
-            s->recv == STREAM_RECV_OPEN && r->from == s->credit.limit && s->credit.told < r->from
-                ? STREAM_CONTROL_CREDIT
-                : 0;
+        again = s->recv == STREAM_RECV_OPEN && is_missing(r->from, s->credit.limit, s->credit.known)
+                    ? STREAM_CONTROL_CREDIT
+                    : 0;
         break;
     case SENT_MAX_DATA:
     case SENT_MAX_STREAMS:
@@ -78,24 +88,25 @@ static void on_stream_frame_lost(struct conn *c, struct stream *s, const struct 
 
 static void on_session_frame_acked(struct conn *c, const struct sent_record *r)
 {
-    if (r->type == SENT_ACK) {
+    if (r->type == SENT_MAX_DATA) {
+        learn(&c->credit.known, r->from);
+    } else if (r->type == SENT_MAX_STREAMS) {
+        learn(&c->theirs.known, r->from);
+    } else if (r->type == SENT_CANDIDATES) {
+        learn(&c->candidates.known, r->from);
+    } else if (r->type == SENT_ACK) {
         ack_on_confirmed(&c->acks[r->id], r->from);
-    } else if (r->type == SENT_MAX_DATA) {
-        c->credit.told = r->from > c->credit.told ? r->from : c->credit.told;
     }
 }
 
-/* A limit that was overtaken by a newer one needs no repetition, nor one that arrived in another
- * packet. */
 static void on_session_frame_lost(struct conn *c, const struct sent_record *r)
 {
     if (r->type == SENT_MAX_DATA) {
-        bool open = r->from == c->credit.limit && c->credit.told < r->from;
-        c->credit_pending = c->credit_pending || open;
+        c->credit_pending |= is_missing(r->from, c->credit.limit, c->credit.known);
     } else if (r->type == SENT_MAX_STREAMS) {
-        c->streams_pending = c->streams_pending || r->from == c->theirs.limit;
+        c->streams_pending |= is_missing(r->from, c->theirs.limit, c->theirs.known);
     } else if (r->type == SENT_CANDIDATES) {
-        c->candidates.pending = c->candidates.pending || r->from == c->candidates.version;
+        c->candidates.pending |= is_missing(r->from, c->candidates.version, c->candidates.known);
     }
 }
 
