@@ -74,6 +74,7 @@ struct adit_config {
     unsigned birthday_sockets;
     bool punch;   /* look for direct paths: tell peers our addresses, probe theirs */
     bool offload; /* use UDP_SEGMENT and UDP_GRO where the system has them */
+    bool spin;    /* where answers come within 100 µs, look for them instead of sleeping */
     enum adit_congestion congestion;
     unsigned workers;            /* 1 = a thread of its own seals and sends; 0 = the loop's does */
     const char *state_dir;       /* the handshake timestamp is kept here; NULL = not kept */
@@ -165,6 +166,11 @@ void adit_abort(struct adit *a, uint64_t stream, enum cause cause);
 /* The same behind the bytes that were written: the peer gets to read all of them, then sees RESET,
  * as with a TCP connection that is reset after some were received. */
 void adit_break(struct adit *a, uint64_t stream, enum cause cause);
+
+/* The program has heard from somebody else than the node, and something may follow in a moment: the
+ * loop looks for it before it sleeps, if that has paid (adit_config.spin). Calls for streams say as
+ * much. */
+void adit_stir(struct adit *a);
 
 /* --- datagrams --- */
 

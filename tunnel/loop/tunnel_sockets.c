@@ -17,7 +17,9 @@ static void on_batch(void *user, struct udp_batch *batch, uint64_t now)
     const struct tunnel_socket *s = user;
     struct adit *a = s->adit;
     struct udp_datagram d;
+    adit_stir(a);
     while (udp_batch_next(batch, &d)) {
+        a->round.bytes += d.len;
         node_input(a->node, s->number, &d.from, d.data, d.len, now);
     }
     tunnel_pump(a);
