@@ -425,6 +425,7 @@ static size_t build(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint
     if (len > 0) {
         *number = path_on_sent(p, len + PACKET_DATA_OVERHEAD, b.eliciting, now);
         on_output(&b, path, *number, probe > 0, copy);
+        path_skip_number(p, c->rng, now);
     }
     return len;
 }
