@@ -74,6 +74,7 @@ struct adit_config {
     unsigned birthday_sockets;
     bool punch;   /* look for direct paths: tell peers our addresses, probe theirs */
     bool offload; /* use UDP_SEGMENT and UDP_GRO where the system has them */
+    bool spin;    /* where answers come within 100 µs, look for them instead of sleeping */
     enum adit_congestion congestion;
     unsigned workers;            /* threads: 0; 1 = one seals and sends; 2 = and another opens */
     const char *state_dir;       /* the handshake timestamp is kept here; NULL = not kept */
@@ -170,6 +171,11 @@ void adit_abort(struct adit *a, uint64_t stream, enum cause cause);
 /* The same behind the bytes that were written: the peer gets to read all of them, then sees RESET,
  * as with a TCP connection that is reset after some were received. */
 void adit_break(struct adit *a, uint64_t stream, enum cause cause);
+
+/* The program has heard from somebody else than the node, and something may follow in a moment: the
+ * loop looks for it before it sleeps, if that has paid (adit_config.spin). Calls for streams say as
+ * much. */
+void adit_stir(struct adit *a);
 
 /* --- datagrams --- */
 

@@ -123,6 +123,7 @@ struct adit_nat_stats {
     X(datagrams_refused) /* the queue toward the peer was full */                                  \
     X(datagrams_expired) /* waited too long in it */                                               \
     X(datagrams_lost)    /* came in parts and not whole, to nobody, or to a full queue */          \
+    X(waits_polled)      /* the loop looked for answers instead of sleeping */                     \
     X(path_changes)                                                                                \
     X(birthday_runs) /* a hard NAT and an easy one, see tunnel/path/birthday.h */                  \
     X(birthday_won)                                                                                \
