@@ -72,6 +72,9 @@ const struct config_key config_keys_table[] = {
      .help = "Threads beside the main one, for more than two cores: 1 encrypts and sends, another "
              "decrypts.",
      NODE(workers)},
+    {S("node"), .name = "spin", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
+     .help = "Whether to look for answers that come within 100 us instead of sleeping.",
+     NODE(spin)},
     {S("node"), .name = "congestion", .type = CONFIG_CONGESTION, .initial = "bbr",
      .accepted = "bbr, cubic",
      .help = "Which congestion control decides how fast this machine sends to its peers.",

@@ -1,7 +1,8 @@
 /* Shared by tunnel_uv.c (rounds, start, stop), tunnel_sockets.c (UDP), tunnel_config.c (a node out
  * of a configuration), tunnel_net.c (the network around), tunnel_router.c (mapped ports),
  * tunnel_portal.c (captive portals), tunnel_sender.c and tunnel_opener.c (threads that send and
- * that open) and tunnel_stream.c (streams and what the program hung on them).
+ * that open), tunnel_spin.c (waits) and tunnel_stream.c (streams and what the program hung on
+ * them).
  */
 #ifndef LOOP_TUNNEL_INTERNAL_H
 #define LOOP_TUNNEL_INTERNAL_H
@@ -33,6 +34,7 @@ static inline unsigned tunnel_stream_hash(const void *stream)
 #include "loop/relay_link_uv.h"
 #include "loop/resolve_uv.h"
 #include "loop/sender.h"
+#include "loop/spin.h"
 #include "loop/udp_uv.h"
 #include "loop/upnp_uv.h"
 #include "os/udp_watch.h"
@@ -111,6 +113,10 @@ struct adit {
     bool work;  /* the node may have events or output */
     bool hasty; /* small streams talk beside bulk */
     uint64_t yielded_ns;
+    uv_idle_t idle; /* while the loop does not sleep, */
+    struct spin spin;
+    uint64_t waits_polled;
+    struct spin_round round; /* after what this one has moved by now */
     bool stopping;
     bool stopped_links; /* relays and look-ups are gone; only the sockets are left */
     bool pumping;
@@ -154,6 +160,12 @@ void tunnel_pump(struct adit *a);
 void tunnel_finish_stop(struct adit *a);
 /* The socket that a->blocked waits for can be written to again. */
 void tunnel_unblock(struct adit *a);
+
+/* --- tunnel_spin.c --- */
+
+void tunnel_open_spin(struct adit *a, bool wanted);
+/* The loop has nothing to do, and polls. */
+void tunnel_wait(struct adit *a);
 
 /* --- tunnel_batches.c --- */
 

@@ -16,6 +16,8 @@ static void on_batch(void *user, struct udp_batch *batch, uint64_t now)
 {
     const struct tunnel_socket *s = user;
     struct adit *a = s->adit;
+    adit_stir(a);
+    a->round.bytes += udp_batch_bytes(batch);
     if (!tunnel_opener_takes(a, s->number, batch, now)) {
         struct udp_datagram d;
         while (udp_batch_next(batch, &d)) {

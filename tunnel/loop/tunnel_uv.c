@@ -164,11 +164,14 @@ static void send_output(struct adit *a, uint64_t now)
     struct node_batch batch;
     int rounds = OUTPUT_ROUNDS;
     for (int i = 0; i < rounds; i++) {
-        if (!tunnel_sender_has_room(a) || !node_output(a->node, &batch, now)) {
+        bool any = tunnel_sender_has_room(a) && node_output(a->node, &batch, now);
+        a->hasty = node_is_hasty(a->node);
+        rounds = a->hasty ? HASTY_ROUNDS : OUTPUT_ROUNDS;
+        if (!any) {
             return;
         }
-        a->hasty = batch.hasty;
-        rounds = batch.hasty ? HASTY_ROUNDS : OUTPUT_ROUNDS;
+        a->round.bytes += batch.len;
+        a->round.sent = true;
         if (!tunnel_sender_send(a, &batch) && !send_batch(a, &batch)) {
             return;
         }
@@ -255,7 +258,7 @@ void tunnel_pump(struct adit *a)
     }
     if (!a->stopped_links) {
         for (size_t i = 0; i < a->relay_count; i++) {
-            relay_link_flush(a->relays[i].link);
+            relay_link_flush(a->relays[i].link, a->hasty);
         }
         tunnel_keep_looking(a);
         tunnel_settle_router(a);
@@ -272,11 +275,13 @@ static void on_prepare(uv_prepare_t *prepare)
     if (a->work) {
         tunnel_pump(a);
     }
+    tunnel_wait(a);
 }
 
 static void on_activity(void *user)
 {
     struct adit *a = user;
+    adit_stir(a);
     a->work = true;
 }
 
@@ -364,7 +369,8 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
     a->prepare.data = a->timer.data = a->look.data = a->rebind.data = a->trim.data = a;
     a->watching.data = a;
     (void)uv_prepare_start(&a->prepare, on_prepare);
-    a->open_handles = 6;
+    tunnel_open_spin(a, config->spin);
+    a->open_handles = 7;
     tunnel_tell_literals(a, config);
     tunnel_look(a);
     node_start(a->node, sys_now_ns());
@@ -417,6 +423,7 @@ void tunnel_finish_stop(struct adit *a)
     tunnel_close_sockets(a);
     uv_close((uv_handle_t *)&a->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&a->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&a->idle, on_handle_closed);
     uv_close((uv_handle_t *)&a->look, on_handle_closed);
     uv_close((uv_handle_t *)&a->rebind, on_handle_closed);
     uv_close((uv_handle_t *)&a->trim, on_handle_closed);
@@ -488,4 +495,5 @@ void adit_counters(const struct adit *a, struct adit_counters *out)
 {
     node_counters(a->node, out);
     out->packets_unsent += a->unsent;
+    out->waits_polled = a->waits_polled;
 }

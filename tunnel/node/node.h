@@ -128,11 +128,13 @@ struct node_batch {
     size_t len;
     size_t segment;
     struct lentkey *key; /* NULL: it may leave as it is */
-    bool hasty;          /* small streams of this peer talk beside bulk: look at the sockets soon */
 };
 
 /* False when there is nothing to send now. Also moves packets into the relays' buffers. */
 bool node_output(struct node *n, struct node_batch *out, uint64_t now);
+/* Small streams of the peer that was sent to last, directly or through a relay, talk beside bulk:
+ * look at the sockets soon. */
+bool node_is_hasty(const struct node *n);
 
 /* With seal_apart: a batch that has a key is sealed by whoever sends it, which may be another
  * thread, batch by batch; the others work on. Packets of one path are to leave in the order in
@@ -201,7 +203,8 @@ void node_relay_failed(struct node *n, size_t relay, int err, const char *why, u
 void node_relay_input(struct node *n, size_t relay, const uint8_t *data, size_t len, uint64_t now);
 /* Bytes to write, valid until node_relay_sent has been told of all of them. */
 size_t node_relay_output(struct node *n, size_t relay, const uint8_t **data);
-void node_relay_sent(struct node *n, size_t relay, size_t len, uint64_t now);
+/* True if paths that waited for room may go on: there may be output. */
+bool node_relay_sent(struct node *n, size_t relay, size_t len, uint64_t now);
 
 /* --- captive portals: whether somebody else answers in a relay's place (relay/portal.h) --- */
 

@@ -1,8 +1,9 @@
 /* What comes in: told apart by its first byte, authenticated, and given to the part it is for. */
 #include "node/node_internal.h"
 
-static void protocol_error(struct peer *p, int err)
+static void protocol_error(struct peer *p, int err, uint64_t now)
 {
+    p->broken_ns = now;
     p->node->counters.packets_protocol++;
     LOG_AT(p->node->log, LOG_WARN, "peer", "protocol_error", "peer=%s error=%s", p->name,
            err_name(err));
@@ -30,7 +31,7 @@ static void deliver(struct peer *p, const struct where *from, const struct packe
     uint8_t reply = path && (p->opened >> path->id & 1) ? path->id : 0;
     int err = conn_input(p->conn, h->path, h->number, reply, data, len, now);
     if (err != 0) {
-        protocol_error(p, err);
+        protocol_error(p, err, now);
     }
 }
 
