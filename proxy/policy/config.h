@@ -328,6 +328,11 @@ void config_free(struct config *config);
 const char *config_error_format(const struct config_errors *errors, size_t index, char *out,
                                 size_t cap);
 
+enum { CONFIG_PASSWORD_PLACE = CONFIG_NAME_MAX + 32 };
+/* Where a password stands in the ini itself, "[relay main] proxy": in `out` or static. NULL: there
+ * is none. */
+const char *config_find_password(const struct config *config, char out[CONFIG_PASSWORD_PLACE]);
+
 /* LISTEN of [forward]: a loopback IP:PORT, or a path with a '/' in it, as it is; before either a
  * "udp " for datagrams, which take no path. NULL, or what is wrong with it (static). */
 const char *config_parse_listen(struct config_listen *listen, const char *text);

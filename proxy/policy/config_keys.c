@@ -67,9 +67,10 @@ const struct config_key config_keys_table[] = {
      NODE(portmap)},
     {S("node"), .name = "offload", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
      .help = "Whether the system may split and join UDP packets, where it can.", NODE(offload)},
-    {S("node"), .name = "workers", .type = CONFIG_NUMBER, .initial = "0", .least = 0, .most = 1,
-     .accepted = "0 or 1",
-     .help = "Threads beside the main one that encrypt and send: 1 needs more than two cores.",
+    {S("node"), .name = "workers", .type = CONFIG_NUMBER, .initial = "0", .least = 0, .most = 2,
+     .accepted = "0, 1 or 2",
+     .help = "Threads beside the main one, for more than two cores: 1 encrypts and sends, another "
+             "decrypts.",
      NODE(workers)},
     {S("node"), .name = "spin", .type = CONFIG_YES_NO, .initial = "yes", .accepted = "yes, no",
      .help = "Whether to look for answers that come within 100 us instead of sleeping.",

@@ -111,7 +111,7 @@ static int send_some(struct adit *a, const struct node_batch *b, size_t *sent)
 {
     struct udp_uv *udp = a->sockets[b->socket].udp;
     if (b->hops != 0) {
-        tunnel_worker_settle(a);
+        tunnel_sender_settle(a);
         (void)udp_uv_set_hops(udp, (int)b->hops);
     }
     int err = udp_uv_send(udp, &b->to, b->data, b->len, b->segment, sent);
@@ -164,14 +164,15 @@ static void send_output(struct adit *a, uint64_t now)
     struct node_batch batch;
     int rounds = OUTPUT_ROUNDS;
     for (int i = 0; i < rounds; i++) {
-        if (!tunnel_worker_has_room(a) || !node_output(a->node, &batch, now)) {
+        bool any = tunnel_sender_has_room(a) && node_output(a->node, &batch, now);
+        a->hasty = node_is_hasty(a->node);
+        rounds = a->hasty ? HASTY_ROUNDS : OUTPUT_ROUNDS;
+        if (!any) {
             return;
         }
-        a->hasty = batch.hasty;
         a->round.bytes += batch.len;
         a->round.sent = true;
-        rounds = batch.hasty ? HASTY_ROUNDS : OUTPUT_ROUNDS;
-        if (!tunnel_worker_send(a, &batch) && !send_batch(a, &batch)) {
+        if (!tunnel_sender_send(a, &batch) && !send_batch(a, &batch)) {
             return;
         }
     }
@@ -257,7 +258,7 @@ void tunnel_pump(struct adit *a)
     }
     if (!a->stopped_links) {
         for (size_t i = 0; i < a->relay_count; i++) {
-            relay_link_flush(a->relays[i].link);
+            relay_link_flush(a->relays[i].link, a->hasty);
         }
         tunnel_keep_looking(a);
         tunnel_settle_router(a);
@@ -335,7 +336,10 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
         err = tunnel_open_socket(a, config);
     }
     if (err == 0) {
-        err = tunnel_open_worker(a);
+        err = tunnel_open_sender(a);
+    }
+    if (err == 0) {
+        err = tunnel_open_opener(a);
     }
     if (err == 0) {
         err = netmon_uv_open(loop, tunnel_on_change, a, &a->monitor);
@@ -347,7 +351,8 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
         }
     }
     if (err != 0) {
-        tunnel_close_worker(a);
+        tunnel_close_opener(a);
+        tunnel_close_sender(a);
         tunnel_close_sockets(a);
         for (size_t i = 0; i < a->relay_count; i++) {
             relay_link_free(a->relays[i].link);
@@ -413,7 +418,8 @@ void adit_stop(struct adit *a, void (*stopped)(void *user), void *user)
 
 void tunnel_finish_stop(struct adit *a)
 {
-    tunnel_close_worker(a);
+    tunnel_close_opener(a);
+    tunnel_close_sender(a);
     tunnel_close_sockets(a);
     uv_close((uv_handle_t *)&a->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&a->timer, on_handle_closed);

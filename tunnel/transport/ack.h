@@ -38,6 +38,7 @@ struct ack {
     uint32_t counted;    /* since counted_ns */
     uint64_t counted_ns;
     uint32_t untold; /* the same, since the peer last confirmed one or was asked to */
+    bool along;      /* worth telling if a packet leaves anyway: what came stands behind a gap */
     uint8_t reply;   /* our path that answers; 0 = the used one */
 };
 

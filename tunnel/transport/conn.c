@@ -39,6 +39,7 @@ struct conn *conn_new(const struct conn_config *config)
     }
     c->limits = config->limits;
     c->log = config->log;
+    c->rng = config->rng;
     c->congestion = config->congestion == CONN_CONGESTION_CUBIC ? &cc_cubic : &cc_bbr;
     c->even = config->even;
     c->peer.max_ack_delay_ns = config->limits.max_ack_delay_ns;

@@ -38,6 +38,7 @@ enum conn_state {
 struct conn_ids {
     uint64_t next;  /* index of the next stream to open, or of the next not seen */
     uint64_t limit; /* indexes below may be opened */
+    uint64_t known; /* theirs: a limit that the peer has confirmed */
     uint64_t open;  /* streams of this side in the table */
     uint64_t gone;  /* streams of this side that came and went */
 };
@@ -54,6 +55,7 @@ struct conn {
     struct conn_peer_limits peer;
     const struct log *log;
     const struct cc_ops *congestion;
+    struct rng rng;
     bool even;
     bool started;
     enum conn_state state;
@@ -90,6 +92,7 @@ struct conn {
         size_t count;
         struct frame_candidate list[FRAME_CANDIDATES_MAX];
         uint64_t version;
+        uint64_t known; /* confirmed */
         bool pending;
     } candidates;
 

@@ -13,6 +13,7 @@
 
 struct flow {
     uint64_t limit;    /* what the peer may send up to, as announced */
+    uint64_t known;    /* a limit that the peer has confirmed */
     uint64_t received; /* session: of all streams together; stream: kept by recvbuf */
     uint64_t consumed; /* by the application */
     uint64_t window;
