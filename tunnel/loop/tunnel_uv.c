@@ -156,6 +156,22 @@ static bool send_batch(struct adit *a, struct node_batch *b)
     return true;
 }
 
+/* True if there was any event. */
+static bool hand_out(struct adit *a, uint64_t now)
+{
+    struct node_event ev;
+    bool any = false;
+    while (node_event(a->node, &ev, now)) {
+        any = true;
+        if (!a->stopping) {
+            dispatch(a, &ev);
+        }
+    }
+    return any;
+}
+
+/* Who writes is told between the batches: what it brings then is still in the caches when the next
+ * one is made. */
 static void send_output(struct adit *a, uint64_t now)
 {
     if (a->blocked.len > 0) {
@@ -164,6 +180,8 @@ static void send_output(struct adit *a, uint64_t now)
     struct node_batch batch;
     int rounds = OUTPUT_ROUNDS;
     for (int i = 0; i < rounds; i++) {
+        (void)hand_out(a, now);
+        a->work = false; /* what the program asked for meanwhile goes out here */
         bool any = tunnel_sender_has_room(a) && node_output(a->node, &batch, now);
         a->hasty = node_is_hasty(a->node);
         rounds = a->hasty ? HASTY_ROUNDS : OUTPUT_ROUNDS;
@@ -224,20 +242,6 @@ void tunnel_unblock(struct adit *a)
     if (send_batch(a, &rest)) {
         tunnel_pump(a);
     }
-}
-
-/* True if there was any event. */
-static bool hand_out(struct adit *a, uint64_t now)
-{
-    struct node_event ev;
-    bool any = false;
-    while (node_event(a->node, &ev, now)) {
-        any = true;
-        if (!a->stopping) {
-            dispatch(a, &ev);
-        }
-    }
-    return any;
 }
 
 void tunnel_pump(struct adit *a)

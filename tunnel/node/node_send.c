@@ -210,6 +210,9 @@ static bool produce(struct peer *p, struct node_batch *out, uint64_t now)
         } else {
             filled = fill_direct(p, keys, path, out, now);
         }
+        if (filled && conn_has_writer(p->conn)) {
+            node_wake(p); /* what left made room */
+        }
         if (filled && p->sent_ns == 0 && conn_is_active(p->conn)) {
             p->sent_ns = now;
         }
