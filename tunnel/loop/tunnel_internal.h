@@ -1,7 +1,7 @@
 /* Shared by tunnel_uv.c (rounds, start, stop), tunnel_sockets.c (UDP), tunnel_config.c (a node out
  * of a configuration), tunnel_net.c (the network around), tunnel_router.c (mapped ports),
- * tunnel_portal.c (captive portals), tunnel_worker.c (the thread that sends) and tunnel_stream.c
- * (streams and what the program hung on them).
+ * tunnel_portal.c (captive portals), tunnel_haste.c (others' turns), tunnel_worker.c (the thread
+ * that sends) and tunnel_stream.c (streams and what the program hung on them).
  */
 #ifndef LOOP_TUNNEL_INTERNAL_H
 #define LOOP_TUNNEL_INTERNAL_H
@@ -83,6 +83,16 @@ struct relay_entry {
     struct relay_link_uv *link;
 };
 
+/* Small streams talk beside bulk: tunnel_haste.c. */
+struct tunnel_haste {
+    bool on;
+    uint64_t until_ns;
+    bool said;         /* words of theirs have just left */
+    bool short_turns;  /* the system gives this thread short turns */
+    uint64_t yield_ns; /* when others are let by next */
+    uint64_t rest_ns;  /* and not before, whatever is said */
+};
+
 struct adit {
     uv_loop_t *loop;
     struct node *node;
@@ -106,9 +116,8 @@ struct adit {
     void (*stopped)(void *user);
     void *stopped_user;
     int open_handles;
-    bool work;  /* the node may have events or output */
-    bool hasty; /* small streams talk beside bulk */
-    uint64_t yielded_ns;
+    bool work; /* the node may have events or output */
+    struct tunnel_haste haste;
     bool stopping;
     bool stopped_links; /* relays and look-ups are gone; only the sockets are left */
     bool pumping;
@@ -152,6 +161,16 @@ void tunnel_pump(struct adit *a);
 void tunnel_finish_stop(struct adit *a);
 /* The socket that a->blocked waits for can be written to again. */
 void tunnel_unblock(struct adit *a);
+
+/* --- tunnel_haste.c --- */
+
+/* Batches sent in one round while small streams talk. */
+enum { TUNNEL_HASTY_ROUNDS = 1 };
+/* The node has filled this batch. */
+void tunnel_note_haste(struct adit *a, const struct node_batch *b, uint64_t now);
+/* At the end of a round of sending: how much is read next, and whether others are let by. */
+void tunnel_make_haste(struct adit *a, uint64_t now);
+void tunnel_end_haste(struct adit *a);
 
 /* --- tunnel_batches.c --- */
 

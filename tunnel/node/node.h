@@ -96,6 +96,7 @@ struct node_batch {
     size_t segment;
     struct sealer *sealer; /* NULL: it may leave as it is */
     bool hasty; /* small streams of this peer talk beside bulk: look at the sockets soon */
+    bool said;  /* and words of theirs are in here */
 };
 
 /* False when there is nothing to send now. Also moves packets into the relays' buffers. */

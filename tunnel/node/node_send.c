@@ -146,8 +146,7 @@ static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *
     *out = (struct node_batch){.socket = path->where.socket,
                                .to = path->where.addr,
                                .data = n->batch,
-                               .segment = info.mtu,
-                               .hasty = conn_is_hasty(p->conn, now)};
+                               .segment = info.mtu};
     for (size_t i = 0; i < NODE_BATCH_SEGMENTS && out->len + info.mtu <= NODE_BATCH_BYTES; i++) {
         uint8_t *at = n->batch + out->len;
         size_t cap = i == 0 ? PACKET_MTU_MAX : info.mtu;
@@ -166,6 +165,8 @@ static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *
             break;
         }
     }
+    out->hasty = conn_is_hasty(p->conn, now);
+    out->said = conn_take_said(p->conn);
     out->sealer = keys->apart && out->len > 0 ? sealer_hold(keys->apart) : NULL;
     return out->len > 0;
 }
