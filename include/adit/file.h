@@ -19,6 +19,8 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
 /* 1 if neither group nor others have any right to the file (as a secret key wants it), 0 if they
  * have, -errno if it cannot be examined. */
 int file_mode_private(const char *path);
+/* The same, but a group may read it. */
+int file_mode_closed(const char *path);
 
 /* Waits until no other process holds the directory locked in this way, and locks it: the descriptor
  * of the lock, or -errno. It ends with file_unlock, or the process. Directories, since files that

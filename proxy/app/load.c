@@ -52,6 +52,19 @@ int load_config_text(const char *file, const char *text, size_t len, FILE *error
     return err == 0 ? 0 : EX_CONFIG;
 }
 
+/* A group may read it: an ini often is root's, and a service's group has it. */
+static int check_password(const char *file, const struct config *config, FILE *errors)
+{
+    char place[CONFIG_PASSWORD_PLACE];
+    const char *at = config_find_password(config, place);
+    if (!at || file_mode_closed(file) == 1) {
+        return 0;
+    }
+    (void)fprintf(errors, "adit: %s: everybody may read the password in %s: chmod 600 %s\n", file,
+                  at, file);
+    return EX_NOPERM;
+}
+
 int load_config(const char *file, FILE *errors, struct config **out)
 {
     char *text = NULL;
@@ -62,7 +75,13 @@ int load_config(const char *file, FILE *errors, struct config **out)
         return complain_about_file(errors, "adit: ", file, err);
     }
     int code = load_config_text(file, text, len, errors, out);
+    adit_key_wipe(text, len); /* it may have passwords */
     mem_free(text);
+    code = code == 0 ? check_password(file, *out, errors) : code;
+    if (code != 0) {
+        config_free(*out);
+        *out = NULL;
+    }
     return code;
 }
 

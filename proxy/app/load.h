@@ -10,7 +10,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* EX_NOINPUT: not readable; EX_CONFIG: every error as "FILE:LINE: ...". */
+/* EX_NOINPUT: not readable; EX_CONFIG: every error as "FILE:LINE: ..."; EX_NOPERM: there is a
+ * password in it, and everybody may read it. *out is NULL then. */
 int load_config(const char *file, FILE *errors, struct config **out);
 /* The same for text that is, or could become, the contents of `file`. */
 int load_config_text(const char *file, const char *text, size_t len, FILE *errors,

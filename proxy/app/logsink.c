@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+#include <uv.h>
 
-enum { TIME_TEXT = 64 };
+enum { TIME_TEXT = 64, NOTE_TEXT = 64 };
 
 static const char *const colours[] = {"\033[31m", "\033[33m", "", "\033[2m", "\033[2m"};
 
@@ -22,15 +23,35 @@ static const char *time_text(char out[TIME_TEXT])
     return out;
 }
 
+/* What became of the event's other lines, put behind this one; "" if nothing. */
+static const char *note_text(char out[NOTE_TEXT], const struct loglimit_verdict *v)
+{
+    const char *end = v->last ? " too_many=yes" : "";
+    if (v->left_out > 0) {
+        (void)snprintf(out, NOTE_TEXT, " left_out=%llu%s", (unsigned long long)v->left_out, end);
+    } else {
+        (void)snprintf(out, NOTE_TEXT, "%s", end);
+    }
+    return out;
+}
+
 static void write_line(void *user, enum log_level level, const char *module, const char *event,
                        const char *text)
 {
-    const struct logsink *sink = user;
+    struct logsink *sink = user;
     char when[TIME_TEXT] = "";
-    (void)fprintf(stderr, "%s%s%s%s%s%s %s %s%s%s\n", sink->time ? time_text(when) : "",
+    char note[NOTE_TEXT] = "";
+    struct loglimit_verdict v = {.write = true};
+    if (sink->log.level < LOG_DEBUG) {
+        v = loglimit_ask(&sink->limit, module, event, uv_hrtime());
+    }
+    if (!v.write) {
+        return;
+    }
+    (void)fprintf(stderr, "%s%s%s%s%s%s %s %s%s%s%s\n", sink->time ? time_text(when) : "",
                   sink->colour ? colours[level] : "", log_level_name(level), sink->name ? " " : "",
                   sink->name ? sink->name : "", sink->colour ? "\033[0m" : "", module, event,
-                  text[0] ? " " : "", text);
+                  text[0] ? " " : "", text, note_text(note, &v));
 }
 
 void logsink_init(struct logsink *sink, enum log_level level, const char *name)
@@ -38,6 +59,7 @@ void logsink_init(struct logsink *sink, enum log_level level, const char *name)
     const char *no_color = getenv("NO_COLOR");
     sink->log = (struct log){.level = level, .write = write_line, .user = sink};
     sink->name = name;
+    loglimit_init(&sink->limit);
     sink->time = getenv("JOURNAL_STREAM") == NULL;
     sink->colour = isatty(STDERR_FILENO) && !(no_color && no_color[0] != '\0');
 }

@@ -22,6 +22,7 @@ enum {
     COMMANDS = sizeof(commands) / sizeof(commands[0]),
     GUESS_DISTANCE = 2,
     GUESS_NAME_MAX = 32,
+    OPTION_SHOWN = 40,
 };
 
 void cli_error(const char *format, ...)
@@ -32,6 +33,11 @@ void cli_error(const char *format, ...)
     (void)vfprintf(stderr, format, args);
     (void)fputc('\n', stderr);
     va_end(args);
+}
+
+const char *cli_shown(const char *text)
+{
+    return strchr(text, '@') || strstr(text, "://") ? "..." : text;
 }
 
 int cli_usage_error(const struct cli_command *command, const char *format, ...)
@@ -118,10 +124,17 @@ static size_t distance(const char *a, const char *b)
     return row[len];
 }
 
+/* Without "=VALUE", which may be a secret. */
+static int option_len(const char *text)
+{
+    size_t len = strcspn(text, "=");
+    return len < OPTION_SHOWN ? (int)len : OPTION_SHOWN;
+}
+
 static int unknown_command(const char *name)
 {
     if (name[0] == '-') {
-        cli_error("there is no option %.40s; see `adit --help`", name);
+        cli_error("there is no option %.*s; see `adit --help`", option_len(name), name);
         return EX_USAGE;
     }
     const struct cli_command *closest = commands[0];
@@ -133,7 +146,7 @@ static int unknown_command(const char *name)
     if (distance(name, closest->name) <= GUESS_DISTANCE) {
         cli_error("there is no command \"%.40s\"; did you mean \"%s\"?", name, closest->name);
     } else {
-        cli_error("there is no command \"%.40s\"; see `adit --help`", name);
+        cli_error("there is no command \"%.40s\"; see `adit --help`", cli_shown(name));
     }
     return EX_USAGE;
 }
@@ -205,9 +218,10 @@ static int unknown_option(const struct cli_command *c, const char *text)
         }
     }
     if (text[1] == '-' && distance(name, closest) <= GUESS_DISTANCE) {
-        return cli_usage_error(c, "there is no option %.40s, did you mean --%s?", text, closest);
+        return cli_usage_error(c, "there is no option %.*s, did you mean --%s?", option_len(text),
+                               text, closest);
     }
-    return cli_usage_error(c, "there is no option %.40s", text);
+    return cli_usage_error(c, "there is no option %.*s", option_len(text), text);
 }
 
 static int parse_option(struct parse *p)

@@ -49,6 +49,10 @@ void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int cli_usage_error(const struct cli_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* An argument as a message may show it: "..." for what may be an invitation or a URL with a
+ * password, since what a program prints is kept in logs. */
+const char *cli_shown(const char *text);
+
 extern const struct cli_command cmd_init, cmd_invite, cmd_join, cmd_key, cmd_run, cmd_relay,
     cmd_check, cmd_status, cmd_netcheck, cmd_ping, cmd_why, cmd_bench, cmd_demo, cmd_connect,
     cmd_forward, cmd_serve, cmd_env;

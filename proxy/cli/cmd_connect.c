@@ -37,8 +37,8 @@ static int run(const struct cli_call *call)
     struct target t;
     int code = EX_OK;
     if (!node_join_target(&t, call->arguments[0], call->arguments[1])) {
-        return cli_usage_error(call->command, "%.255s %.20s is no HOST PORT", call->arguments[0],
-                               call->arguments[1]);
+        return cli_usage_error(call->command, "%.255s %.20s is no HOST PORT",
+                               cli_shown(call->arguments[0]), call->arguments[1]);
     }
     if (cli_value(call, "udp")) {
         return run_udp(call, target_format(&t, target));

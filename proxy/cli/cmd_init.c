@@ -57,7 +57,8 @@ static int run(const struct cli_call *call)
     }
     if (name && !inifile_is_name(name)) {
         return cli_usage_error(call->command,
-                               "\"%.80s\" is no name: letters, digits and -, up to 63", name);
+                               "\"%.80s\" is no name: letters, digits and -, up to 63",
+                               cli_shown(name));
     }
     (void)snprintf(key, sizeof(key), "%s/adit.key", paths_folder(ini, folder));
     if (!cli_value(call, "force") && (keyfile_exists(ini) || keyfile_exists(key))) {

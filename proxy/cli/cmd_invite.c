@@ -44,8 +44,9 @@ static int choose_relay(const struct cli_call *call, struct inifile *f, struct i
     if (!relay && given) {
         const char *why = config_parse_url(&offer->relay, given);
         if (why) {
-            return cli_usage_error(
-                call->command, "--relay: \"%.200s\" is the name of no [relay], and %s", given, why);
+            return cli_usage_error(call->command,
+                                   "--relay: \"%.200s\" is the name of no [relay], and %s",
+                                   cli_shown(given), why);
         }
         offer->has_relay = true;
         inifile_use_relay(f, &offer->relay, NULL, 0, name);
@@ -67,7 +68,8 @@ static int choose_name(const struct cli_call *call, const struct inifile *f, str
     const char *name = cli_value(call, "name");
     if (name && !inifile_is_name(name)) {
         return cli_usage_error(call->command,
-                               "\"%.80s\" is no name: letters, digits and -, up to 63", name);
+                               "\"%.80s\" is no name: letters, digits and -, up to 63",
+                               cli_shown(name));
     }
     char host[CONFIG_NAME_MAX + 1];
     const char *own = f->config->node.name[0] ? f->config->node.name : inifile_default_name(host);
@@ -80,7 +82,8 @@ static int choose_endpoint(const struct cli_call *call, struct invite *offer)
     const char *text = cli_value(call, "endpoint");
     struct config_endpoint *at = &offer->endpoint;
     if (text && (!host_split(at->host, &at->port, text, strlen(text)) || at->port == 0)) {
-        return cli_usage_error(call->command, "--endpoint: \"%.200s\" is no HOST:PORT", text);
+        return cli_usage_error(call->command, "--endpoint: \"%.200s\" is no HOST:PORT",
+                               cli_shown(text));
     }
     return EX_OK;
 }

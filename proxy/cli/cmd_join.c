@@ -94,7 +94,8 @@ static int choose_name(struct join *j)
     const char *name = cli_value(j->call, "name");
     if (name && !inifile_is_name(name)) {
         return cli_usage_error(j->call->command,
-                               "\"%.80s\" is no name: letters, digits and -, up to 63", name);
+                               "\"%.80s\" is no name: letters, digits and -, up to 63",
+                               cli_shown(name));
     }
     (void)config_set_name(j->name, name ? name : j->given.name);
     (void)snprintf(j->psk_file, sizeof(j->psk_file), "%s.psk", j->name);

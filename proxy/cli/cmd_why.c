@@ -105,8 +105,8 @@ static int why_target(const struct cli_call *call)
     unsigned status = 0;
     struct target t;
     if (!node_join_target(&t, call->arguments[0], call->arguments[1])) {
-        return cli_usage_error(call->command, "%.255s %.20s is no HOST PORT", call->arguments[0],
-                               call->arguments[1]);
+        return cli_usage_error(call->command, "%.255s %.20s is no HOST PORT",
+                               cli_shown(call->arguments[0]), call->arguments[1]);
     }
     (void)snprintf(path, sizeof(path), "/route/%s", target_format(&t, target));
     int code = node_find_socket(call, socket);

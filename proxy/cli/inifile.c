@@ -126,10 +126,19 @@ int inifile_open(struct inifile *f, const char *path)
     return code == EX_OK ? read_self(f) : code;
 }
 
+/* It may have passwords. */
+static void forget_text(char *text, size_t len)
+{
+    if (text) {
+        adit_key_wipe(text, len);
+    }
+    mem_free(text);
+}
+
 void inifile_close(struct inifile *f)
 {
     config_free(f->config);
-    mem_free(f->text);
+    forget_text(f->text, f->len);
     *f = (struct inifile){0};
 }
 
@@ -273,7 +282,7 @@ int inifile_check(const struct inifile *f)
         cli_error("%s stays as it is: what was to be added has the error above", f->path);
     }
     config_free(config);
-    mem_free(text);
+    forget_text(text, len);
     return code;
 }
 
@@ -288,6 +297,6 @@ int inifile_save(const struct inifile *f)
     char *text = join_text(f, &len);
     mode_t mode = stat(f->path, &st) == 0 ? st.st_mode & 0777 : 0600;
     code = text ? keyfile_write(f->path, text, mode) : EX_OSERR;
-    mem_free(text);
+    forget_text(text, len);
     return code;
 }

@@ -64,7 +64,7 @@ int node_take_name(const struct cli_command *command, const char *text,
         len -= end;
     }
     if (len == 0 || len > CONFIG_NAME_MAX || strpbrk(text, " \t\r\n/?#%")) {
-        return cli_usage_error(command, "\"%.63s\" is no name of a peer", text);
+        return cli_usage_error(command, "\"%.63s\" is no name of a peer", cli_shown(text));
     }
     (void)snprintf(out, CONFIG_NAME_MAX + 1, "%.*s", (int)len, text);
     return EX_OK;

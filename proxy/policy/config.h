@@ -143,6 +143,7 @@ struct config_node {
     bool bench;
     bool portmap;
     bool offload;
+    bool spin;
     uint64_t workers;
     enum config_congestion congestion;
     char *state;
@@ -326,6 +327,11 @@ void config_free(struct config *config);
 /* "FILE:LINE: [section] key: text", cut to `cap`; returns `out`. */
 const char *config_error_format(const struct config_errors *errors, size_t index, char *out,
                                 size_t cap);
+
+enum { CONFIG_PASSWORD_PLACE = CONFIG_NAME_MAX + 32 };
+/* Where a password stands in the ini itself, "[relay main] proxy": in `out` or static. NULL: there
+ * is none. */
+const char *config_find_password(const struct config *config, char out[CONFIG_PASSWORD_PLACE]);
 
 /* LISTEN of [forward]: a loopback IP:PORT, or a path with a '/' in it, as it is; before either a
  * "udp " for datagrams, which take no path. NULL, or what is wrong with it (static). */

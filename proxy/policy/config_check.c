@@ -11,6 +11,7 @@ void config_point_at(struct config_parser *p, unsigned line, const char *key, co
                      const char *name)
 {
     p->line = line;
+    p->value = NULL;
     (void)snprintf(p->section_text, sizeof(p->section_text), "%s%s", format, name);
     (void)snprintf(p->key_text, sizeof(p->key_text), "%s", key);
 }
@@ -253,6 +254,7 @@ static void check_forwards(struct config_parser *p)
         const char *why = config_parse_forward(&f->target, config, text);
         if (why) {
             config_point_at(p, f->listen.line, "", "forward", "");
+            p->value = text;
             config_fail(p, "\"%s\" %s", text, why);
         }
     }
@@ -345,6 +347,7 @@ static void check_serves(struct config_parser *p)
         const char *why = config_resolve_serve(serve, p->config);
         if (why) {
             config_point_at(p, serve->line, serve->name, "serve", "");
+            p->value = serve->peers_text;
             config_fail(p, "\"%s\" %s", serve->peers_text, why);
         }
     }

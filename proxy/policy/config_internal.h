@@ -30,7 +30,8 @@ struct config_parser {
     const struct config_key *key;
     char section_text[CONFIG_LABEL_MAX];
     char key_text[CONFIG_LABEL_MAX];
-    void *base; /* the struct that the section fills */
+    const char *value; /* of the key that is being read, or of an error about it; NULL = none */
+    void *base;        /* the struct that the section fills */
 
     /* Where they are, by their places in the tables; 0 = nowhere yet. Of keys in a named section
      * the last one's. */
@@ -45,6 +46,15 @@ void config_fail(struct config_parser *p, const char *format, ...)
 /* The same, with what the key accepts put behind. */
 void config_fail_value(struct config_parser *p, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* --- config_secret.c --- */
+
+/* In a message that shows a value of the line which is being read: what may be a login (there is an
+ * '@' in the line) becomes "...". */
+void config_hide(const struct config_parser *p, char *text);
+/* What stands where a file with a secret is to be named is a secret: NULL, or what is to be said
+ * about it (static). */
+const char *config_secret_itself(const char *value);
 
 /* --- config_keys.c --- */
 
@@ -112,7 +122,7 @@ void config_check_fronts(struct config_parser *p);
 
 /* --- config_check.c --- */
 
-/* Sets what the next error message names. */
+/* Sets what the next error message names; `value` is for who shows one. */
 void config_point_at(struct config_parser *p, unsigned line, const char *key, const char *format,
                      const char *name);
 

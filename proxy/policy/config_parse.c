@@ -36,6 +36,7 @@ static void clear_key(struct config_parser *p)
 {
     p->key = NULL;
     p->key_text[0] = '\0';
+    p->value = NULL;
 }
 
 /* The line without comment and white space around; false if it holds what no line may hold. */
@@ -253,6 +254,11 @@ static int on_key(void *user, const char *section, const char *name, const char 
     for (char *at = p->key_text; *at; at++) {
         *at = *at == colon_in_key ? ':' : *at == bracket_in_key ? '[' : *at;
     }
+    if (strstr(p->key_text, "://")) { /* a pasted URL or invitation: not to be shown */
+        clear_key(p);
+        config_fail(p, "is no KEY = VALUE line");
+        return 1;
+    }
     p->key = config_find_key(p->section, p->key_text);
     if (!p->key) {
         config_fail_key(p, p->key_text);
@@ -266,7 +272,9 @@ static int on_key(void *user, const char *section, const char *name, const char 
     } else if (!value || !value[0]) {
         config_fail_value(p, "has no value");
     } else {
+        p->value = value;
         config_take(p, value);
+        p->value = NULL; /* it is inih's */
     }
     return 1;
 }

@@ -31,6 +31,7 @@ void config_fail(struct config_parser *p, const char *format, ...)
     va_start(args, format);
     if (e) {
         (void)vsnprintf(e->text, sizeof(e->text), format, args);
+        config_hide(p, e->text);
     }
     va_end(args);
 }
@@ -42,6 +43,7 @@ void config_fail_value(struct config_parser *p, const char *format, ...)
     va_start(args, format);
     if (e) {
         (void)vsnprintf(e->text, sizeof(e->text), format, args);
+        config_hide(p, e->text);
         size_t len = strlen(e->text);
         (void)snprintf(e->text + len, sizeof(e->text) - len, "; accepted: %s", p->key->accepted);
     }
@@ -106,6 +108,17 @@ static void take_path(struct config_parser *p, char **field, const char *value)
     }
     mem_free(*field);
     *field = config_resolve_path(p, value);
+}
+
+static void take_key_file(struct config_parser *p, struct config_key_file *field, const char *value)
+{
+    const char *why = config_secret_itself(value);
+    field->line = p->line;
+    if (why) {
+        config_fail_value(p, "%s", why);
+    } else {
+        take_path(p, &field->path, value);
+    }
 }
 
 /* Leading digits. False if there are none or too many; *rest is what follows. */
@@ -238,8 +251,7 @@ void config_take(struct config_parser *p, const char *value)
         take_path(p, field, value);
         break;
     case CONFIG_KEY_FILE:
-        ((struct config_key_file *)field)->line = p->line;
-        take_path(p, &((struct config_key_file *)field)->path, value);
+        take_key_file(p, field, value);
         break;
     case CONFIG_ADDR:
         take_addr(p, field, value);

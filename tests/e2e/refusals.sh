@@ -108,3 +108,15 @@ said=$(talk '\x05\x01\x01')
 said=$(talk '\x06\x01\x00')
 [ -z "$said" ] || lab_fail "SOCKS version 6: answered $said, not silence"
 lab_page_arrives || lab_fail "the front does not work any more"
+
+# Who asks again and again is refused each time, and cannot fill a disk with it: here or at the exit.
+status=0
+lab_curl -o /dev/null 'http://home.peer:9/[1-260]' 2>"$LAB/refused" || status=$?
+[ "$status" -eq 97 ] || lab_fail "260 requests: curl ended with $status"
+[ "$(grep -c '^curl: (97)' "$LAB/refused")" -eq 260 ] || lab_fail "not 260 refusals"
+for at in 'laptop front' 'home exit'; do
+    lines=$(grep -c " ${at#* } failed target=\| ${at#* } failed peer=" "$LAB/${at% *}.log")
+    [ "$lines" -le 220 ] || lab_fail "$at: $lines lines for 260 refusals"
+    grep -q " ${at#* } failed .* too_many=yes" "$LAB/${at% *}.log" || lab_fail "$at does not say it is silent"
+    lab_say "$at: $lines lines for 260 refusals"
+done

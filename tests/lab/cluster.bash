@@ -44,6 +44,7 @@ metrics = 10.77.0.0/24
 cluster = $urls
 ${CLUSTER_INI:-}
 INI
+    chmod 600 "$LAB/$name.ini" # there is a password in it
     lab_relay "$name"
 }
 

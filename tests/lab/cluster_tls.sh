@@ -43,6 +43,7 @@ relay() {
         shift 3
         printf '%s\n' "$@"
     } >"$LAB/$name.ini"
+    chmod 600 "$LAB/$name.ini" # there is a password in it
     lab_spawn "$name" hub "$ADIT" relay -c "$LAB/$name.ini"
     port[$name]=$(sed -n 's/^listen = 127.0.0.1://p' "$LAB/$name.ini")
 }

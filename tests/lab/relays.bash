@@ -106,6 +106,7 @@ relays_ini() {
     shift 2
     [ $# -eq 0 ] || more=$(printf '\\n%s' "$@")
     sed "s|^url = .*|url = $url$more|" "$LAB/$node.base" >"$LAB/$node.ini"
+    chmod 600 "$LAB/$node.ini" # there may be a password in it
 }
 
 relays_says() {

@@ -158,16 +158,30 @@ static bool write_chunk(struct app *a, struct app_stream *s, uint64_t until)
     return len > 0;
 }
 
-static void write_all(struct app *a, struct app_stream *s)
+/* How far it may write now. */
+static uint64_t limit_of(const struct app_stream *s)
 {
     bool aborts = s->ours && s->plan.opener_aborts != APP_NEVER;
     uint64_t until = aborts ? s->plan.opener_aborts : s->to_write;
+    if (s->plan.message == 0) {
+        return until;
+    }
+    uint64_t heard = s->read - s->read % s->plan.message;
+    uint64_t turn = s->ours ? heard + s->plan.message : s->read;
+    return turn < until ? turn : until;
+}
+
+static void write_all(struct app *a, struct app_stream *s)
+{
+    bool aborts = s->ours && s->plan.opener_aborts != APP_NEVER;
+    uint64_t until = limit_of(s);
     if (s->over || s->write_ended || (!s->ours && s->plan.down_after_up && !s->read_ended)) {
         return;
     }
     while (s->written < until && write_chunk(a, s, until)) {
     }
-    if (s->written < until || s->plan.stays_open) {
+    bool all = aborts || until == s->to_write;
+    if (s->written < until || !all || s->plan.stays_open) {
         return;
     }
     s->write_ended = true;
@@ -210,7 +224,7 @@ static void read_all(struct app *a, struct app_stream *s, size_t max)
             abort_stream(a, s);
         }
     }
-    if (s->read_ended) {
+    if (s->read_ended || s->plan.message > 0) {
         write_all(a, s);
     }
 }

@@ -157,8 +157,8 @@ static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *
         if (len == 0) {
             break;
         }
-        size_t packet = keys->apart ? leave_open(keys, path->id, number, at, len)
-                                    : seal(keys, path->id, number, at, len);
+        size_t packet = keys->lent_send ? leave_open(keys, path->id, number, at, len)
+                                        : seal(keys, path->id, number, at, len);
         out->len += packet;
         n->counters.packets_out++;
         if (packet != info.mtu) {
@@ -166,22 +166,22 @@ static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *
             break;
         }
     }
-    out->sealer = keys->apart && out->len > 0 ? sealer_hold(keys->apart) : NULL;
+    out->key = keys->lent_send && out->len > 0 ? lentkey_hold(keys->lent_send) : NULL;
     return out->len > 0;
 }
 
 void node_batch_seal(const struct node_batch *b)
 {
-    for (size_t at = 0; b->sealer && at < b->len; at += b->segment) {
+    for (size_t at = 0; b->key && at < b->len; at += b->segment) {
         size_t left = b->len - at;
-        sealer_seal(b->sealer, b->data + at, left < b->segment ? left : b->segment);
+        lentkey_seal(b->key, b->data + at, left < b->segment ? left : b->segment);
     }
 }
 
 void node_batch_release(struct node_batch *b)
 {
-    sealer_release(b->sealer);
-    b->sealer = NULL;
+    lentkey_release(b->key);
+    b->key = NULL;
 }
 
 uint8_t *node_trade_buffer(struct node *n, uint8_t *fresh)
@@ -209,6 +209,10 @@ static bool produce(struct peer *p, struct node_batch *out, uint64_t now)
             filled = fill_relay(p, keys, path, now);
         } else {
             filled = fill_direct(p, keys, path, out, now);
+        }
+        p->node->said = conn_take_said(p->conn) || p->node->said;
+        if (filled && conn_has_writer(p->conn)) {
+            node_wake(p); /* what left made room */
         }
         if (filled && p->sent_ns == 0 && conn_is_active(p->conn)) {
             p->sent_ns = now;
@@ -238,9 +242,17 @@ bool node_is_hasty(const struct node *n)
     return n->hasty;
 }
 
+bool node_take_said(struct node *n)
+{
+    bool said = n->said;
+    n->said = false;
+    return said;
+}
+
 bool node_output(struct node *n, struct node_batch *out, uint64_t now)
 {
     struct peer *p;
+    n->hasty = false;
     for (;;) {
         if (take_outbox(n, out) || node_nat_output(n, out, now) ||
             node_lifetime_output(n, out, now) || node_renewal_output(n, out, now) ||

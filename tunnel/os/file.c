@@ -186,13 +186,23 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
     return 0;
 }
 
-int file_mode_private(const char *path)
+static int has_no_right(const char *path, mode_t rights)
 {
     struct stat st;
     if (stat(path, &st) < 0) {
         return -errno;
     }
-    return (st.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+    return (st.st_mode & rights) == 0;
+}
+
+int file_mode_private(const char *path)
+{
+    return has_no_right(path, S_IRWXG | S_IRWXO);
+}
+
+int file_mode_closed(const char *path)
+{
+    return has_no_right(path, S_IWGRP | S_IXGRP | S_IRWXO);
 }
 
 static int make_dir(const char *path, mode_t mode)

@@ -91,6 +91,7 @@ int ack_on_received(struct ack *a, uint64_t number, size_t eliciting, uint64_t d
     if (number >= expected) {
         a->largest_ns = now;
     }
+    a->along = a->along || is_near_gap(a);
     if (eliciting == 0) {
         return 0;
     }
@@ -123,6 +124,7 @@ bool ack_make(const struct ack *a, struct frame_ack *out, uint64_t now)
 void ack_on_sent(struct ack *a)
 {
     a->due_ns = TIME_NEVER;
+    a->along = false;
     a->eliciting = 0;
     a->bytes = 0;
 }

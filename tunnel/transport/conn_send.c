@@ -80,8 +80,8 @@ static void write_ack(struct build *b, uint8_t from, uint64_t now)
 static void write_acks(struct build *b, uint8_t path, bool with_data, uint64_t now)
 {
     for (uint8_t from = 1; from < PACKET_PATHS_MAX; from++) {
-        uint64_t due_ns = b->c->acks[from].due_ns;
-        bool wanted = due_ns <= now || (with_data && due_ns != TIME_NEVER);
+        const struct ack *a = &b->c->acks[from];
+        bool wanted = a->due_ns <= now || (with_data && (a->due_ns != TIME_NEVER || a->along));
         if (wanted && conn_reply_path(b->c, from) == path) {
             write_ack(b, from, now);
         }
@@ -139,6 +139,8 @@ static void write_hello(struct build *b, struct stream *s)
     }
     note(b, (struct sent_record){.type = SENT_HELLO, .id = s->id});
     s->hello_sent = true;
+    conn_count_buffer(b->c, s);
+    conn_tell_writable(b->c, s);
     conn_want_data(b->c, s);
 }
 
@@ -225,6 +227,7 @@ static bool write_stream(struct build *b, struct stream *s)
     sendbuf_read(&s->out, range.start, to, (size_t)len);
     b->single = b->single || s->lane != FRAME_LANE_ANY;
     uint64_t fresh = stream_on_sent(s, &range, fin);
+    conn_count_buffer(b->c, s);
     b->c->send_used += fresh;
     b->c->stats.bytes_out += fresh;
     note(b, (struct sent_record){.type = SENT_STREAM,
@@ -425,6 +428,7 @@ static size_t build(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint
     if (len > 0) {
         *number = path_on_sent(p, len + PACKET_DATA_OVERHEAD, b.eliciting, now);
         on_output(&b, path, *number, probe > 0, copy);
+        path_skip_number(p, c->rng, now);
     }
     return len;
 }

@@ -443,6 +443,62 @@ static void users_are_checked(void **state)
     assert_int_equal(adit("adit check -c @/u.ini"), EX_OK);
 }
 
+/* The ini's own passwords: root may own it, and the service's group read it; nobody else. */
+static void an_ini_with_a_password_is_not_for_everybody(void **state)
+{
+    (void)state;
+    static const char ini[] = "[node]\nkey = p.key\n[relay r]\nurl = http://127.0.0.1:1\n"
+                              "proxy = http://ann:hunter2@127.0.0.1:1\n";
+    assert_int_equal(adit("adit key new @/p.key"), EX_OK);
+    write_file("p.ini", ini, 0644);
+    assert_int_equal(adit("adit check -c @/p.ini"), EX_CONFIG);
+    assert_says(err, "p.ini: everybody may read the password in [relay r] proxy: chmod 600 ");
+    assert_null(strstr(err, "hunter2"));
+    assert_int_equal(adit("adit run -c @/p.ini"), EX_NOPERM);
+    write_file("p.ini", ini, 0640);
+    assert_int_equal(adit("adit check -c @/p.ini"), EX_OK);
+    write_file("p.ini", "[server]\nopen = yes\nkey = p.key\ncluster = nats://u:hunter2@n\n", 0604);
+    assert_int_equal(adit("adit relay -c @/p.ini"), EX_NOPERM);
+    assert_says(err, "password in [server] cluster");
+    assert_null(strstr(err, "hunter2"));
+    write_file("p.ini", "[node]\nkey = p.key\n", 0644);
+    assert_int_equal(adit("adit check -c @/p.ini"), EX_OK);
+}
+
+static void no_error_repeats_a_secret_of_the_command_line(void **state)
+{
+    (void)state;
+    static const char offer[] = "adit://key?name=home&token=hunter2";
+    char words[128];
+    static const char *const calls[] = {
+        "adit %s",
+        "adit run --c0nfig=%s",
+        "adit run --=%s",
+        "adit --invite=%s",
+        "adit join %s",
+        "adit init --name %s",
+        "adit ping %s",
+        "adit connect %s 80",
+        "adit why -c @/adit.ini %s 80",
+        "adit invite -c @/adit.ini --relay %s",
+        "adit invite -c @/adit.ini --endpoint %s",
+        "adit invite -c @/adit.ini --name %s",
+        "adit forward 8080 %s",
+        "adit serve web %s",
+        "adit bench %s",
+    };
+    assert_int_equal(adit("adit init -c @/adit.ini"), EX_OK);
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        const char *at = strstr(calls[i], "%s");
+        (void)snprintf(words, sizeof(words), "%.*s%s%s", (int)(at - calls[i]), calls[i], offer,
+                       at + 2);
+        assert_int_not_equal(adit(words), EX_OK);
+        if (strstr(err, "hunter2") || strstr(out, "hunter2")) {
+            fail_msg("%s: %s", words, err);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -469,6 +525,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(connect_and_forward_want_a_node_and_a_target, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(users_are_checked, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(an_ini_with_a_password_is_not_for_everybody, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(no_error_repeats_a_secret_of_the_command_line, make_folder,
+                                        remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

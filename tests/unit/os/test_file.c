@@ -189,6 +189,21 @@ static void knows_a_private_file(void **state)
     }
 }
 
+static void knows_a_file_closed_to_the_world(void **state)
+{
+    (void)state;
+    const mode_t open[] = {0604, 0644, 0602, 0620, 0610};
+    assert_int_equal(file_write_atomic(at("f"), "x", 1, 0640), 0);
+    assert_int_equal(file_mode_closed(at("f")), 1);
+    assert_int_equal(chmod(at("f"), 0600), 0);
+    assert_int_equal(file_mode_closed(at("f")), 1);
+    for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
+        assert_int_equal(chmod(at("f"), open[i]), 0);
+        assert_int_equal(file_mode_closed(at("f")), 0);
+    }
+    assert_int_equal(file_mode_closed(at("absent")), -ENOENT);
+}
+
 static void leaves_the_old_file_when_it_fails(void **state)
 {
     (void)state;
@@ -275,12 +290,19 @@ int main(void)
 {
 #define FILE_TEST(f) cmocka_unit_test_setup_teardown(f, make_root, drop_root)
     const struct CMUnitTest tests[] = {
-        FILE_TEST(writes_and_reads_back),          FILE_TEST(reads_up_to_the_limit_and_not_past_it),
-        FILE_TEST(reads_what_has_no_size),         FILE_TEST(tells_what_is_missing),
-        FILE_TEST(survives_want_of_memory),        FILE_TEST(sets_the_mode_whatever_the_umask),
-        FILE_TEST(knows_a_private_file),           FILE_TEST(leaves_the_old_file_when_it_fails),
-        FILE_TEST(replaces_what_a_link_points_to), FILE_TEST(refuses_a_name_too_long),
-        FILE_TEST(makes_missing_directories),      FILE_TEST(refuses_a_directory_below_a_file),
+        FILE_TEST(writes_and_reads_back),
+        FILE_TEST(reads_up_to_the_limit_and_not_past_it),
+        FILE_TEST(reads_what_has_no_size),
+        FILE_TEST(tells_what_is_missing),
+        FILE_TEST(survives_want_of_memory),
+        FILE_TEST(sets_the_mode_whatever_the_umask),
+        FILE_TEST(knows_a_private_file),
+        FILE_TEST(knows_a_file_closed_to_the_world),
+        FILE_TEST(leaves_the_old_file_when_it_fails),
+        FILE_TEST(replaces_what_a_link_points_to),
+        FILE_TEST(refuses_a_name_too_long),
+        FILE_TEST(makes_missing_directories),
+        FILE_TEST(refuses_a_directory_below_a_file),
         FILE_TEST(a_lock_is_held_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
