@@ -74,8 +74,9 @@ struct adit_config {
     unsigned birthday_sockets;
     bool punch;   /* look for direct paths: tell peers our addresses, probe theirs */
     bool offload; /* use UDP_SEGMENT and UDP_GRO where the system has them */
+    bool spin;    /* where answers come within 100 µs, look for them instead of sleeping */
     enum adit_congestion congestion;
-    unsigned workers;            /* 1 = a thread of its own seals and sends; 0 = the loop's does */
+    unsigned workers;            /* threads: 0; 1 = one seals and sends; 2 = and another opens */
     const char *state_dir;       /* the handshake timestamp is kept here; NULL = not kept */
     uint64_t resume_timeout_ns;  /* how long streams wait for a silent peer */
     uint64_t session_window_max; /* bytes a session may hold one way; 0 = default */
@@ -130,7 +131,7 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
  * No events come after this call. */
 void adit_stop(struct adit *a, void (*stopped)(void *user), void *user);
 
-/* The address of the UDP socket. */
+/* The address of the UDP socket; family ADDR_NONE while there is none. */
 void adit_local(const struct adit *a, struct addr *out);
 
 /* --- streams --- */
@@ -144,12 +145,17 @@ int adit_open(struct adit *a, size_t peer, const void *target, size_t len, void 
  * travel on the other, from either end. While there is no such path they wait; the caller aborts
  * when it has waited long enough. 0, ERR_NOT_FOUND, ERR_STATE (the target has left already). */
 int adit_bind(struct adit *a, uint64_t stream, enum adit_lane lane);
+/* Tells the opener that the target is connected, with at most ADIT_TARGET_MAX bytes of info. The
+ * first byte written, or the end, does so without info. 0, ERR_NOT_FOUND, ERR_STATE (it was said
+ * before, or the stream is over), ERR_NO_MEMORY. */
 int adit_accept(struct adit *a, uint64_t stream, const void *info, size_t len);
+/* What its events bring along from now on: a stream that a peer opened has none at first. */
 void adit_set_user(struct adit *a, uint64_t stream, void *user);
 
 /* Room for at most `want` bytes, in place, valid until control returns to the loop or another
  * call is made for the same peer. 0 = none now; WRITABLE follows. */
 size_t adit_space(struct adit *a, uint64_t stream, size_t want, uint8_t **at);
+/* The first `len` of them, no more than there was room for, are to be sent. */
 void adit_wrote(struct adit *a, uint64_t stream, size_t len);
 /* Half-close: no more bytes from us. */
 void adit_finish(struct adit *a, uint64_t stream);
@@ -165,6 +171,11 @@ void adit_abort(struct adit *a, uint64_t stream, enum cause cause);
 /* The same behind the bytes that were written: the peer gets to read all of them, then sees RESET,
  * as with a TCP connection that is reset after some were received. */
 void adit_break(struct adit *a, uint64_t stream, enum cause cause);
+
+/* The program has heard from somebody else than the node, and something may follow in a moment: the
+ * loop looks for it before it sleeps, if that has paid (adit_config.spin). Calls for streams say as
+ * much. */
+void adit_stir(struct adit *a);
 
 /* --- datagrams --- */
 

@@ -112,7 +112,7 @@ struct adit_nat_stats {
     X(handshakes_bad_mac) /* strangers */                                                          \
     X(handshakes_unknown) /* a key that is no peer's */                                            \
     X(handshakes_invalid)                                                                          \
-    X(handshakes_replayed) /* an old timestamp, or what came by several ways */                    \
+    X(handshakes_replayed) /* an old timestamp, or what came late or by several ways */            \
     X(handshakes_limited)  /* too many; a cookie was asked for or nothing answered */              \
     X(relay_dropped)       /* over the rate that a relay allows */                                 \
     X(relays_unknown)      /* a peer is at home at a relay that is none of ours */                 \
@@ -123,6 +123,7 @@ struct adit_nat_stats {
     X(datagrams_refused) /* the queue toward the peer was full */                                  \
     X(datagrams_expired) /* waited too long in it */                                               \
     X(datagrams_lost)    /* came in parts and not whole, to nobody, or to a full queue */          \
+    X(waits_polled)      /* the loop looked for answers instead of sleeping */                     \
     X(path_changes)                                                                                \
     X(birthday_runs) /* a hard NAT and an easy one, see tunnel/path/birthday.h */                  \
     X(birthday_won)                                                                                \

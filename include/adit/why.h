@@ -17,7 +17,6 @@ enum {
 struct adit_why_candidate {
     const char *kind; /* "host", "server-reflexive", ... */
     struct addr address;
-    bool learned;    /* the peer did not name it */
     bool answered;   /* since probing it began */
     unsigned probes; /* sent since then, at most 255 */
     uint64_t age_ns; /* since the last of them */

@@ -228,6 +228,9 @@ static void on_read(void *user, ssize_t n)
         return;
     }
     c->in_len += (size_t)n;
+    if (c->ctx->node) {
+        adit_stir(c->ctx->node);
+    }
     client_send_early(c);
     client_feed(c);
 }

@@ -57,7 +57,6 @@ static void take_candidate(struct answer *a, const struct adit_why_candidate *c)
     a->candidates[a->out.candidate_count++] =
         (struct control_why_candidate){.kind = c->kind,
                                        .address = address(a, &c->address),
-                                       .learned = c->learned,
                                        .answered = c->answered,
                                        .probes = c->probes,
                                        .last_probe_s = seconds(c->age_ns),

@@ -92,8 +92,8 @@ static void on_fetched(void *user, const struct fetch_result *r)
     struct demo *d = user;
     d->fetch = NULL;
     if (r->error) {
-        cli_error(r->rep ? "the fetch failed: %s (reply %u)" : "the fetch failed: %s", r->error,
-                  r->rep);
+        cli_error(r->cause ? "the fetch failed: %s (%s)" : "the fetch failed: %s", r->error,
+                  cause_name(r->cause));
         daemon_stop(&d->daemon);
         return;
     }
@@ -130,13 +130,15 @@ static void print_world(const struct demo *d)
 
 static void begin(struct demo *d, uint16_t port)
 {
+    static const char host[] = "home.peer";
+    struct target page;
     if (demo_open(d, port) != 0) {
         daemon_stop(&d->daemon);
         return;
     }
     print_world(d);
-    d->fetch = fetch_start(&d->daemon.loop, &d->pool, &d->socks_address, "home.peer",
-                           d->page_address.port, on_fetched, d);
+    CHECK(target_set_name(&page, host, sizeof(host) - 1, d->page_address.port) == 0);
+    d->fetch = fetch_start(&d->daemon.loop, &d->pool, &d->socks_address, &page, on_fetched, d);
     if (!d->fetch) {
         cli_error("out of memory or descriptors");
         daemon_stop(&d->daemon);

@@ -2,28 +2,22 @@
 
 #include "app/tcp.h"
 #include "control/http.h"
+#include "proto/proxyclient.h"
 
-#include <base/bytes.h>
 #include <base/mem.h>
 
 #include <stdio.h>
-#include <string.h>
 
 enum {
     FETCH_MAX = 65536,
     FETCH_TIMEOUT_MS = 40000, /* longer than the front takes to give up */
-    HOST_MAX = 255,
-    REPLY_LEN = 10,
 };
-
-enum fetch_state { FETCH_GREETED, FETCH_ASKED, FETCH_READING };
 
 struct fetch {
     struct tcp *tcp;
     uv_timer_t timer;
-    enum fetch_state state;
-    char host[HOST_MAX + 1];
-    uint16_t port;
+    struct target target;
+    struct proxyclient talk; /* until it is CONNECTED */
     void (*done)(void *user, const struct fetch_result *result);
     void *user;
     size_t len;
@@ -50,45 +44,42 @@ static void end(struct fetch *f, const struct fetch_result *result)
     f->done(f->user, result);
 }
 
-static void fail(struct fetch *f, const char *error, unsigned rep)
+static void fail(struct fetch *f, const char *error, enum cause cause)
 {
-    end(f, &(struct fetch_result){.error = error, .rep = rep});
+    end(f, &(struct fetch_result){.error = error, .cause = cause});
 }
 
 static void send_all(struct fetch *f, const void *data, size_t len)
 {
-    if (tcp_send(f->tcp, data, len) != (ssize_t)len) {
-        fail(f, "the SOCKS port does not take the request", 0);
+    if (len > 0 && tcp_send(f->tcp, data, len) != (ssize_t)len) {
+        fail(f, "the SOCKS port does not take the request", CAUSE_NONE);
     }
-}
-
-static void send_request(struct fetch *f)
-{
-    uint8_t out[4 + 1 + HOST_MAX + 2];
-    struct writer w = writer_of(out, sizeof(out));
-    size_t host_len = strlen(f->host);
-    write_bytes(&w, "\x05\x01\x00\x03", 4); /* CONNECT, a name follows */
-    write_u8(&w, (uint8_t)host_len);
-    write_bytes(&w, f->host, host_len);
-    write_u16(&w, f->port);
-    f->state = FETCH_ASKED;
-    send_all(f, out, writer_len(&w));
 }
 
 static void send_get(struct fetch *f)
 {
-    char out[HOST_MAX + 128];
-    int n = snprintf(out, sizeof(out), "GET / HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n\r\n",
-                     f->host, (unsigned)f->port);
-    f->state = FETCH_READING;
+    char out[TARGET_TEXT_MAX + 128];
+    char host[TARGET_TEXT_MAX];
+    int n = snprintf(out, sizeof(out), "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
+                     target_format(&f->target, host));
     send_all(f, out, (size_t)n);
 }
 
-/* The first `len` bytes are dealt with. */
-static void forget(struct fetch *f, size_t len)
+/* `f` may have ended afterwards. */
+static void talk_on(struct fetch *f)
 {
-    f->len -= len;
-    memmove(f->in, f->in + len, f->len);
+    uint8_t out[PROXYCLIENT_OUT_MAX];
+    switch (f->talk.state) {
+    case PROXYCLIENT_TALKING:
+        send_all(f, out, proxyclient_output(&f->talk, out));
+        break;
+    case PROXYCLIENT_CONNECTED:
+        send_get(f);
+        break;
+    case PROXYCLIENT_FAILED:
+        fail(f, "the SOCKS port refuses", f->talk.cause);
+        break;
+    }
 }
 
 static void take_answer(struct fetch *f, bool eof)
@@ -96,9 +87,12 @@ static void take_answer(struct fetch *f, bool eof)
     struct control_answer a;
     switch (control_parse_answer(&a, f->in, f->len, eof)) {
     case CONTROL_MORE:
+        if (f->len == sizeof(f->in)) {
+            fail(f, "the answer is too long", CAUSE_NONE);
+        }
         break;
     case CONTROL_BAD:
-        fail(f, "the answer is not a web page", 0);
+        fail(f, "the answer is not a web page", CAUSE_NONE);
         break;
     case CONTROL_COMPLETE:
         end(f, &(struct fetch_result){.status = a.status, .body = a.body, .body_len = a.body_len});
@@ -106,56 +100,34 @@ static void take_answer(struct fetch *f, bool eof)
     }
 }
 
-static void take_reply(struct fetch *f)
-{
-    if (f->len < REPLY_LEN) {
-        return;
-    }
-    if (f->in[1] != 0) {
-        fail(f, "the SOCKS port refuses", (uint8_t)f->in[1]);
-        return;
-    }
-    forget(f, REPLY_LEN);
-    send_get(f);
-}
-
 static size_t on_room(void *user, uint8_t **at)
 {
     struct fetch *f = user;
+    size_t wants = proxyclient_wants(&f->talk); /* 0 once it is connected */
+    size_t left = sizeof(f->in) - f->len;
     *at = (uint8_t *)f->in + f->len;
-    return sizeof(f->in) - f->len;
+    return wants > 0 && wants < left ? wants : left;
 }
 
 static void on_read(void *user, ssize_t n)
 {
     struct fetch *f = user;
-    if (n < 0 || (n == 0 && f->state != FETCH_READING)) {
-        fail(f, "the connection broke", 0);
-        return;
-    }
-    f->len += (size_t)n;
-    switch (f->state) {
-    case FETCH_GREETED:
-        if (f->len >= 2 && memcmp(f->in, "\x05\x00", 2) == 0) {
-            forget(f, 2);
-            send_request(f);
-        } else if (f->len >= 2) {
-            fail(f, "the SOCKS port does not speak SOCKS5", 0);
-        }
-        break;
-    case FETCH_ASKED:
-        take_reply(f);
-        break;
-    case FETCH_READING:
+    bool talking = f->talk.state == PROXYCLIENT_TALKING;
+    if (n < 0 || (n == 0 && talking)) {
+        fail(f, "the connection broke", CAUSE_NONE);
+    } else if (talking) {
+        proxyclient_input(&f->talk, (const uint8_t *)f->in, (size_t)n);
+        talk_on(f);
+    } else {
+        f->len += (size_t)n;
         take_answer(f, n == 0);
-        break;
     }
 }
 
 static void on_sent(void *user, int status)
 {
     if (status < 0) {
-        fail(user, "the connection broke", 0);
+        fail(user, "the connection broke", CAUSE_NONE);
     }
 }
 
@@ -169,31 +141,31 @@ static void on_connected(void *user, struct tcp *tcp, int status)
 {
     struct fetch *f = user;
     if (status != 0) {
-        fail(f, "nobody listens at the SOCKS port", 0);
+        fail(f, "nobody listens at the SOCKS port", CAUSE_NONE);
         return;
     }
     tcp_attach(tcp, &tcp_ops, f);
     tcp_resume(tcp);
-    send_all(f, "\x05\x01\x00", 3);
+    talk_on(f);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
-    fail(timer->data, "no answer in time", 0);
+    fail(timer->data, "no answer in time", CAUSE_NONE);
 }
 
 struct fetch *fetch_start(uv_loop_t *loop, struct pool *pool, const struct addr *socks,
-                          const char *host, uint16_t port,
+                          const struct target *target,
                           void (*done)(void *user, const struct fetch_result *result), void *user)
 {
     struct fetch *f = mem_new(1, sizeof(*f));
     if (!f) {
         return NULL;
     }
-    f->port = port;
+    f->target = *target;
+    proxyclient_init(&f->talk, true, "", target);
     f->done = done;
     f->user = user;
-    (void)snprintf(f->host, sizeof(f->host), "%s", host);
     (void)uv_timer_init(loop, &f->timer); /* cannot fail */
     f->timer.data = f;
     f->tcp = tcp_new(loop, pool);

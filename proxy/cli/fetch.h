@@ -3,7 +3,9 @@
 #define CLI_FETCH_H
 
 #include "app/pool.h"
+#include "proto/target.h"
 
+#include <adit/cause.h>
 #include <base/addr.h>
 
 #include <stddef.h>
@@ -14,7 +16,7 @@ struct fetch;
 
 struct fetch_result {
     const char *error; /* NULL if an answer came; static */
-    unsigned rep;      /* the SOCKS reply when it is not success */
+    enum cause cause;  /* why the SOCKS port refuses, or NONE */
     unsigned status;   /* of HTTP */
     const char *body;  /* valid during the call */
     size_t body_len;
@@ -22,7 +24,7 @@ struct fetch_result {
 
 /* `done` is called once, from the loop. NULL without memory. */
 struct fetch *fetch_start(uv_loop_t *loop, struct pool *pool, const struct addr *socks,
-                          const char *host, uint16_t port,
+                          const struct target *target,
                           void (*done)(void *user, const struct fetch_result *result), void *user);
 /* No call of `done` any more. */
 void fetch_cancel(struct fetch *f);

@@ -45,8 +45,7 @@ static void add_candidate(struct lines *l, const cJSON *c)
         lines_add(l, "  asked %.0f times", lines_number_of(c, "probes", 0));
         add_s(l, ", last ", lines_number_of(c, "last_probe_s", -1), " ago");
     }
-    lines_add(l, "%s\n      %.150s\n", lines_is_true(c, "learned") ? "  (not named by it)" : "",
-              lines_text_of(c, "reason", "?"));
+    lines_add(l, "\n      %.150s\n", lines_text_of(c, "reason", "?"));
 }
 
 static void add_search(struct lines *l, const cJSON *root)
@@ -85,7 +84,7 @@ static void describe(struct lines *l, const cJSON *root)
     {
         add_path(l, item);
     }
-    lines_add(l, "  addresses that it has named, or that are known otherwise:\n");
+    lines_add(l, "  addresses that it has named:\n");
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(root, "candidates"))
     {
         add_candidate(l, item);

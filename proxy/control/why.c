@@ -40,7 +40,6 @@ static void put_candidate(struct builder *b, cJSON *list, const struct control_w
     cJSON *candidate = put_item(b, list);
     put_text(b, candidate, "kind", c->kind);
     put_text(b, candidate, "address", c->address);
-    put_bool(b, candidate, "learned", c->learned);
     put_bool(b, candidate, "answered", c->answered);
     put_number(b, candidate, "probes", c->probes);
     put_number(b, candidate, "last_probe_s", c->last_probe_s);

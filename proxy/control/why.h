@@ -7,8 +7,7 @@
  *           "birthday","birthday_wait_s",
  *           "paths":[{"kind","address","relay","used","answered","trusted","extra_socket","rtt_us",
  *                     "last_answer_s","bytes_sent","packets_sent","packets_lost","reason"}],
- *           "candidates":[{"kind","address","learned","answered","probes","last_probe_s","rtt_us",
- *                          "reason"}],
+ *           "candidates":[{"kind","address","answered","probes","last_probe_s","rtt_us","reason"}],
  *           "our_candidates":[{"kind","address"}]}
  *   bench  {"peer","direction":"up|down","bytes","took_us","bits_per_s","path_changes","aead",
  *           "path":{"kind","address","relay"},"round_trips":{"count","min_us","median_us","max_us"}}
@@ -43,7 +42,7 @@ struct control_why_path {
 
 struct control_why_candidate {
     const char *kind, *address;
-    bool learned, answered;
+    bool answered;
     uint64_t probes, last_probe_s, rtt_us;
     const char *reason;
 };

@@ -143,6 +143,7 @@ struct config_node {
     bool bench;
     bool portmap;
     bool offload;
+    bool spin;
     uint64_t workers;
     enum config_congestion congestion;
     char *state;

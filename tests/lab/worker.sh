@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The thread that seals and sends (`workers = 1`) at both ends: what arrives is what was sent, over
-# the direct path, also after the peer was killed and when the network refuses to take anything.
+# The threads that seal and send and that open (`workers = 1` and `2`) at both ends: what arrives is
+# what was sent, over the direct path, also after the peer was killed and when the network refuses to
+# take anything.
 #
 #   home 10.77.0.2 ---+--- laptop 10.77.0.3        endpoint of home configured
 #   web, exit         |    front, curl
@@ -12,6 +13,15 @@ threads() {
     find "/proc/${lab_pid[$1]}/task" -mindepth 1 -maxdepth 1 | wc -l
 }
 
+# How many of NODE's threads beside the main one have done anything to speak of: 32 MB take one
+# 3 ms at least.
+busy_threads() {
+    local task
+    for task in /proc/"${lab_pid[$1]}"/task/*; do
+        [ "${task##*/}" = "${lab_pid[$1]}" ] || awk '$1 > 2e6' "$task/schedstat"
+    done | wc -l
+}
+
 # A session at rest looks for no other path.
 is_on() {
     lab_page_arrives && lab_path_is laptop home "$1"
@@ -20,21 +30,43 @@ is_on() {
 bulk() {
     lab_wait_until 30 is_on direct
     lab_steady laptop home lab_download
-    lab_steady laptop home lab_upload $((32 << 20))
+    lab_steady laptop home lab_upload "$LAB_BIG"
     assert_path laptop home direct
     assert_path home laptop direct
+}
+
+# begin COUNT: both nodes begin anew with so many.
+begin() {
+    sed -i '/^workers = /d; s/^log = info$/&\nworkers = '"$1"'/' "$LAB/home.ini" "$LAB/laptop.ini"
+    lab_adit home
+    lab_adit laptop
+    lab_first_page
+    [ "$(threads laptop)" -ge $((without + $1)) ] || lab_fail "$(threads laptop) threads, $without without"
+}
+
+assert_busy() {
+    local name
+    for name in home laptop; do
+        [ "$(busy_threads "$name")" -ge "$1" ] || lab_fail "$name: $(busy_threads "$name") of $1 threads work"
+    done
 }
 
 lab_three
 lab_adit laptop
 without=$(threads laptop)
 lab_stop laptop
-sed -i 's/^log = info$/&\nworkers = 1/' "$LAB/home.ini" "$LAB/laptop.ini"
-lab_big_file $((128 << 20))
-lab_three_start
-lab_first_page
-[ "$(threads laptop)" -gt "$without" ] || lab_fail "$(threads laptop) threads, as many as without"
+lab_big_file "${LAB_WORKER_BYTES:-$((128 << 20))}"
+lab_relay relay
+begin 1
 bulk
+assert_busy 1
+lab_stop laptop
+lab_stop home
+
+lab_say "one more thread, which opens"
+begin 2
+bulk
+assert_busy 2
 
 lab_say "home is killed in the middle and comes back"
 lab_spawn transfer laptop curl -sS --fail --limit-rate 20M --max-time 60 \

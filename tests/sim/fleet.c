@@ -179,6 +179,7 @@ static void make_node(struct fleet_node *n)
     }
     struct node_config config = {.limits = f->config.limits,
                                  .seal_apart = f->config.seal_apart,
+                                 .open_apart = f->config.open_apart,
                                  .resume_timeout_ns = f->config.resume_timeout_ns,
                                  .punch = f->config.nats,
                                  .birthday_sockets = f->config.birthday_sockets,
@@ -201,6 +202,7 @@ void fleet_start(struct fleet *f, size_t node)
     struct fleet_node *n = &f->nodes[node];
     assert_null(n->node);
     make_node(n);
+    n->opening = f->config.open_apart ? fleet_opening_new(n) : NULL;
     fleet_app_attach(&n->app, n->node);
     for (size_t i = 0; i + 1 < f->config.nodes; i++) {
         if (n->knows[node_of_peer(node, i)]) {
@@ -226,6 +228,8 @@ void fleet_kill(struct fleet *f, size_t node)
     struct fleet_node *n = &f->nodes[node];
     struct node *dead = n->node;
     n->node = NULL;
+    fleet_opening_free(n->opening);
+    n->opening = NULL;
     fleet_app_attach(&n->app, NULL);
     heap_remove(&f->world.heap, &n->tick.node);
     for (size_t i = 0; i < f->config.relays; i++) {
@@ -429,6 +433,10 @@ void fleet_inject_by(struct fleet *f, size_t to, unsigned socket, const struct a
     memcpy(copy, data, len);
     n->datagrams_in++;
     n->bytes_in += len;
+    if (n->opening) {
+        fleet_opening_take(n->opening, socket, from, copy, len);
+        return;
+    }
     node_input(n->node, socket, from, copy, len, f->world.now);
     free(copy);
     fleet_drive(f, to);

@@ -31,6 +31,7 @@ enum { FLEET_NODES_MAX = 4, FLEET_RELAYS_MAX = 3, FLEET_WAKES_MAX = 250 };
 
 struct fleet;
 struct fleet_node;
+struct fleet_opening;
 
 struct fleet_config {
     const char *name; /* of the program */
@@ -40,7 +41,8 @@ struct fleet_config {
     uint64_t relay_delay_ns; /* one way, to any relay */
     uint64_t relay_rate_bps;
     uint64_t relay_client_bytes_per_s; /* that a relay lets one client send; 0 = no limit */
-    bool seal_apart;                   /* as with a worker: batches come out unsealed */
+    bool seal_apart;                   /* as with a thread that sends: batches come out unsealed */
+    bool open_apart;                   /* as with one that opens: see fleet_opening.c */
     uint64_t resume_timeout_ns;
     struct conn_limits limits;
     bool blind;  /* no node has an endpoint of another: fleet_know() */
@@ -115,6 +117,7 @@ struct fleet_node {
     uint64_t peer_events;
     uint64_t portal_questions;
     uint64_t datagrams_out, bytes_out, datagrams_in, bytes_in, resolves;
+    struct fleet_opening *opening; /* with open_apart, while it lives */
     struct natbox nat;
     struct addr *seen; /* with NATs: its candidates, and where its packets came from, ever */
     size_t seen_count;
@@ -224,6 +227,14 @@ void fleet_nat_sockets(struct fleet_node *n);
 /* One datagram of a batch. */
 void fleet_nat_send(struct fleet_node *n, const struct node_batch *b, const uint8_t *data,
                     size_t len);
+
+/* --- fleet_opening.c, for fleet.c --- */
+
+struct fleet_opening *fleet_opening_new(struct fleet_node *n);
+void fleet_opening_free(struct fleet_opening *f);
+/* Instead of node_input; `copy` (malloc) becomes its own. */
+void fleet_opening_take(struct fleet_opening *f, unsigned socket, const struct addr *from,
+                        uint8_t *copy, size_t len);
 
 /* --- fleet_relay.c, for fleet.c --- */
 

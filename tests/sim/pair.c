@@ -215,7 +215,7 @@ static void init_side(struct pair *p, size_t index)
         .limits = p->config.limits[index],
         .congestion = p->config.congestion,
         .even = index == 0,
-        .rng = world_of(p)->rng,
+        .rng = pcg_rng(&s->pcg, index), /* what the world does is not to depend on its draws */
     };
     s->conn = conn_new(&config);
     assert_non_null(s->conn);

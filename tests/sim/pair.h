@@ -39,6 +39,7 @@ struct side_path {
 struct side {
     struct pair *pair;
     size_t index;
+    struct pcg pcg;
     struct conn *conn;
     struct app app;
     struct world_event tick;

@@ -43,7 +43,7 @@ static void keys_are_renewed_under_way(void **state)
     for (size_t i = 0; i < 4; i++) {
         struct fleet_config config = config_of(1 + i, kinds[i % 2]);
         config.udp.loss_ppm = 100000;
-        config.seal_apart = i / 2;
+        config.seal_apart = config.open_apart = i / 2;
         struct fleet *f = start(&config);
         struct fleet_plan plan = {.up = 3000 * KB, .pace_bytes = 500, .pace_ns = MS(100)};
         plan.down = i / 2 ? plan.up : 0;

@@ -22,6 +22,7 @@ static struct fleet *start(uint64_t seed, enum adit_path_kind kind)
     config.no_udp = kind == ADIT_PATH_RELAY;
     config.relays = kind == ADIT_PATH_RELAY;
     config.resume_timeout_ns = S(600);
+    config.open_apart = seed % 2;
     struct fleet *f = fleet_new(&config);
     fleet_start_all(f);
     return f;

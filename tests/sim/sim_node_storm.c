@@ -35,6 +35,7 @@ static struct fleet_config climate(uint64_t seed)
     config.udp.corrupt_ppm = rng_below(rng, 3) ? 0 : 5000;
     config.relay_delay_ns = MS(1 + rng_below(rng, 150));
     config.blind = rng_below(rng, 2);
+    config.open_apart = rng_below(rng, 2);
     return config;
 }
 

@@ -22,7 +22,9 @@ struct conn_limits conn_pair_limits(void)
 static struct conn *make_side(bool even, const struct conn_limits *limits,
                               enum conn_congestion congestion)
 {
-    const struct conn_config config = {.limits = *limits, .congestion = congestion, .even = even};
+    static struct pcg pcg;
+    const struct conn_config config = {
+        .limits = *limits, .congestion = congestion, .even = even, .rng = pcg_rng(&pcg, even)};
     return conn_new(&config);
 }
 

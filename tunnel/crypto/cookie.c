@@ -59,6 +59,18 @@ struct cookie_source cookie_source_key(const struct public_key *key)
     return s;
 }
 
+size_t cookie_source_host(const struct cookie_source *source)
+{
+    switch (source->bytes[0]) {
+    case ADDR_IPV4:
+        return 1 + 4;
+    case ADDR_IPV6:
+        return 1 + 8;
+    default:
+        return source->len;
+    }
+}
+
 /* ---- The receiver's side ---- */
 
 void cookie_checker_init(struct cookie_checker *c, const struct public_key *self)
@@ -147,6 +159,11 @@ void cookie_jar_wipe(struct cookie_jar *j)
     sodium_memzero(j, sizeof(*j));
 }
 
+bool cookie_jar_is_full(const struct cookie_jar *j, uint64_t now)
+{
+    return j->has_cookie && time_since(j->cookie_ns, now) < COOKIE_LIFETIME_NS;
+}
+
 void cookie_jar_stamp(struct cookie_jar *j, uint8_t *data, size_t len, uint64_t now)
 {
     CHECK(len >= COOKIE_MACS_LEN);
@@ -155,7 +172,7 @@ void cookie_jar_stamp(struct cookie_jar *j, uint8_t *data, size_t len, uint64_t 
     mac(mac1, data, len - COOKIE_MACS_LEN, j->keys.mac1, COOKIE_KEY_LEN);
     memcpy(j->mac1, mac1, COOKIE_MAC_LEN);
     j->has_mac1 = true;
-    if (j->has_cookie && time_since(j->cookie_ns, now) < COOKIE_LIFETIME_NS) {
+    if (cookie_jar_is_full(j, now)) {
         mac(mac2, data, len - COOKIE_MAC_LEN, j->cookie, COOKIE_LEN);
     } else {
         memset(mac2, 0, COOKIE_MAC_LEN);

@@ -47,6 +47,9 @@ struct cookie_source {
 
 struct cookie_source cookie_source_addr(const struct addr *addr);
 struct cookie_source cookie_source_key(const struct public_key *key);
+/* How many of its first bytes name the machine or its network: the port, and the half of an IPv6
+ * address that anyone may choose for himself, stand behind them. */
+size_t cookie_source_host(const struct cookie_source *source);
 
 enum cookie_verdict {
     COOKIE_BAD,  /* wrong mac1: not a word to the sender */
@@ -102,6 +105,8 @@ void cookie_jar_wipe(struct cookie_jar *j);
 /* Fills in the last COOKIE_MACS_LEN bytes of a message: mac1, and mac2 or zeros without a cookie.
  * One message may go out on several paths: stamp it with the jar of each path before sending. */
 void cookie_jar_stamp(struct cookie_jar *j, uint8_t *data, size_t len, uint64_t now);
+/* It has a cookie that is still good. */
+bool cookie_jar_is_full(const struct cookie_jar *j, uint64_t now);
 /* Takes in the answer to the message last stamped, once: 0, ERR_STATE if nothing was asked, or
  * ERR_CRYPTO. */
 int cookie_jar_accept(struct cookie_jar *j, const struct cookie_reply *reply, uint64_t now);

@@ -13,7 +13,8 @@ static void drop(struct keyset **role)
     if (*role) {
         aead_key_wipe(&(*role)->send);
         aead_key_wipe(&(*role)->recv);
-        sealer_release((*role)->apart);
+        lentkey_release((*role)->lent_send);
+        lentkey_release((*role)->lent_recv);
         sodium_memzero(*role, sizeof(**role));
         *role = NULL;
     }
@@ -39,7 +40,8 @@ static int fill(struct keyset *keys, const struct keyring_offer *offer, uint64_t
         .created_ns = now,
         .tag = offer->tag,
     };
-    keys->apart = offer->apart ? sealer_new(offer->kind, offer->send) : NULL;
+    keys->lent_send = offer->lend_send ? lentkey_new(offer->kind, offer->send) : NULL;
+    keys->lent_recv = offer->lend_recv ? lentkey_new(offer->kind, offer->recv) : NULL;
     int err = aead_key_init(&keys->send, offer->kind, offer->send);
     return err ? err : aead_key_init(&keys->recv, offer->kind, offer->recv);
 }

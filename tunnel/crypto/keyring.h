@@ -15,7 +15,7 @@
 #ifndef CRYPTO_KEYRING_H
 #define CRYPTO_KEYRING_H
 
-#include "crypto/sealer.h"
+#include "crypto/lentkey.h"
 
 #include <base/clock.h>
 
@@ -61,7 +61,8 @@ struct keyset {
     uint64_t tag;          /* the caller's own */
     struct aead_key send;
     struct aead_key recv;
-    struct sealer *apart; /* `send` for another thread; NULL = nobody asked, or no memory */
+    struct lentkey *lent_send; /* the same for another thread; NULL = nobody asked, or no memory */
+    struct lentkey *lent_recv;
 };
 
 /* Embedded by its user, a ring for each peer; zeroed memory is an empty one. */
@@ -74,7 +75,8 @@ struct keyring {
 struct keyring_offer {
     enum aead_kind kind;
     bool initiator;
-    bool apart; /* a sealer is wanted */
+    bool lend_send; /* a lent key is wanted, too */
+    bool lend_recv;
     uint32_t local_index;
     uint32_t remote_index;
     uint64_t tag;

@@ -63,13 +63,18 @@ void key_pair_wipe(struct key_pair *pair)
     sodium_memzero(pair, sizeof(*pair));
 }
 
-static const char *format(const uint8_t bytes[KEY_LEN], char out[KEY_TEXT_MAX])
+const char *public_key_format(const struct public_key *key, char out[KEY_TEXT_MAX])
 {
-    return sodium_bin2base64(out, KEY_TEXT_MAX, bytes, KEY_LEN, KEY_BASE64);
+    return sodium_bin2base64(out, KEY_TEXT_MAX, key->bytes, KEY_LEN, KEY_BASE64);
+}
+
+bool public_key_equal(const struct public_key *a, const struct public_key *b)
+{
+    return sodium_memcmp(a->bytes, b->bytes, KEY_LEN) == 0;
 }
 
 /* Both directions are libsodium's, because they take the same time for every secret. */
-static int parse(uint8_t out[KEY_LEN], const char *text)
+int secret_key_parse(struct secret_key *out, const char *text)
 {
     uint8_t bytes[KEY_LEN];
     size_t len = 0;
@@ -79,45 +84,11 @@ static int parse(uint8_t out[KEY_LEN], const char *text)
         sodium_base642bin(bytes, sizeof(bytes), text, KEY_TEXT_LEN, NULL, &len, &end, KEY_BASE64) ==
             0 &&
         end == text + KEY_TEXT_LEN && len == KEY_LEN && !sodium_is_zero(bytes, sizeof(bytes))) {
-        memcpy(out, bytes, KEY_LEN);
+        memcpy(out->bytes, bytes, KEY_LEN);
         err = 0;
     }
     sodium_memzero(bytes, sizeof(bytes));
     return err;
-}
-
-const char *public_key_format(const struct public_key *key, char out[KEY_TEXT_MAX])
-{
-    return format(key->bytes, out);
-}
-
-int public_key_parse(struct public_key *out, const char *text)
-{
-    return parse(out->bytes, text);
-}
-
-bool public_key_equal(const struct public_key *a, const struct public_key *b)
-{
-    return sodium_memcmp(a->bytes, b->bytes, KEY_LEN) == 0;
-}
-
-const char *public_key_fingerprint(const struct public_key *key, char out[KEY_FINGERPRINT_MAX])
-{
-    char text[KEY_TEXT_MAX];
-    (void)format(key->bytes, text);
-    memcpy(out, text, KEY_FINGERPRINT_LEN);
-    out[KEY_FINGERPRINT_LEN] = '\0';
-    return out;
-}
-
-const char *secret_key_format(const struct secret_key *key, char out[KEY_TEXT_MAX])
-{
-    return format(key->bytes, out);
-}
-
-int secret_key_parse(struct secret_key *out, const char *text)
-{
-    return parse(out->bytes, text);
 }
 
 void secret_key_wipe(struct secret_key *key)

@@ -18,8 +18,6 @@ enum {
     KEY_LEN = 32,
     KEY_TEXT_LEN = 43,
     KEY_TEXT_MAX = KEY_TEXT_LEN + 1,
-    KEY_FINGERPRINT_LEN = 8,
-    KEY_FINGERPRINT_MAX = KEY_FINGERPRINT_LEN + 1,
 };
 
 struct public_key {
@@ -48,15 +46,9 @@ int key_pair_of(struct key_pair *out, const struct secret_key *secret);
 void key_pair_wipe(struct key_pair *pair);
 
 const char *public_key_format(const struct public_key *key, char out[KEY_TEXT_MAX]);
-/* 0, or ERR_MALFORMED with *out untouched. */
-int public_key_parse(struct public_key *out, const char *text);
 bool public_key_equal(const struct public_key *a, const struct public_key *b);
-/* The first 8 characters of the text form: enough for a log line, not enough to trust. */
-const char *public_key_fingerprint(const struct public_key *key, char out[KEY_FINGERPRINT_MAX]);
 
-/* The caller wipes the text. */
-const char *secret_key_format(const struct secret_key *key, char out[KEY_TEXT_MAX]);
-/* 0, or ERR_MALFORMED with *out untouched. */
+/* Either key has the same text form. 0, or ERR_MALFORMED with *out untouched. */
 int secret_key_parse(struct secret_key *out, const char *text);
 void secret_key_wipe(struct secret_key *key);
 

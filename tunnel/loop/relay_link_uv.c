@@ -5,10 +5,15 @@
 
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "loop/channel_uv.h"
 #include "os/sysclock.h"
+
+/* What is read before it is handed out: more would no longer be in the caches then, and one
+ * acknowledgement for so much makes the sender send as much at once. */
+enum { ROUND_BYTES = 256 << 10, HASTY_BYTES = 64 << 10 };
 
 struct relay_link_uv {
     struct relay_link_options o; /* config is NULL here */
@@ -18,7 +23,23 @@ struct relay_link_uv {
     char *proxy_login;
     struct channel_uv *channel;
     struct stream_uv_buffers buffers;
+    size_t round_bytes, round_max; /* read since the last flush, and how much may be */
 };
+
+static void write_on(struct relay_link_uv *l)
+{
+    while (l->channel && channel_uv_takes(l->channel)) {
+        const uint8_t *data;
+        size_t len = node_relay_output(l->o.node, l->o.relay, &data);
+        ssize_t sent = len > 0 ? channel_uv_write(l->channel, data, len) : -1;
+        if (sent < 0) {
+            return;
+        }
+        if (node_relay_sent(l->o.node, l->o.relay, (size_t)sent, sys_now_ns())) {
+            l->o.on_activity(l->o.user); /* else nothing would go on before something comes in */
+        }
+    }
+}
 
 /* --- what the channel tells --- */
 
@@ -32,6 +53,8 @@ static void on_open(void *user)
 static void on_data(void *user, const uint8_t *data, size_t len)
 {
     struct relay_link_uv *l = user;
+    l->round_bytes += len;
+    l->buffers.held = l->round_bytes >= l->round_max;
     node_relay_input(l->o.node, l->o.relay, data, len, sys_now_ns());
     l->o.on_activity(l->o.user);
 }
@@ -39,9 +62,9 @@ static void on_data(void *user, const uint8_t *data, size_t len)
 static void on_sent(void *user, size_t len)
 {
     struct relay_link_uv *l = user;
-    node_relay_sent(l->o.node, l->o.relay, len, sys_now_ns());
+    (void)node_relay_sent(l->o.node, l->o.relay, len, sys_now_ns());
     l->o.on_activity(l->o.user);
-    relay_link_flush(l);
+    write_on(l);
 }
 
 static void failed(struct relay_link_uv *l, int err, const char *why)
@@ -58,17 +81,12 @@ static void on_end(void *user, int err, const char *why)
 
 /* --- what the node wants --- */
 
-void relay_link_flush(struct relay_link_uv *l)
+void relay_link_flush(struct relay_link_uv *l, bool hasty)
 {
-    while (l->channel && channel_uv_takes(l->channel)) {
-        const uint8_t *data;
-        size_t len = node_relay_output(l->o.node, l->o.relay, &data);
-        ssize_t sent = len > 0 ? channel_uv_write(l->channel, data, len) : -1;
-        if (sent < 0) {
-            return;
-        }
-        node_relay_sent(l->o.node, l->o.relay, (size_t)sent, sys_now_ns());
-    }
+    l->round_bytes = 0;
+    l->round_max = hasty ? HASTY_BYTES : ROUND_BYTES;
+    l->buffers.held = false;
+    write_on(l);
 }
 
 void relay_link_connect(struct relay_link_uv *l)
@@ -131,6 +149,7 @@ int relay_link_new(const struct relay_link_options *options, struct relay_link_u
     }
     l->o = *options;
     l->o.config = NULL;
+    l->round_max = ROUND_BYTES;
     int err = copy_config(l, options->config, why);
     if (err) {
         relay_link_free(l);

@@ -30,7 +30,8 @@ void relay_link_free(struct relay_link_uv *l);
 
 void relay_link_connect(struct relay_link_uv *l);
 void relay_link_close(struct relay_link_uv *l);
-/* Writes what the node offers, as far as the connection takes it. */
-void relay_link_flush(struct relay_link_uv *l);
+/* Writes what the node offers, as far as the connection takes it, and lets it read on: between two
+ * calls it reads no more than a round's worth, which is less if there is haste. */
+void relay_link_flush(struct relay_link_uv *l, bool hasty);
 
 #endif

@@ -10,7 +10,9 @@
 
 enum {
     WRITE_BYTES = 32 << 10, /* to one client, or all it wants, before others have their turn */
-    CHUNK_BYTES = 16 << 10, /* forwarded before more fills the queues: TLS may hold back some */
+    /* So much is forwarded before more fills the queues, and more if it is few packets. */
+    CHUNK_BYTES = 16 << 10,
+    CHUNK_PACKETS = 32,
     SPANS_MAX = 64,
     KEEP_ALIVE_S = 60,
 };
@@ -47,13 +49,18 @@ void relay_uv_client_drop(struct relay_uv_client *c, uint64_t now)
     stream_uv_close(&c->stream, relay_uv_client_on_closed);
 }
 
-/* True if there was something and the socket took it. */
+/* True if there was something and the socket took it. Not before its next turn if `total` is a
+ * turn's worth. */
 static bool write_some(struct relay_uv_client *c, size_t *total, uint64_t now)
 {
     struct relay_span spans[SPANS_MAX];
     uv_buf_t bufs[SPANS_MAX];
     size_t n = relay_server_output(c->relay->server, c->id, spans, SPANS_MAX, now);
     if (n == 0) {
+        return false;
+    }
+    if (*total >= WRITE_BYTES) {
+        relay_uv_turns_add_writer(c);
         return false;
     }
     for (size_t i = 0; i < n; i++) {
@@ -67,6 +74,7 @@ static bool write_some(struct relay_uv_client *c, size_t *total, uint64_t now)
         return false;
     }
     relay_server_sent(c->relay->server, c->id, (size_t)sent, now);
+    relay_uv_turns_wrote(c, (size_t)sent);
     *total += (size_t)sent;
     return !stream_uv_is_busy(&c->stream);
 }
@@ -78,10 +86,6 @@ void relay_uv_client_flush(struct relay_uv_client *c, uint64_t now)
         return;
     }
     while (write_some(c, &total, now)) {
-        if (total >= WRITE_BYTES) {
-            relay_uv_turns_add_writer(c);
-            return;
-        }
     }
 }
 
@@ -100,9 +104,15 @@ static void on_data(struct stream_uv *s, const uint8_t *data, size_t len)
     struct relay_uv *r = c->relay;
     uint64_t id = c->id; /* c may go with an event, its id then means nothing */
     uint64_t now = uv_hrtime();
-    for (size_t at = 0; at < len; at += CHUNK_BYTES) {
-        size_t part = len - at < CHUNK_BYTES ? len - at : CHUNK_BYTES;
-        relay_server_input(r->server, id, data + at, part, now);
+    const struct relay_server_stats *stats = relay_server_stats(r->server);
+    relay_uv_turns_heard(c);
+    for (size_t at = 0; at < len;) {
+        uint64_t packets = stats->packets_in;
+        do {
+            size_t part = len - at < CHUNK_BYTES ? len - at : CHUNK_BYTES;
+            relay_server_input(r->server, id, data + at, part, now);
+            at += part;
+        } while (at < len && stats->packets_in - packets < CHUNK_PACKETS);
         relay_uv_run_events(r, now);
     }
 }

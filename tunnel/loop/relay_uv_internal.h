@@ -41,6 +41,8 @@ struct relay_uv {
     unsigned user_timeout_ms;
     struct relay_uv_clients writers; /* wait for their turn to write on */
     size_t writers_count;
+    uint64_t pair[2];     /* ids, see relay_uv_turns.c */
+    unsigned short_turns; /* so many more */
     uv_check_t turns;
     uv_idle_t again; /* on while writers wait: nothing else would wake the loop */
     uv_timer_t drain;
@@ -83,6 +85,9 @@ void relay_uv_turns_close(struct relay_uv *r);
 /* There is more to write to it than it may have now. */
 void relay_uv_turns_add_writer(struct relay_uv_client *c);
 void relay_uv_turns_remove(struct relay_uv_client *c);
+/* Bytes of it have come, and will be looked at; so many were written to it at once. */
+void relay_uv_turns_heard(struct relay_uv_client *c);
+void relay_uv_turns_wrote(struct relay_uv_client *c, size_t bytes);
 
 /* relay_uv_listen.c */
 int relay_uv_listen(struct relay_uv *r, const struct relay_uv_config *config);

@@ -197,8 +197,9 @@ static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
         b->heavy_count++;
         s->waits = true;
     }
+    bool later = s->heavy || b->held;
     unsigned room = b->turns ? STREAM_UV_LIGHT : sizeof(b->in);
-    *buf = uv_buf_init(s->heavy ? NULL : (char *)b->in, s->heavy ? 0 : room);
+    *buf = uv_buf_init(later ? NULL : (char *)b->in, later ? 0 : room);
 }
 
 static void become_ready(struct stream_uv *s)

@@ -28,6 +28,7 @@ struct stream_uv;
 TAILQ_HEAD(stream_uv_queue, stream_uv);
 
 struct stream_uv_buffers {
+    bool held;                    /* by the owner: none of the streams is read from */
     bool turns;                   /* stream_uv_take_turns */
     struct stream_uv_queue heavy; /* those that have something to read, longest first */
     size_t heavy_count;

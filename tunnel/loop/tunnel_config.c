@@ -158,6 +158,46 @@ static struct conn_limits limits_of(const struct adit_config *c)
     return limits;
 }
 
+static int make_node(struct adit *a, const struct adit_config *c,
+                     const struct node_relay_config *relays, const struct node_peer_config *peers)
+{
+    size_t recipes_len;
+    uint8_t *recipes = load_recipes(a, &recipes_len);
+    bool cubic = c->congestion == ADIT_CONGESTION_CUBIC;
+    struct node_config config = {.limits = limits_of(c),
+                                 .congestion = cubic ? CONN_CONGESTION_CUBIC : CONN_CONGESTION_BBR,
+                                 .seal_apart = c->workers > 0,
+                                 .open_apart = c->workers > 1,
+                                 .recipes = recipes,
+                                 .recipes_len = recipes_len,
+                                 .resume_timeout_ns = c->resume_timeout_ns,
+                                 .punch = c->punch,
+                                 .birthday_sockets = c->birthday_sockets,
+                                 .unix_ns = sys_unix_ns(),
+                                 .timestamp = a->stored_timestamp,
+                                 .relays = relays,
+                                 .relay_count = c->relay_count,
+                                 .peers = peers,
+                                 .peer_count = c->peer_count,
+                                 .rng = sys_rng(),
+                                 .log = c->log};
+    memcpy(config.secret, c->secret, sizeof(config.secret));
+    int err = node_new(&config, sys_now_ns(), &a->node);
+    adit_key_wipe(config.secret, sizeof(config.secret));
+    mem_free(recipes);
+    a->stored_recipes = err == 0 ? node_recipes_version(a->node) : 0;
+    return err;
+}
+
+/* Their psks are the node's now. */
+static void free_peers(struct node_peer_config *peers, size_t count)
+{
+    for (size_t i = 0; peers && i < count; i++) {
+        adit_key_wipe(peers[i].psk, sizeof(peers[i].psk));
+    }
+    mem_free(peers);
+}
+
 int tunnel_make_node(struct adit *a, const struct adit_config *c)
 {
     struct node_relay_config relays[NODE_RELAYS_MAX];
@@ -165,6 +205,8 @@ int tunnel_make_node(struct adit *a, const struct adit_config *c)
     a->peer_names = mem_new(c->peer_count + 1, sizeof(*a->peer_names));
     a->lookups = mem_new(c->peer_count * NODE_ENDPOINTS_MAX + 1, sizeof(*a->lookups));
     a->was_direct = mem_new(c->peer_count + 1, sizeof(*a->was_direct));
+    a->portmap = c->portmap;
+    a->workers = c->workers;
     int err = peers && a->peer_names && a->lookups && a->was_direct ? 0 : ERR_NO_MEMORY;
     if (err == 0 && c->relay_count > NODE_RELAYS_MAX) {
         err = ERR_NO_ROOM;
@@ -172,7 +214,6 @@ int tunnel_make_node(struct adit *a, const struct adit_config *c)
     if (err == 0) {
         err = copy_relays(a, c, relays);
     }
-    a->portmap = c->portmap;
     if (err == 0) {
         err = copy_stun(a, c);
     }
@@ -181,34 +222,9 @@ int tunnel_make_node(struct adit *a, const struct adit_config *c)
     }
     if (err == 0) {
         load_timestamp(a, c);
-        size_t recipes_len;
-        uint8_t *recipes = load_recipes(a, &recipes_len);
-        a->workers = c->workers;
-        bool cubic = c->congestion == ADIT_CONGESTION_CUBIC;
-        struct node_config config = {.limits = limits_of(c),
-                                     .congestion =
-                                         cubic ? CONN_CONGESTION_CUBIC : CONN_CONGESTION_BBR,
-                                     .seal_apart = c->workers > 0,
-                                     .recipes = recipes,
-                                     .recipes_len = recipes_len,
-                                     .resume_timeout_ns = c->resume_timeout_ns,
-                                     .punch = c->punch,
-                                     .birthday_sockets = c->birthday_sockets,
-                                     .unix_ns = sys_unix_ns(),
-                                     .timestamp = a->stored_timestamp,
-                                     .relays = relays,
-                                     .relay_count = c->relay_count,
-                                     .peers = peers,
-                                     .peer_count = c->peer_count,
-                                     .rng = sys_rng(),
-                                     .log = c->log};
-        memcpy(config.secret, c->secret, sizeof(config.secret));
-        err = node_new(&config, sys_now_ns(), &a->node);
-        adit_key_wipe(config.secret, sizeof(config.secret));
-        mem_free(recipes);
-        a->stored_recipes = err == 0 ? node_recipes_version(a->node) : 0;
+        err = make_node(a, c, relays, peers);
     }
-    mem_free(peers);
+    free_peers(peers, c->peer_count);
     return err;
 }
 

@@ -1,7 +1,8 @@
 /* Shared by tunnel_uv.c (rounds, start, stop), tunnel_sockets.c (UDP), tunnel_config.c (a node out
  * of a configuration), tunnel_net.c (the network around), tunnel_router.c (mapped ports),
- * tunnel_portal.c (captive portals), tunnel_haste.c (others' turns), tunnel_worker.c (the thread
- * that sends) and tunnel_stream.c (streams and what the program hung on them).
+ * tunnel_portal.c (captive portals), tunnel_sender.c and tunnel_opener.c (threads that send and
+ * that open), tunnel_spin.c (waits), tunnel_haste.c (others' turns) and tunnel_stream.c (streams
+ * and what the program hung on them).
  */
 #ifndef LOOP_TUNNEL_INTERNAL_H
 #define LOOP_TUNNEL_INTERNAL_H
@@ -29,11 +30,13 @@ static inline unsigned tunnel_stream_hash(const void *stream)
 
 #include "loop/channel_uv.h"
 #include "loop/netmon_uv.h"
+#include "loop/opener.h"
 #include "loop/relay_link_uv.h"
 #include "loop/resolve_uv.h"
+#include "loop/sender.h"
+#include "loop/spin.h"
 #include "loop/udp_uv.h"
 #include "loop/upnp_uv.h"
-#include "loop/worker.h"
 #include "os/udp_watch.h"
 
 enum {
@@ -105,7 +108,8 @@ struct adit {
     struct addr listen;
     bool offload;
     unsigned workers;
-    struct worker *worker; /* NULL: everything leaves from the loop */
+    struct sender *sender; /* NULL: everything leaves from the loop */
+    struct opener *opener; /* NULL: everything is opened there */
     uv_timer_t watching;   /* while batches go out */
     struct udp_watch watch;
     uv_prepare_t prepare;
@@ -118,6 +122,10 @@ struct adit {
     int open_handles;
     bool work; /* the node may have events or output */
     struct tunnel_haste haste;
+    uv_idle_t idle; /* while the loop does not sleep, */
+    struct spin spin;
+    uint64_t waits_polled;
+    struct spin_round round; /* after what this one has moved by now */
     bool stopping;
     bool stopped_links; /* relays and look-ups are gone; only the sockets are left */
     bool pumping;
@@ -164,32 +172,48 @@ void tunnel_unblock(struct adit *a);
 
 /* --- tunnel_haste.c --- */
 
-/* Batches sent in one round while small streams talk. */
-enum { TUNNEL_HASTY_ROUNDS = 1 };
-/* The node has filled this batch. */
-void tunnel_note_haste(struct adit *a, const struct node_batch *b, uint64_t now);
+/* The node has been asked for output: whether small streams talk, and have just spoken. */
+void tunnel_note_haste(struct adit *a, bool hasty, bool said, uint64_t now);
 /* At the end of a round of sending: how much is read next, and whether others are let by. */
 void tunnel_make_haste(struct adit *a, uint64_t now);
 void tunnel_end_haste(struct adit *a);
+
+/* --- tunnel_spin.c --- */
+
+void tunnel_open_spin(struct adit *a, bool wanted);
+/* The loop has nothing to do, and polls. */
+void tunnel_wait(struct adit *a);
 
 /* --- tunnel_batches.c --- */
 
 /* A batch went out by the shared socket: somebody looks whether batches arrive. */
 void tunnel_watch_batches(struct adit *a);
 
-/* --- tunnel_worker.c --- */
+/* --- tunnel_sender.c --- */
 
 /* Starts it if it is configured. 0 or an error. */
-int tunnel_open_worker(struct adit *a);
+int tunnel_open_sender(struct adit *a);
 /* Does all that is under way, and ends it. */
-void tunnel_close_worker(struct adit *a);
+void tunnel_close_sender(struct adit *a);
 /* Takes back what is done. False if the node cannot be asked for output now: the pump comes again
  * when it can. */
-bool tunnel_worker_has_room(struct adit *a);
-/* True if the worker sends the batch. Otherwise it is sealed now, if it was not. */
-bool tunnel_worker_send(struct adit *a, struct node_batch *b);
+bool tunnel_sender_has_room(struct adit *a);
+/* True if the thread sends the batch. Otherwise it is sealed now, if it was not. */
+bool tunnel_sender_send(struct adit *a, struct node_batch *b);
 /* Waits for what is under way: a socket is going to change or to be closed. */
-void tunnel_worker_settle(struct adit *a);
+void tunnel_sender_settle(struct adit *a);
+
+/* --- tunnel_opener.c --- */
+
+/* Starts it if it is configured. 0 or an error. */
+int tunnel_open_opener(struct adit *a);
+/* What is under way is lost. */
+void tunnel_close_opener(struct adit *a);
+/* True if the batch is taken care of; it may lie in other memory then. False: whoever has read it
+ * gives it to the node, which has taken all that came before. */
+bool tunnel_opener_takes(struct adit *a, unsigned socket, struct udp_batch *b, uint64_t now);
+/* Gives the node all that is under way. */
+void tunnel_opener_settle(struct adit *a, uint64_t now);
 
 /* --- tunnel_sockets.c --- */
 

@@ -16,9 +16,13 @@ static void on_batch(void *user, struct udp_batch *batch, uint64_t now)
 {
     const struct tunnel_socket *s = user;
     struct adit *a = s->adit;
-    struct udp_datagram d;
-    while (udp_batch_next(batch, &d)) {
-        node_input(a->node, s->number, &d.from, d.data, d.len, now);
+    adit_stir(a);
+    a->round.bytes += udp_batch_bytes(batch);
+    if (!tunnel_opener_takes(a, s->number, batch, now)) {
+        struct udp_datagram d;
+        while (udp_batch_next(batch, &d)) {
+            node_input(a->node, s->number, &d.from, d.data, d.len, now);
+        }
     }
     tunnel_pump(a);
 }
@@ -90,7 +94,7 @@ static void close_socket(struct adit *a, unsigned number)
 {
     struct tunnel_socket *s = &a->sockets[number];
     if (s->udp) {
-        tunnel_worker_settle(a);
+        tunnel_sender_settle(a);
         udp_uv_close(s->udp);
         s->udp = NULL;
         s->grown = false;
@@ -172,6 +176,7 @@ void tunnel_catch_up(struct adit *a, uint64_t now)
             udp_uv_catch_up(s->udp, now); /* may close others */
         }
     }
+    tunnel_opener_settle(a, now);
 }
 
 void tunnel_close_sockets(struct adit *a)

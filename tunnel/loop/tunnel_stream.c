@@ -85,6 +85,13 @@ void tunnel_free_streams(struct adit *a)
 
 /* --- calls --- */
 
+/* The program has done something, so something has come. */
+static void mark(struct adit *a)
+{
+    adit_stir(a);
+    a->work = true;
+}
+
 int adit_open(struct adit *a, size_t peer, const void *target, size_t len, void *user,
               uint64_t *stream)
 {
@@ -92,7 +99,7 @@ int adit_open(struct adit *a, size_t peer, const void *target, size_t len, void 
     if (err != 0) {
         return err;
     }
-    a->work = true;
+    mark(a);
     if (!add_stream(a, *stream, user)) {
         (void)node_stream_abort(a->node, *stream, CAUSE_LIMIT);
         return ERR_NO_MEMORY;
@@ -110,7 +117,7 @@ int adit_bind(struct adit *a, uint64_t stream, enum adit_lane lane)
 
 int adit_accept(struct adit *a, uint64_t stream, const void *info, size_t len)
 {
-    a->work = true;
+    mark(a);
     return node_stream_accept(a->node, stream, info, len);
 }
 
@@ -129,13 +136,13 @@ size_t adit_space(struct adit *a, uint64_t stream, size_t want, uint8_t **at)
 
 void adit_wrote(struct adit *a, uint64_t stream, size_t len)
 {
-    a->work = true;
+    mark(a);
     node_stream_wrote(a->node, stream, len);
 }
 
 void adit_finish(struct adit *a, uint64_t stream)
 {
-    a->work = true;
+    mark(a);
     (void)node_stream_finish(a->node, stream);
 }
 
@@ -146,13 +153,13 @@ size_t adit_peek(struct adit *a, uint64_t stream, const uint8_t **at, bool *fin)
 
 void adit_consume(struct adit *a, uint64_t stream, size_t len)
 {
-    a->work = true;
+    mark(a);
     node_stream_consume(a->node, stream, len, sys_now_ns());
 }
 
 int adit_datagram_send(struct adit *a, uint64_t stream, const void *data, size_t len)
 {
-    a->work = true;
+    mark(a);
     return node_datagram_send(a->node, stream, data, len, sys_now_ns());
 }
 
@@ -162,7 +169,7 @@ void adit_abort(struct adit *a, uint64_t stream, enum cause cause)
     if (s) {
         drop_stream(a, s);
     }
-    a->work = true;
+    mark(a);
     (void)node_stream_abort(a->node, stream, cause);
 }
 
@@ -172,6 +179,6 @@ void adit_break(struct adit *a, uint64_t stream, enum cause cause)
     if (s) {
         drop_stream(a, s);
     }
-    a->work = true;
+    mark(a);
     (void)node_stream_break(a->node, stream, cause);
 }

@@ -20,6 +20,9 @@
 /* Batches sent before the loop looks at its sockets again. */
 enum { OUTPUT_ROUNDS = 8 };
 
+/* While small streams talk. */
+enum { HASTY_ROUNDS = 1 };
+
 /* --- events --- */
 
 static void on_resolved(void *user, int status, const struct addr *addrs, size_t count)
@@ -105,7 +108,7 @@ static int send_some(struct adit *a, const struct node_batch *b, size_t *sent)
 {
     struct udp_uv *udp = a->sockets[b->socket].udp;
     if (b->hops != 0) {
-        tunnel_worker_settle(a);
+        tunnel_sender_settle(a);
         (void)udp_uv_set_hops(udp, (int)b->hops);
     }
     int err = udp_uv_send(udp, &b->to, b->data, b->len, b->segment, sent);
@@ -150,6 +153,22 @@ static bool send_batch(struct adit *a, struct node_batch *b)
     return true;
 }
 
+/* True if there was any event. */
+static bool hand_out(struct adit *a, uint64_t now)
+{
+    struct node_event ev;
+    bool any = false;
+    while (node_event(a->node, &ev, now)) {
+        any = true;
+        if (!a->stopping) {
+            dispatch(a, &ev);
+        }
+    }
+    return any;
+}
+
+/* Who writes is told between the batches: what it brings then is still in the caches when the next
+ * one is made. */
 static void send_output(struct adit *a, uint64_t now)
 {
     if (a->blocked.len > 0) {
@@ -158,12 +177,17 @@ static void send_output(struct adit *a, uint64_t now)
     struct node_batch batch;
     int rounds = OUTPUT_ROUNDS;
     for (int i = 0; i < rounds; i++) {
-        if (!tunnel_worker_has_room(a) || !node_output(a->node, &batch, now)) {
+        (void)hand_out(a, now);
+        a->work = false; /* what the program asked for meanwhile goes out here */
+        bool any = tunnel_sender_has_room(a) && node_output(a->node, &batch, now);
+        tunnel_note_haste(a, node_is_hasty(a->node), node_take_said(a->node), now);
+        rounds = a->haste.on ? HASTY_ROUNDS : OUTPUT_ROUNDS;
+        if (!any) {
             return;
         }
-        tunnel_note_haste(a, &batch, now);
-        rounds = batch.hasty ? TUNNEL_HASTY_ROUNDS : OUTPUT_ROUNDS;
-        if (!tunnel_worker_send(a, &batch) && !send_batch(a, &batch)) {
+        a->round.bytes += batch.len;
+        a->round.sent = true;
+        if (!tunnel_sender_send(a, &batch) && !send_batch(a, &batch)) {
             return;
         }
     }
@@ -208,20 +232,6 @@ void tunnel_unblock(struct adit *a)
     }
 }
 
-/* True if there was any event. */
-static bool hand_out(struct adit *a, uint64_t now)
-{
-    struct node_event ev;
-    bool any = false;
-    while (node_event(a->node, &ev, now)) {
-        any = true;
-        if (!a->stopping) {
-            dispatch(a, &ev);
-        }
-    }
-    return any;
-}
-
 void tunnel_pump(struct adit *a)
 {
     if (a->pumping) {
@@ -240,7 +250,7 @@ void tunnel_pump(struct adit *a)
     }
     if (!a->stopped_links) {
         for (size_t i = 0; i < a->relay_count; i++) {
-            relay_link_flush(a->relays[i].link);
+            relay_link_flush(a->relays[i].link, a->haste.on);
         }
         tunnel_keep_looking(a);
         tunnel_settle_router(a);
@@ -257,11 +267,13 @@ static void on_prepare(uv_prepare_t *prepare)
     if (a->work) {
         tunnel_pump(a);
     }
+    tunnel_wait(a);
 }
 
 static void on_activity(void *user)
 {
     struct adit *a = user;
+    adit_stir(a);
     a->work = true;
 }
 
@@ -316,7 +328,10 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
         err = tunnel_open_socket(a, config);
     }
     if (err == 0) {
-        err = tunnel_open_worker(a);
+        err = tunnel_open_sender(a);
+    }
+    if (err == 0) {
+        err = tunnel_open_opener(a);
     }
     if (err == 0) {
         err = netmon_uv_open(loop, tunnel_on_change, a, &a->monitor);
@@ -328,7 +343,8 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
         }
     }
     if (err != 0) {
-        tunnel_close_worker(a);
+        tunnel_close_opener(a);
+        tunnel_close_sender(a);
         tunnel_close_sockets(a);
         for (size_t i = 0; i < a->relay_count; i++) {
             relay_link_free(a->relays[i].link);
@@ -345,7 +361,8 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
     a->prepare.data = a->timer.data = a->look.data = a->rebind.data = a->trim.data = a;
     a->watching.data = a;
     (void)uv_prepare_start(&a->prepare, on_prepare);
-    a->open_handles = 6;
+    tunnel_open_spin(a, config->spin);
+    a->open_handles = 7;
     tunnel_tell_literals(a, config);
     tunnel_look(a);
     node_start(a->node, sys_now_ns());
@@ -394,10 +411,12 @@ void adit_stop(struct adit *a, void (*stopped)(void *user), void *user)
 void tunnel_finish_stop(struct adit *a)
 {
     tunnel_end_haste(a);
-    tunnel_close_worker(a);
+    tunnel_close_opener(a);
+    tunnel_close_sender(a);
     tunnel_close_sockets(a);
     uv_close((uv_handle_t *)&a->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&a->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&a->idle, on_handle_closed);
     uv_close((uv_handle_t *)&a->look, on_handle_closed);
     uv_close((uv_handle_t *)&a->rebind, on_handle_closed);
     uv_close((uv_handle_t *)&a->trim, on_handle_closed);
@@ -469,4 +488,5 @@ void adit_counters(const struct adit *a, struct adit_counters *out)
 {
     node_counters(a->node, out);
     out->packets_unsent += a->unsent;
+    out->waits_polled = a->waits_polled;
 }

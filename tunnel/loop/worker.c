@@ -4,13 +4,7 @@
 #include <base/err.h>
 #include <base/mem.h>
 
-#include <errno.h>
-#include <poll.h>
 #include <stdatomic.h>
-
-enum {
-    FULL_POLL_MS = 20, /* so often a full socket's worker looks whether somebody waits for it */
-};
 
 /* Indices only grow: jobs [taken, done) wait for the loop, [done, handed) for the worker. Each is
  * written by one thread. */
@@ -19,52 +13,17 @@ struct worker {
     uv_thread_t thread;
     uv_sem_t work;     /* one for each job, and one for the end */
     uv_sem_t progress; /* while somebody awaits */
-    void (*on_done)(void *user);
+    const struct worker_callbacks *callbacks;
     void *user;
     size_t taken;         /* the loop's alone */
     atomic_size_t handed; /* by the loop */
     atomic_size_t done;   /* by the worker */
     atomic_bool wanted;   /* the loop waits for room */
-    atomic_bool awaited;  /* the loop stands still until all is done */
+    atomic_bool awaited;  /* the loop stands still until something is done */
     atomic_bool ending;
-    struct worker_job jobs[WORKER_JOBS];
 };
 
 /* --- the thread --- */
-
-/* False if the loop cannot wait for that any longer. */
-static bool await_room(struct worker *w, int fd)
-{
-    struct pollfd p = {.fd = fd, .events = POLLOUT};
-    while (!atomic_load(&w->awaited)) {
-        if (poll(&p, 1, FULL_POLL_MS) != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void skip(struct worker_job *j, size_t len)
-{
-    j->batch.data += len;
-    j->batch.len -= len;
-}
-
-static void send_job(struct worker *w, struct worker_job *j)
-{
-    struct node_batch *b = &j->batch;
-    while (b->len > 0) {
-        size_t sent = 0;
-        int err = udp_send(&j->socket, &b->to, b->data, b->len, b->segment, &sent);
-        skip(j, err == 0 ? b->len : sent);
-        if (err == 0 || (err == -EAGAIN && await_room(w, j->socket.fd))) {
-            continue;
-        }
-        j->err = j->err != 0 ? j->err : err;
-        j->refused++;
-        skip(j, b->len < b->segment ? b->len : b->segment);
-    }
-}
 
 /* The job is the loop's as soon as `done` says so. */
 static void finish(struct worker *w, bool tell)
@@ -88,42 +47,43 @@ static void run(void *arg)
             CHECK(atomic_load(&w->ending));
             return;
         }
-        struct worker_job *j = &w->jobs[at % WORKER_JOBS];
-        node_batch_seal(&j->batch);
-        send_job(w, j);
-        finish(w, j->err != 0);
+        finish(w, w->callbacks->run(w->user, at % WORKER_JOBS));
     }
+}
+
+bool worker_is_awaited(const struct worker *w)
+{
+    return atomic_load(&w->awaited);
 }
 
 /* --- the loop --- */
 
-struct worker_job *worker_free(struct worker *w)
+bool worker_free(struct worker *w, size_t *job)
 {
     size_t handed = atomic_load(&w->handed);
     if (handed - w->taken < WORKER_JOBS) {
-        return &w->jobs[handed % WORKER_JOBS];
+        *job = handed % WORKER_JOBS;
+        return true;
     }
     atomic_store(&w->wanted, true);
     if (atomic_load(&w->done) != w->taken) { /* one was done just before that could be seen */
         (void)uv_async_send(&w->async);
     }
-    return NULL;
+    return false;
 }
 
 void worker_hand(struct worker *w)
 {
     size_t handed = atomic_load(&w->handed);
     CHECK(handed - w->taken < WORKER_JOBS);
-    struct worker_job *j = &w->jobs[handed % WORKER_JOBS];
-    j->refused = 0;
-    j->err = 0;
     atomic_store(&w->handed, handed + 1);
     uv_sem_post(&w->work);
 }
 
-struct worker_job *worker_done(struct worker *w)
+bool worker_done(const struct worker *w, size_t *job)
 {
-    return atomic_load(&w->done) != w->taken ? &w->jobs[w->taken % WORKER_JOBS] : NULL;
+    *job = w->taken % WORKER_JOBS;
+    return atomic_load(&w->done) != w->taken;
 }
 
 void worker_take(struct worker *w)
@@ -137,45 +97,38 @@ bool worker_is_idle(const struct worker *w)
     return atomic_load(&w->handed) == w->taken;
 }
 
-void worker_await(struct worker *w)
+/* More posts than jobs only mean one more look. */
+static void await(struct worker *w, size_t index)
 {
     atomic_store(&w->awaited, true);
-    while (atomic_load(&w->done) != atomic_load(&w->handed)) {
-        uv_sem_wait(&w->progress); /* more posts than jobs only mean one more look */
+    while (atomic_load(&w->done) < index) {
+        uv_sem_wait(&w->progress);
     }
     atomic_store(&w->awaited, false);
+}
+
+void worker_await(struct worker *w)
+{
+    await(w, atomic_load(&w->handed));
+}
+
+void worker_await_one(struct worker *w)
+{
+    CHECK(!worker_is_idle(w));
+    await(w, w->taken + 1);
 }
 
 static void on_async(uv_async_t *async)
 {
     struct worker *w = async->data;
-    w->on_done(w->user);
+    w->callbacks->on_done(w->user);
 }
 
 /* --- open, close --- */
 
-static void worker_delete(struct worker *w)
-{
-    for (size_t i = 0; i < WORKER_JOBS; i++) {
-        mem_free(w->jobs[i].buffer);
-    }
-    mem_free(w);
-}
-
-static bool make_buffers(struct worker *w)
-{
-    for (size_t i = 0; i < WORKER_JOBS; i++) {
-        w->jobs[i].buffer = mem_new(1, NODE_BATCH_BYTES);
-        if (!w->jobs[i].buffer) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void on_closed(uv_handle_t *handle)
 {
-    worker_delete(handle->data);
+    mem_free(handle->data);
 }
 
 static int start(struct worker *w, uv_loop_t *loop)
@@ -204,18 +157,20 @@ static int start(struct worker *w, uv_loop_t *loop)
     return err;
 }
 
-int worker_open(uv_loop_t *loop, void (*on_done)(void *user), void *user, struct worker **out)
+int worker_open(uv_loop_t *loop, const struct worker_callbacks *callbacks, void *user,
+                struct worker **out)
 {
+    CHECK(callbacks->run && callbacks->on_done);
     struct worker *w = mem_new(1, sizeof(*w));
     if (!w) {
         return ERR_NO_MEMORY;
     }
-    w->on_done = on_done;
+    w->callbacks = callbacks;
     w->user = user;
     w->async.data = w;
-    int err = make_buffers(w) ? start(w, loop) : ERR_NO_MEMORY;
+    int err = start(w, loop);
     if (err != 0) {
-        worker_delete(w);
+        mem_free(w);
         return err;
     }
     *out = w;
@@ -230,10 +185,5 @@ void worker_close(struct worker *w)
     CHECK(uv_thread_join(&w->thread) == 0);
     uv_sem_destroy(&w->work);
     uv_sem_destroy(&w->progress);
-    struct worker_job *j;
-    while ((j = worker_done(w)) != NULL) {
-        node_batch_release(&j->batch);
-        worker_take(w);
-    }
     uv_close((uv_handle_t *)&w->async, on_closed);
 }

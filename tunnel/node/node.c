@@ -55,6 +55,7 @@ static int init_parts(struct node *n, const struct node_config *c, uint64_t now)
         return err;
     }
     cookie_checker_init(&n->checker, &n->self.public);
+    throttle_init(&n->throttle, n->rng);
     n->batch = mem_new(1, NODE_BATCH_BYTES);
     n->scratch = mem_new(1, PACKET_MTU_MAX);
     if (!n->batch || !n->scratch) {
@@ -78,6 +79,7 @@ int node_new(const struct node_config *c, uint64_t now, struct node **out)
     n->limits = c->limits;
     n->congestion = c->congestion;
     n->seal_apart = c->seal_apart;
+    n->open_apart = c->open_apart;
     n->resume_timeout_ns = c->resume_timeout_ns;
     n->punch = c->punch;
     n->rng = c->rng;

@@ -56,6 +56,7 @@ struct node_config {
     struct conn_limits limits;
     enum conn_congestion congestion;
     bool seal_apart; /* runs of data packets come out unsealed: see node_batch_seal */
+    bool open_apart; /* data packets may be opened elsewhere: see node_opening_add */
     uint64_t resume_timeout_ns;
     bool punch;                /* exchange candidates with peers and probe theirs */
     unsigned birthday_sockets; /* temporary ones of one run of birthday probing; 0 = none is done */
@@ -86,6 +87,38 @@ void node_stop(struct node *n, uint64_t now);
 void node_input(struct node *n, unsigned socket, const struct addr *from, uint8_t *data, size_t len,
                 uint64_t now);
 
+/* With open_apart: datagrams of one socket, in the order in which they came, whose data packets are
+ * opened by whoever has the time, which may be another thread, before the node takes them. `count`
+ * 0 and `key_count` 0 = none yet. */
+enum { NODE_OPENING_MAX = 1024, NODE_OPENING_KEYS = 8 };
+
+struct node_opening {
+    unsigned socket;
+    size_t count, key_count;
+    size_t sealed; /* bytes of those that are to be opened */
+    struct lentkey *keys[NODE_OPENING_KEYS];
+    struct node_arrival {
+        struct addr from;
+        uint8_t *data;
+        size_t len;
+        struct lentkey *key; /* one of these; NULL = the node has to see to it itself */
+        bool authentic;
+    } arrivals[NODE_OPENING_MAX];
+};
+
+/* One more, no more than NODE_OPENING_MAX; lends its key. The memory is to stay as it is until
+ * node_opening_input. */
+void node_opening_add(struct node *n, struct node_opening *o, const struct addr *from,
+                      uint8_t *data, size_t len, uint64_t now);
+/* Opens them in place, in any thread, while nobody else touches `o`; several of these one after the
+ * other, and by one thread at a time. */
+void node_opening_open(struct node_opening *o);
+/* As node_input for each of them, and as though it came only now: a packet whose keys are gone has
+ * no session any more, and the second of two alike is a replay. Lets the keys go. */
+void node_opening_input(struct node *n, struct node_opening *o, uint64_t now);
+/* Only lets the keys go: the datagrams are lost. Without a node, too. */
+void node_opening_drop(struct node_opening *o);
+
 /* A run of datagrams for one address: `segment` bytes each, the last may be shorter. */
 struct node_batch {
     unsigned socket; /* 0 = the shared one */
@@ -94,15 +127,18 @@ struct node_batch {
     uint8_t *data; /* valid until the next call of node_output */
     size_t len;
     size_t segment;
-    struct sealer *sealer; /* NULL: it may leave as it is */
-    bool hasty; /* small streams of this peer talk beside bulk: look at the sockets soon */
-    bool said;  /* and words of theirs are in here */
+    struct lentkey *key; /* NULL: it may leave as it is */
 };
 
 /* False when there is nothing to send now. Also moves packets into the relays' buffers. */
 bool node_output(struct node *n, struct node_batch *out, uint64_t now);
+/* Small streams of the peer that was sent to last, directly or through a relay, talk beside bulk:
+ * look at the sockets soon. */
+bool node_is_hasty(const struct node *n);
+/* True if words of such streams have left since it was last asked. */
+bool node_take_said(struct node *n);
 
-/* With seal_apart: a batch that has a sealer is sealed by whoever sends it, which may be another
+/* With seal_apart: a batch that has a key is sealed by whoever sends it, which may be another
  * thread, batch by batch; the others work on. Packets of one path are to leave in the order in
  * which they came out. */
 void node_batch_seal(const struct node_batch *b);
@@ -169,7 +205,8 @@ void node_relay_failed(struct node *n, size_t relay, int err, const char *why, u
 void node_relay_input(struct node *n, size_t relay, const uint8_t *data, size_t len, uint64_t now);
 /* Bytes to write, valid until node_relay_sent has been told of all of them. */
 size_t node_relay_output(struct node *n, size_t relay, const uint8_t **data);
-void node_relay_sent(struct node *n, size_t relay, size_t len, uint64_t now);
+/* True if paths that waited for room may go on: there may be output. */
+bool node_relay_sent(struct node *n, size_t relay, size_t len, uint64_t now);
 
 /* --- captive portals: whether somebody else answers in a relay's place (relay/portal.h) --- */
 

@@ -1,12 +1,13 @@
 /* Shared inside tunnel/node only: what a node and a peer are made of.
  *
- * Split by verb: node.c life, node_recv.c in, node_send.c out, node_event.c what the shell hears,
- * node_relay.c relays, node_leave.c relays that are about to end, node_home.c where peers look for
- * us, node_portal.c captive portals, node_nat.c how the world sees us, node_birthday.c birthday
- * probing, node_sequence.c two NATs that both count, node_lifetime.c how long NATs remember,
- * node_renewal.c what comes before a mapping ends, node_stream.c streams, node_ping.c round trips,
- * node_stats.c and node_why.c looking; peer.c the session of one peer, peer_handshake.c how it gets
- * keys, peer_path.c which way its packets go, peer_candidate.c hole punching.
+ * Split by verb: node.c life, node_recv.c in, node_opening.c in by way of somebody who opens
+ * packets, node_send.c out, node_event.c what the shell hears, node_relay.c relays, node_leave.c
+ * relays that are about to end, node_home.c where peers look for us, node_portal.c captive portals,
+ * node_nat.c how the world sees us, node_birthday.c birthday probing, node_sequence.c two NATs that
+ * both count, node_lifetime.c how long NATs remember, node_renewal.c what comes before a mapping
+ * ends, node_stream.c streams, node_ping.c round trips, node_stats.c and node_why.c looking; peer.c
+ * the session of one peer, peer_handshake.c how we ask it for keys, peer_answer.c how it asks us,
+ * peer_path.c which way its packets go, peer_candidate.c hole punching.
  */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
@@ -24,6 +25,7 @@
 #include "crypto/handshake.h"
 #include "crypto/keyring.h"
 #include "crypto/replay.h"
+#include "crypto/throttle.h"
 #include "path/birthday.h"
 #include "path/cand.h"
 #include "path/guess.h"
@@ -45,6 +47,7 @@ enum {
     NODE_WHY_MAX = 192,
     NODE_RELAY_MTU = 8192, /* a relay carries up to 64 KiB a packet and queues 32 of them */
     NODE_RELAY_BACKLOG = 128 * 1024, /* above this a relay path is blocked */
+    NODE_RELAY_HASTY = 48 * 1024,    /* the same while small streams talk beside bulk */
     NODE_HANDSHAKES_PER_S = 64,      /* above this initiations need a cookie */
     NODE_PEER_RELAYS_MAX = 4,        /* of the ways to one peer: the rest is for addresses */
     NODE_REPLIES_MAX = 12,           /* to one initiation: it comes by several ways */
@@ -71,6 +74,7 @@ enum {
 #define NODE_REKEY_WAIT_NS (20 * NS_PER_S)   /* one side's, for the other to make new keys */
 #define NODE_ASKED_NS (5 * NS_PER_S)         /* in which STUN servers answer, if they do */
 #define NODE_TIMESTAMP_STEP_NS (60 * NS_PER_S)
+#define NODE_BROKEN_NS (1 * NS_PER_S)         /* who broke the rules is not answered so long */
 #define NODE_LEAVE_QUIET_NS (500 * NS_PER_MS) /* nothing came from a relay that is being left */
 
 _Static_assert((int)NODE_RECIPES_LEN_MAX >= (int)RECIPES_LEN_MAX, "node.h has room for them");
@@ -173,6 +177,7 @@ struct peer {
     struct cookie_jar jar[2];  /* direct, relay: a cookie belongs to the address it was sent to */
     uint64_t remote_timestamp; /* greatest seen */
     uint64_t initiation_ns;    /* when the last one was accepted */
+    uint64_t broken_ns;        /* when it broke the rules of the protocol; 0 = never */
     uint64_t handshake_ns;     /* when the last one was completed; 0 = never */
     uint8_t reply[NODE_REPLY_MAX]; /* our response to it, for the other ways it comes by */
     size_t reply_len;
@@ -246,6 +251,8 @@ struct node {
     bool portal_ask, portal_close; /* events */
     uint64_t home_version;         /* grows when there is another one to be told to peers */
     bool hurried;                  /* a relay: what it says is to be fetched */
+    bool hasty;                    /* the peer that was sent to last */
+    bool said;                     /* node_take_said */
     struct peer *peers;
     size_t peer_count;
     uint32_t index_mask; /* hides which peer an index belongs to */
@@ -280,6 +287,7 @@ struct node {
     uint64_t lively_ns;           /* since when there are any */
 
     struct cookie_checker checker;
+    struct throttle throttle;
     uint64_t load_from_ns; /* the second in which initiations are counted */
     uint32_t load;
 
@@ -290,7 +298,7 @@ struct node {
     struct outgoing outbox[NODE_OUTBOX_MAX];
     size_t outbox_first, outbox_count;
     uint8_t hops; /* of the datagrams that are being put there */
-    bool seal_apart;
+    bool seal_apart, open_apart;
     uint8_t *batch;   /* NODE_BATCH_BYTES */
     uint8_t *scratch; /* one relay packet, opened in place */
 
@@ -310,6 +318,24 @@ void node_emit(struct peer *p, const struct where *to, const uint8_t *data, size
 
 void node_receive(struct node *n, const struct where *from, const struct public_key *relay_key,
                   uint8_t *data, size_t len, uint64_t now);
+
+/* Somebody other than a session has to do with this datagram: it is done with. */
+bool node_intercept(struct node *n, unsigned socket, const struct addr *from, const uint8_t *data,
+                    size_t len, uint64_t now);
+
+/* A data packet that may be opened. */
+struct sealed {
+    struct packet_data_header h;
+    struct peer *peer;
+    struct keyset *keys;
+};
+
+/* Fills in *out and returns NULL; or the counter of those that are dropped as this is to be. */
+uint64_t *node_expect(struct node *n, const struct public_key *relay_key, const uint8_t *data,
+                      size_t len, uint64_t now, struct sealed *out);
+/* It was expected just now, and was opened in place: it is authentic. */
+void node_accept(const struct sealed *s, const struct where *from, const uint8_t *data, size_t len,
+                 uint64_t now);
 
 /* --- node.c --- */
 
@@ -346,13 +372,26 @@ bool peer_is_called(const struct peer *p, uint64_t now);
 
 void peer_handshake_want(struct peer *p, enum hs_reason reason, uint64_t now);
 void peer_handshake_tick(struct peer *p, uint64_t now);
-void peer_on_initiation(struct node *n, const struct where *from,
-                        const struct public_key *relay_key, const uint8_t *data, size_t len,
-                        uint64_t now);
 void peer_on_response(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
                       uint64_t now);
 void peer_on_cookie(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
                     uint64_t now);
+
+/* For both sides: the AEADs that we have, as params has them, and the better of those; */
+uint64_t peer_aeads(void);
+enum aead_kind peer_choose_aead(uint64_t both);
+/* the cookies for messages that go there; what we say of ourselves; */
+struct cookie_jar *peer_jar(struct peer *p, const struct where *where);
+struct params peer_params(const struct peer *p, uint64_t aead, uint64_t now);
+/* and the keys that a handshake has brought, NULL if the AEAD is not available here. */
+struct keyset *peer_install(struct peer *p, struct handshake *h, enum aead_kind kind,
+                            bool initiator, uint64_t now);
+
+/* --- peer_answer.c --- */
+
+void peer_on_initiation(struct node *n, const struct where *from,
+                        const struct public_key *relay_key, const uint8_t *data, size_t len,
+                        uint64_t now);
 
 /* --- peer_path.c --- */
 

@@ -1,8 +1,9 @@
 /* What comes in: told apart by its first byte, authenticated, and given to the part it is for. */
 #include "node/node_internal.h"
 
-static void protocol_error(struct peer *p, int err)
+static void protocol_error(struct peer *p, int err, uint64_t now)
 {
+    p->broken_ns = now;
     p->node->counters.packets_protocol++;
     LOG_AT(p->node->log, LOG_WARN, "peer", "protocol_error", "peer=%s error=%s", p->name,
            err_name(err));
@@ -30,7 +31,7 @@ static void deliver(struct peer *p, const struct where *from, const struct packe
     uint8_t reply = path && (p->opened >> path->id & 1) ? path->id : 0;
     int err = conn_input(p->conn, h->path, h->number, reply, data, len, now);
     if (err != 0) {
-        protocol_error(p, err);
+        protocol_error(p, err, now);
     }
 }
 
@@ -41,45 +42,59 @@ static bool is_proof(const struct peer *p, const struct where *from)
     return p->replies_left == NODE_REPLIES_MAX && where_equal(&p->reply_way, from);
 }
 
+uint64_t *node_expect(struct node *n, const struct public_key *relay_key, const uint8_t *data,
+                      size_t len, uint64_t now, struct sealed *out)
+{
+    if (packet_read_data(&out->h, data, len) != 0) {
+        return &n->counters.packets_unknown;
+    }
+    struct peer *p = node_find_index(n, out->h.receiver);
+    struct keyset *keys = p ? keyring_find(&p->keys, out->h.receiver) : NULL;
+    if (!keys || !keyring_usable(keys, now) ||
+        (relay_key && !public_key_equal(relay_key, &p->key))) {
+        return &n->counters.packets_no_session;
+    }
+    out->peer = p;
+    out->keys = keys;
+    /* The first packet of a new session: the windows are still those of the former one. */
+    bool first = keys->tag != p->remote_epoch;
+    return first || replay_check(&p->replay[out->h.path], out->h.number)
+               ? NULL
+               : &n->counters.packets_replayed;
+}
+
+void node_accept(const struct sealed *s, const struct where *from, const uint8_t *data, size_t len,
+                 uint64_t now)
+{
+    struct peer *p = s->peer;
+    bool first = s->keys->tag != p->remote_epoch;
+    /* The first packet under new keys may begin a new session, with windows and numbers of its
+     * own; so this comes before the window is looked at for good. */
+    if ((keyring_confirm(&p->keys, s->keys) || first) &&
+        !peer_establish(p, s->keys, from, is_proof(p, from), now)) {
+        return;
+    }
+    if (!replay_accept(&p->replay[s->h.path], s->h.number)) {
+        p->node->counters.packets_replayed++;
+        return;
+    }
+    deliver(p, from, &s->h, data + PACKET_DATA_HEADER_LEN, len - PACKET_DATA_OVERHEAD, now);
+    node_wake(p);
+}
+
 static void on_data(struct node *n, const struct where *from, const struct public_key *relay_key,
                     uint8_t *data, size_t len, uint64_t now)
 {
-    struct packet_data_header h;
-    if (packet_read_data(&h, data, len) != 0) {
-        n->counters.packets_unknown++;
-        return;
-    }
-    struct peer *p = node_find_index(n, h.receiver);
-    struct keyset *keys = p ? keyring_find(&p->keys, h.receiver) : NULL;
-    if (!keys || !keyring_usable(keys, now) ||
-        (relay_key && !public_key_equal(relay_key, &p->key))) {
-        n->counters.packets_no_session++;
-        return;
-    }
-    /* The first packet of a new session: the windows are still those of the former one. */
-    bool first = keys->tag != p->remote_epoch;
-    if (!first && !replay_check(&p->replay[h.path], h.number)) {
-        n->counters.packets_replayed++;
-        return;
-    }
-    int plain = aead_open(&keys->recv, h.path, h.number, data, PACKET_DATA_HEADER_LEN,
-                          data + PACKET_DATA_HEADER_LEN, len - PACKET_DATA_HEADER_LEN);
-    if (plain < 0) {
+    struct sealed s;
+    uint64_t *refused = node_expect(n, relay_key, data, len, now, &s);
+    if (refused) {
+        (*refused)++;
+    } else if (aead_open(&s.keys->recv, s.h.path, s.h.number, data, PACKET_DATA_HEADER_LEN,
+                         data + PACKET_DATA_HEADER_LEN, len - PACKET_DATA_HEADER_LEN) < 0) {
         n->counters.packets_unauthentic++;
-        return;
+    } else {
+        node_accept(&s, from, data, len, now);
     }
-    /* The first packet under new keys may begin a new session, with windows and numbers of its
-     * own; so this comes before the window is looked at for good. */
-    if ((keyring_confirm(&p->keys, keys) || first) &&
-        !peer_establish(p, keys, from, is_proof(p, from), now)) {
-        return;
-    }
-    if (!replay_accept(&p->replay[h.path], h.number)) {
-        n->counters.packets_replayed++;
-        return;
-    }
-    deliver(p, from, &h, data + PACKET_DATA_HEADER_LEN, (size_t)plain, now);
-    node_wake(p);
 }
 
 void node_receive(struct node *n, const struct where *from, const struct public_key *relay_key,
@@ -113,19 +128,25 @@ void node_receive(struct node *n, const struct where *from, const struct public_
     }
 }
 
+bool node_intercept(struct node *n, unsigned socket, const struct addr *from, const uint8_t *data,
+                    size_t len, uint64_t now)
+{
+    if (socket != 0 && node_socket_use(n, socket) == NODE_SOCKET_CLOSED) {
+        return true; /* the last ones of a socket that is being closed */
+    }
+    bool taken = node_lifetime_input(n, socket, from, data, len, now) ||
+                 node_renewal_input(n, socket, from, data, len, now) ||
+                 node_sequence_input(n, socket, from, data, len, now) ||
+                 (socket == 0 && node_nat_input(n, from, data, len, now));
+    n->counters.packets_in += taken;
+    return taken;
+}
+
 void node_input(struct node *n, unsigned socket, const struct addr *from, uint8_t *data, size_t len,
                 uint64_t now)
 {
-    struct where where = where_direct_by((uint16_t)socket, from);
-    if (socket != 0 && node_socket_use(n, socket) == NODE_SOCKET_CLOSED) {
-        return; /* the last ones of a socket that is being closed */
+    if (!node_intercept(n, socket, from, data, len, now)) {
+        struct where where = where_direct_by((uint16_t)socket, from);
+        node_receive(n, &where, NULL, data, len, now);
     }
-    if (node_lifetime_input(n, socket, from, data, len, now) ||
-        node_renewal_input(n, socket, from, data, len, now) ||
-        node_sequence_input(n, socket, from, data, len, now) ||
-        (socket == 0 && node_nat_input(n, from, data, len, now))) {
-        n->counters.packets_in++;
-        return;
-    }
-    node_receive(n, &where, NULL, data, len, now);
 }

@@ -12,24 +12,27 @@ static void on_state(struct node *n, size_t relay, bool up, uint64_t now)
 }
 
 /* Lets the paths over this relay go on once half of what may wait has left and the relay's rate
- * allows more. */
-static void unblock(struct node *n, size_t relay, uint64_t now)
+ * allows more. True if there was one that waited. */
+static bool unblock(struct node *n, size_t relay, uint64_t now)
 {
     struct relay_link *r = &n->relays[relay];
     r->ready_ns = r->ready_ns > now ? r->ready_ns : 0;
     if (!r->blocked || r->ready_ns != 0 ||
         relay_client_backlog(r->client) > NODE_RELAY_BACKLOG / 2) {
-        return;
+        return false;
     }
     r->blocked = false;
+    bool any = false;
     struct where where = where_relay((uint32_t)relay);
     for (size_t i = 0; i < n->peer_count; i++) {
         struct path *path = pathset_find(&n->peers[i].paths, &where);
         if (path) {
             conn_path_block(n->peers[i].conn, path->id, false);
             node_wake(&n->peers[i]);
+            any = true;
         }
     }
+    return any;
 }
 
 static void on_packet(struct node *n, size_t relay, const struct relay_client_event *ev,
@@ -137,7 +140,7 @@ static void drain(struct node *n, size_t relay, uint64_t now)
             LOG_AT(n->log, LOG_INFO, "relay", "up", "relay=%s", r->name);
             r->why[0] = '\0';
             r->ready_ns = 0;
-            unblock(n, relay, now);
+            (void)unblock(n, relay, now);
             on_state(n, relay, true, now);
             break;
         case RELAY_CLIENT_EV_DOWN:
@@ -206,10 +209,10 @@ size_t node_relay_output(struct node *n, size_t relay, const uint8_t **data)
     return relay_client_output(n->relays[relay].client, data);
 }
 
-void node_relay_sent(struct node *n, size_t relay, size_t len, uint64_t now)
+bool node_relay_sent(struct node *n, size_t relay, size_t len, uint64_t now)
 {
     relay_client_sent(n->relays[relay].client, len);
-    unblock(n, relay, now);
+    return unblock(n, relay, now);
 }
 
 void node_relay_tick(struct node *n, uint64_t now)
@@ -219,7 +222,7 @@ void node_relay_tick(struct node *n, uint64_t now)
             relay_client_tick(n->relays[i].client, now);
         }
         if (n->relays[i].ready_ns != 0) {
-            unblock(n, i, now);
+            (void)unblock(n, i, now);
         }
     }
     node_leave_tick(n, now);

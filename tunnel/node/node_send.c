@@ -102,9 +102,10 @@ static size_t leave_open(struct keyset *keys, uint8_t path, uint64_t number, uin
 
 /* No more than waits already, and than the relay's rate allows: what is beyond would be sealed for
  * nothing. */
-static bool relay_takes(struct relay_link *r, uint64_t now)
+static bool relay_takes(struct relay_link *r, bool hasty, uint64_t now)
 {
-    if (relay_client_backlog(r->client) > NODE_RELAY_BACKLOG) {
+    size_t most = hasty ? NODE_RELAY_HASTY : NODE_RELAY_BACKLOG;
+    if (relay_client_backlog(r->client) > most) {
         return false;
     }
     uint64_t ready = relay_client_ready_ns(r->client, NODE_RELAY_MTU, now);
@@ -118,7 +119,7 @@ static bool fill_relay(struct peer *p, struct keyset *keys, const struct path *p
     struct relay_link *relay = &p->node->relays[path->where.relay];
     struct relay_client *client = relay->client;
     uint8_t *at = NULL;
-    if (relay_takes(relay, now)) {
+    if (relay_takes(relay, p->node->hasty, now)) {
         at = relay_client_reserve(client, p->key.bytes, NODE_RELAY_MTU);
     }
     if (!at) {
@@ -156,8 +157,8 @@ static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *
         if (len == 0) {
             break;
         }
-        size_t packet = keys->apart ? leave_open(keys, path->id, number, at, len)
-                                    : seal(keys, path->id, number, at, len);
+        size_t packet = keys->lent_send ? leave_open(keys, path->id, number, at, len)
+                                        : seal(keys, path->id, number, at, len);
         out->len += packet;
         n->counters.packets_out++;
         if (packet != info.mtu) {
@@ -165,24 +166,22 @@ static bool fill_direct(struct peer *p, struct keyset *keys, const struct path *
             break;
         }
     }
-    out->hasty = conn_is_hasty(p->conn, now);
-    out->said = conn_take_said(p->conn);
-    out->sealer = keys->apart && out->len > 0 ? sealer_hold(keys->apart) : NULL;
+    out->key = keys->lent_send && out->len > 0 ? lentkey_hold(keys->lent_send) : NULL;
     return out->len > 0;
 }
 
 void node_batch_seal(const struct node_batch *b)
 {
-    for (size_t at = 0; b->sealer && at < b->len; at += b->segment) {
+    for (size_t at = 0; b->key && at < b->len; at += b->segment) {
         size_t left = b->len - at;
-        sealer_seal(b->sealer, b->data + at, left < b->segment ? left : b->segment);
+        lentkey_seal(b->key, b->data + at, left < b->segment ? left : b->segment);
     }
 }
 
 void node_batch_release(struct node_batch *b)
 {
-    sealer_release(b->sealer);
-    b->sealer = NULL;
+    lentkey_release(b->key);
+    b->key = NULL;
 }
 
 uint8_t *node_trade_buffer(struct node *n, uint8_t *fresh)
@@ -205,10 +204,15 @@ static bool produce(struct peer *p, struct node_batch *out, uint64_t now)
             return false;
         }
         bool filled;
+        p->node->hasty = conn_is_hasty(p->conn, now);
         if (path->where.kind == WHERE_RELAY) {
             filled = fill_relay(p, keys, path, now);
         } else {
             filled = fill_direct(p, keys, path, out, now);
+        }
+        p->node->said = conn_take_said(p->conn) || p->node->said;
+        if (filled && conn_has_writer(p->conn)) {
+            node_wake(p); /* what left made room */
         }
         if (filled && p->sent_ns == 0 && conn_is_active(p->conn)) {
             p->sent_ns = now;
@@ -231,6 +235,18 @@ static void rest(struct peer *p, uint64_t now)
      * spinning on it. */
     uint64_t next = peer_next_ns(p, now);
     (void)heap_set(&p->node->timers, &p->timer, next <= now ? now + NS_PER_MS : next);
+}
+
+bool node_is_hasty(const struct node *n)
+{
+    return n->hasty;
+}
+
+bool node_take_said(struct node *n)
+{
+    bool said = n->said;
+    n->said = false;
+    return said;
 }
 
 bool node_output(struct node *n, struct node_batch *out, uint64_t now)

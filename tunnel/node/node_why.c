@@ -165,7 +165,6 @@ static void tell_candidates(const struct view *v, struct adit_why *out)
         out->candidates[out->candidate_count++] =
             (struct adit_why_candidate){.kind = kind_text(c->source),
                                         .address = c->addr,
-                                        .learned = !c->named,
                                         .answered = has_answered(v, c),
                                         .probes = c->sent,
                                         .age_ns = age(last, v->now),

@@ -93,7 +93,8 @@ void peer_deinit(struct peer *p)
 
 /* --- sessions --- */
 
-static void retire_conn(struct peer *p, enum cause cause, struct conn *fresh)
+static void retire_conn(struct peer *p, enum cause cause, struct old_session *old,
+                        struct conn *fresh)
 {
     struct conn_stats stats;
     conn_stats(p->conn, &stats);
@@ -102,8 +103,6 @@ static void retire_conn(struct peer *p, enum cause cause, struct conn *fresh)
     p->packets_lost += stats.packets_lost;
     conn_abandon(p->conn, cause);
     node_count_session(&p->node->counters, p->conn);
-    struct old_session *old = mem_new(1, sizeof(*old));
-    CHECK(old); /* a few bytes, right after a whole conn could be had */
     old->conn = p->conn;
     old->generation = p->generation++;
     STAILQ_INSERT_TAIL(&p->old, old, link);
@@ -113,11 +112,13 @@ static void retire_conn(struct peer *p, enum cause cause, struct conn *fresh)
 bool peer_drop_session(struct peer *p, enum cause cause, bool ours)
 {
     struct conn *fresh = new_conn(p);
-    if (!fresh) {
+    struct old_session *old = fresh ? mem_new(1, sizeof(*old)) : NULL;
+    if (!old) {
+        conn_free(fresh);
         LOG_AT(p->node->log, LOG_ERROR, "peer", "no_memory", "peer=%s", p->name);
         return false; /* the old one goes on; it is tried again with the next reason */
     }
-    retire_conn(p, cause, fresh);
+    retire_conn(p, cause, old, fresh);
     p->started = false;
     p->opened = 0;
     p->chosen = 0;

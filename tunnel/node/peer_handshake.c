@@ -1,30 +1,30 @@
-/* How a peer gets keys: initiations out on every way that could work, answers to those that come.
+/* How we ask a peer for keys: initiations out on every way that could work, and its response. Who
+ * is asked is in peer_answer.c.
  *
- * WireGuard's habits: silent to strangers (mac1), cookies under load, and a timestamp that must
- * rise before anything is answered. What differs: one initiation travels over all ways at once, and
- * the payload carries the session's epochs, so that both sides agree whether a session goes on.
+ * What differs from WireGuard: one initiation travels over all ways at once, and the payload
+ * carries the session's epochs, so that both sides agree whether a session goes on.
  */
 #include "node/node_internal.h"
 
 enum { WAYS_MAX = NODE_ENDPOINTS_MAX * NODE_ADDRESSES_MAX + NODE_RELAYS_MAX + PACKET_PATHS_MAX };
 
-static uint64_t aead_mask(void)
+uint64_t peer_aeads(void)
 {
     return PARAMS_AEAD_CHACHA20POLY1305 |
            (aead_available(AEAD_AES256GCM) ? (uint64_t)PARAMS_AEAD_AES256GCM : 0);
 }
 
-static enum aead_kind choose_aead(uint64_t both)
+enum aead_kind peer_choose_aead(uint64_t both)
 {
     return both & PARAMS_AEAD_AES256GCM ? AEAD_AES256GCM : AEAD_CHACHA20POLY1305;
 }
 
-static struct cookie_jar *jar_of(struct peer *p, const struct where *where)
+struct cookie_jar *peer_jar(struct peer *p, const struct where *where)
 {
     return &p->jar[where->kind == WHERE_RELAY];
 }
 
-static struct params our_params(const struct peer *p, uint64_t aead, uint64_t now)
+struct params peer_params(const struct peer *p, uint64_t aead, uint64_t now)
 {
     const struct conn_limits *limits = &p->node->limits;
     struct params params = {
@@ -43,7 +43,24 @@ static struct params our_params(const struct peer *p, uint64_t aead, uint64_t no
     return params;
 }
 
-/* --- initiator --- */
+/* New keys after a handshake; NULL if the other side chose an AEAD that we do not have. */
+struct keyset *peer_install(struct peer *p, struct handshake *h, enum aead_kind kind,
+                            bool initiator, uint64_t now)
+{
+    struct keyring_offer offer = {.kind = kind,
+                                  .initiator = initiator,
+                                  .lend_send = p->node->seal_apart,
+                                  .lend_recv = p->node->open_apart,
+                                  .local_index = h->local_index,
+                                  .remote_index = h->remote_index,
+                                  .tag = p->remote.epoch};
+    handshake_keys(h, offer.send, offer.recv);
+    struct keyset *keys = keyring_install(&p->keys, &offer, now);
+    sodium_memzero(&offer, sizeof(offer));
+    return keys;
+}
+
+/* --- asking --- */
 
 static void add_way(struct where *ways, size_t *count, const struct where *way)
 {
@@ -91,7 +108,7 @@ static size_t collect_ways(struct peer *p, struct where *ways, uint64_t now)
 static void send_initiation(struct peer *p, const struct where *ways, size_t count, uint64_t now)
 {
     struct node *n = p->node;
-    struct params params = our_params(p, aead_mask(), now);
+    struct params params = peer_params(p, peer_aeads(), now);
     params.timestamp_ns = node_take_timestamp(n, now);
     uint8_t payload[PARAMS_LEN_MAX];
     uint8_t packet[HANDSHAKE_MAX];
@@ -99,7 +116,7 @@ static void send_initiation(struct peer *p, const struct where *ways, size_t cou
     struct handshake_draft draft = {.index = p->hs_index,
                                     .payload = payload,
                                     .payload_len = params_encode(payload, &params),
-                                    .jar = jar_of(p, &ways[0]),
+                                    .jar = peer_jar(p, &ways[0]),
                                     .rng = n->rng,
                                     .now = now};
     handshake_start(&p->hs, &n->self, &p->key, p->psk);
@@ -110,7 +127,7 @@ static void send_initiation(struct peer *p, const struct where *ways, size_t cou
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        cookie_jar_stamp(jar_of(p, &ways[i]), packet, (size_t)len, now);
+        cookie_jar_stamp(peer_jar(p, &ways[i]), packet, (size_t)len, now);
         node_emit(p, &ways[i], packet, (size_t)len, true);
     }
     LOG_AT(n->log, LOG_DEBUG, "handshake", "sent", "peer=%s ways=%zu attempt=%u", p->name, count,
@@ -271,23 +288,7 @@ void node_resolved(struct node *n, size_t peer, size_t endpoint, const struct ad
     node_wake(p);
 }
 
-/* --- both --- */
-
-/* New keys after a handshake; NULL if the other side chose an AEAD that we do not have. */
-static struct keyset *install(struct peer *p, struct handshake *h, enum aead_kind kind,
-                              bool initiator, uint64_t now)
-{
-    struct keyring_offer offer = {.kind = kind,
-                                  .initiator = initiator,
-                                  .apart = p->node->seal_apart,
-                                  .local_index = h->local_index,
-                                  .remote_index = h->remote_index,
-                                  .tag = p->remote.epoch};
-    handshake_keys(h, offer.send, offer.recv);
-    struct keyset *keys = keyring_install(&p->keys, &offer, now);
-    sodium_memzero(&offer, sizeof(offer));
-    return keys;
-}
+/* --- what comes back --- */
 
 void peer_on_response(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
                       uint64_t now)
@@ -296,22 +297,23 @@ void peer_on_response(struct peer *p, const struct where *from, const uint8_t *d
     uint8_t payload[HANDSHAKE_PAYLOAD_MAX];
     size_t payload_len;
     struct params params;
-    uint32_t index;
-    if (handshake_receiver(&index, data, len) == 0 && keyring_find(&p->keys, index)) {
-        n->counters.handshakes_replayed++; /* that one is over: its answer came by several ways */
+    int err = handshake_read_response(&p->hs, data, len, payload, &payload_len);
+    if (err == ERR_STATE || err == ERR_NOT_FOUND) {
+        n->counters
+            .handshakes_replayed++; /* that one is over: the answer came by several ways, or late */
         return;
     }
-    if (handshake_read_response(&p->hs, data, len, payload, &payload_len) != 0) {
+    if (err != 0) {
         n->counters.handshakes_invalid++;
         return;
     }
-    if (params_decode(&params, payload, payload_len) != 0 || (params.aead & ~aead_mask()) != 0) {
+    if (params_decode(&params, payload, payload_len) != 0 || (params.aead & ~peer_aeads()) != 0) {
         n->counters.handshakes_invalid++;
         handshake_wipe(&p->hs);
         return;
     }
     p->remote = params;
-    struct keyset *keys = install(p, &p->hs, choose_aead(params.aead), true, now);
+    struct keyset *keys = peer_install(p, &p->hs, peer_choose_aead(params.aead), true, now);
     if (keys) {
         if (peer_establish(p, keys, from, true, now) && peer_is_direct(p, now)) {
             /* The peer waits for a packet under the new keys before it uses them. */
@@ -320,185 +322,15 @@ void peer_on_response(struct peer *p, const struct where *from, const uint8_t *d
     }
 }
 
+/* The first cookie is used at once. Who refuses it and sends another one waits for the next try: or
+ * each answer would bring forth an initiation. */
 void peer_on_cookie(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
                     uint64_t now)
 {
-    if (handshake_read_cookie(jar_of(p, from), data, len, now) == 0 && p->hs_reason != HS_NONE) {
+    struct cookie_jar *jar = peer_jar(p, from);
+    bool first = !cookie_jar_is_full(jar, now);
+    if (handshake_read_cookie(jar, data, len, now) == 0 && first && p->hs_reason != HS_NONE) {
         p->hs_retry_ns = now;
         peer_handshake_tick(p, now);
     }
-}
-
-/* --- responder --- */
-
-/* More initiations in this second than a machine should do DHs for? */
-static bool under_load(struct node *n, uint64_t now)
-{
-    if (time_since(n->load_from_ns, now) >= NS_PER_S) {
-        n->load_from_ns = now;
-        n->load = 0;
-    }
-    return ++n->load > NODE_HANDSHAKES_PER_S;
-}
-
-/* To an address that may be anyone's: the answer to a stranger who knows our public key. */
-static void emit_stranger(struct node *n, const struct where *to, const uint8_t *data, size_t len)
-{
-    if (n->outbox_count < NODE_OUTBOX_MAX) {
-        size_t slot = (n->outbox_first + n->outbox_count++) % NODE_OUTBOX_MAX;
-        n->outbox[slot] = (struct outgoing){.to = to->addr, .len = len};
-        memcpy(n->outbox[slot].data, data, len);
-    }
-}
-
-/* True if the message may cost us DHs. `sender`: the peer that the relay names, or NULL. */
-static bool admit(struct node *n, const struct handshake_mail *mail, const struct where *from,
-                  struct peer *sender, uint64_t now)
-{
-    enum cookie_verdict verdict = handshake_check_mac(&n->checker, mail);
-    if (verdict == COOKIE_BAD) {
-        n->counters.handshakes_bad_mac++;
-        return false;
-    }
-    if (under_load(n, now) && verdict != COOKIE_MAC2) {
-        uint8_t cookie[HANDSHAKE_COOKIE_LEN];
-        n->counters.handshakes_limited++;
-        handshake_write_cookie(&n->checker, mail, n->rng, cookie);
-        if (sender) {
-            node_emit(sender, from, cookie, sizeof(cookie), true);
-        } else {
-            emit_stranger(n, from, cookie, sizeof(cookie));
-        }
-        return false;
-    }
-    return true;
-}
-
-static void respond(struct peer *p, struct handshake *h, const struct where *to, uint64_t now)
-{
-    struct node *n = p->node;
-    enum aead_kind kind = choose_aead(p->remote.aead & aead_mask());
-    struct params params = our_params(p, (uint64_t)kind, now);
-    uint8_t payload[PARAMS_LEN_MAX];
-    uint8_t packet[HANDSHAKE_MAX];
-    struct handshake_draft draft = {.index = node_new_index(p),
-                                    .payload = payload,
-                                    .payload_len = params_encode(payload, &params),
-                                    .jar = jar_of(p, to),
-                                    .rng = n->rng,
-                                    .now = now};
-    int len = handshake_write_response(h, &draft, packet, sizeof(packet));
-    if (len < 0) {
-        n->counters.handshakes_invalid++;
-        return;
-    }
-    if (install(p, h, kind, false, now)) {
-        node_emit(p, to, packet, (size_t)len, true);
-        node_wake(p);
-        CHECK((size_t)len <= sizeof(p->reply));
-        memcpy(p->reply, packet, (size_t)len);
-        p->reply_len = (size_t)len;
-        p->reply_way = *to;
-        p->replies_left = NODE_REPLIES_MAX;
-    }
-}
-
-/* The response goes to the peer's candidates too when the initiation came over a relay: it opens
- * our NAT to what the peer will send there as soon as it has our candidates. */
-static void open_ways(struct peer *p, const struct where *from, uint64_t now)
-{
-    struct addr to;
-    node_wake(p);
-    peer_candidates_hint(p, now);
-    while (from->kind == WHERE_RELAY && p->replies_left > NODE_REPLIES_KEPT &&
-           peer_candidates_early(p, &to, now)) {
-        struct where way = where_direct(&to);
-        p->replies_left--;
-        cookie_jar_stamp(jar_of(p, &way), p->reply, p->reply_len, now);
-        node_emit(p, &way, p->reply, p->reply_len, true);
-    }
-}
-
-/* The same initiation by another way: the answer goes that way too, because the one before may lead
- * nowhere, and nobody knows which of them is the good one. */
-static void respond_again(struct peer *p, const struct where *to, uint64_t now)
-{
-    if (p->replies_left == 0 || where_equal(to, &p->reply_way) ||
-        time_since(p->initiation_ns, now) > NODE_REPLY_NS) {
-        p->node->counters.handshakes_replayed++;
-        return;
-    }
-    p->replies_left--;
-    cookie_jar_stamp(jar_of(p, to), p->reply, p->reply_len, now);
-    node_emit(p, to, p->reply, p->reply_len, true);
-    node_wake(p);
-}
-
-/* The payload of an initiation that is authentic: is it new, and do we understand it? */
-static bool accept_params(struct peer *p, const struct where *from, const uint8_t *payload,
-                          size_t len, uint64_t now)
-{
-    struct node *n = p->node;
-    struct params params;
-    if (params_decode(&params, payload, len) != 0 ||
-        (params.aead & PARAMS_AEAD_CHACHA20POLY1305) == 0) {
-        n->counters.handshakes_invalid++;
-        return false;
-    }
-    if (params.timestamp_ns == p->remote_timestamp) {
-        respond_again(p, from, now);
-        return false;
-    }
-    if (params.timestamp_ns < p->remote_timestamp) {
-        n->counters.handshakes_replayed++;
-        LOG_AT(n->log, LOG_WARN, "handshake", "replayed", "peer=%s", p->name);
-        return false;
-    }
-    if (p->initiation_ns != 0 && time_since(p->initiation_ns, now) < INITIATION_INTERVAL_NS) {
-        n->counters.handshakes_limited++;
-        return false;
-    }
-    p->remote_timestamp = params.timestamp_ns;
-    p->initiation_ns = now;
-    p->remote = params;
-    return true;
-}
-
-void peer_on_initiation(struct node *n, const struct where *from,
-                        const struct public_key *relay_key, const uint8_t *data, size_t len,
-                        uint64_t now)
-{
-    struct handshake_mail mail = {.data = data,
-                                  .len = len,
-                                  .source = relay_key ? cookie_source_key(relay_key)
-                                                      : cookie_source_addr(&from->addr),
-                                  .now = now};
-    struct peer *sender = relay_key ? node_find_key(n, relay_key) : NULL;
-    if (relay_key && !sender) {
-        n->counters.handshakes_unknown++;
-        return;
-    }
-    if (n->stopping || !admit(n, &mail, from, sender, now)) {
-        return;
-    }
-    struct handshake h = {0};
-    if (handshake_read_initiation(&h, &n->self, data, len) != 0) {
-        n->counters.handshakes_invalid++;
-        return;
-    }
-    struct peer *p = node_find_key(n, &h.peer);
-    if (!p || (sender && p != sender)) {
-        n->counters.handshakes_unknown++;
-        handshake_wipe(&h);
-        return;
-    }
-    uint8_t payload[HANDSHAKE_PAYLOAD_MAX];
-    size_t payload_len;
-    if (handshake_accept_initiation(&h, p->psk, payload, &payload_len) != 0) {
-        n->counters.handshakes_invalid++;
-    } else if (accept_params(p, from, payload, payload_len, now)) {
-        respond(p, &h, from, now);
-        open_ways(p, from, now);
-    }
-    handshake_wipe(&h);
 }

@@ -135,18 +135,22 @@ static void on_response(struct peer *p, const struct where *from, const struct f
     }
 }
 
+/* One challenge of a packet is answered: where it says that it came from need not be the peer's,
+ * and what goes there shall be little more than what came. */
 void peer_on_probe(struct peer *p, const struct where *from, const uint8_t *data, size_t len,
                    uint64_t now)
 {
     struct reader r = reader_of(data, len);
+    bool challenged = false;
     while (reader_left(&r) > 0) {
         struct frame f;
         if (frame_read(&f, &r) != 0) {
             p->node->counters.packets_protocol++;
             return;
         }
-        if (f.type == FRAME_PATH_CHALLENGE) {
+        if (f.type == FRAME_PATH_CHALLENGE && !challenged) {
             on_challenge(p, from, &f, now);
+            challenged = true;
         } else if (f.type == FRAME_PATH_RESPONSE) {
             on_response(p, from, &f, now);
         } else if (f.type != FRAME_PADDING) {

@@ -7,6 +7,9 @@
 #ifndef OS_NETMON_H
 #define OS_NETMON_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 enum netmon_change {
     NETMON_ADDRESSES = 1, /* an address or an interface came, went, or went up or down */
     NETMON_ROUTES = 2,    /* a route to the world at large: 0.0.0.0/0, ::/0, or a half of them */
@@ -19,5 +22,7 @@ int netmon_open(void);
  * descriptor will say nothing any more. */
 int netmon_read(int fd);
 void netmon_close(int fd);
+/* What one read has brought, the kernel's words: the same set. */
+int netmon_changes(const uint8_t *data, size_t len);
 
 #endif

@@ -79,7 +79,7 @@ static int change_of(unsigned type, const uint8_t *body, size_t len)
 }
 
 /* Several messages may lie in one read, each on a boundary of four bytes. */
-static int changes_in(const uint8_t *data, size_t len)
+int netmon_changes(const uint8_t *data, size_t len)
 {
     struct nlmsghdr head;
     int changes = 0;
@@ -106,7 +106,7 @@ int netmon_read(int fd)
         socklen_t from_len = sizeof(from);
         ssize_t n = recvfrom(fd, buffer, sizeof(buffer), 0, (struct sockaddr *)&from, &from_len);
         if (n >= 0 && from.nl_pid == 0) { /* the kernel; other processes may write to us too */
-            changes |= changes_in(buffer, (size_t)n);
+            changes |= netmon_changes(buffer, (size_t)n);
         } else if (n < 0 && errno == ENOBUFS) { /* some were lost: suppose everything */
             changes |= NETMON_ADDRESSES | NETMON_ROUTES;
         } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {

@@ -237,6 +237,22 @@ void udp_batch_deinit(struct udp_batch *b)
     *b = (struct udp_batch){0};
 }
 
+size_t udp_batch_bytes(const struct udp_batch *b)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        bytes += b->messages[i].len;
+    }
+    return bytes;
+}
+
+uint8_t *udp_batch_trade(struct udp_batch *b, uint8_t *fresh)
+{
+    uint8_t *used = b->buffer;
+    b->buffer = fresh;
+    return used;
+}
+
 void udp_batch_limit(struct udp_batch *b, size_t bytes)
 {
     b->limit = bytes;
@@ -246,10 +262,7 @@ void udp_batch_limit(struct udp_batch *b, size_t bytes)
  * ones. */
 static void choose_most(struct udp_batch *b)
 {
-    size_t bytes = 0;
-    for (size_t i = 0; i < b->count; i++) {
-        bytes += b->messages[i].len;
-    }
+    size_t bytes = udp_batch_bytes(b);
     if (b->limit == 0 || b->most == 0) {
         b->most = UDP_BATCH_MESSAGES;
     } else if (bytes > 0) {

@@ -22,8 +22,9 @@ enum {
     UDP_BATCH_MESSAGES = 16,   /* reads of one udp_receive */
     UDP_BATCH_LEAST = 2,       /* however large they are */
     UDP_MESSAGE_BYTES = 65536, /* a coalesced read never is larger */
-    UDP_SEGMENTS_MAX = 64,     /* of one system call; older kernels' limit */
-    UDP_PAYLOAD_MAX = 65507,   /* of one datagram over IPv4, and of all segments together */
+    UDP_BATCH_BYTES = UDP_BATCH_MESSAGES * UDP_MESSAGE_BYTES,
+    UDP_SEGMENTS_MAX = 64,   /* of one system call; older kernels' limit */
+    UDP_PAYLOAD_MAX = 65507, /* of one datagram over IPv4, and of all segments together */
     UDP_BUFFER_BYTES = 7 * 1024 * 1024, /* asked for unless the options say otherwise */
 };
 
@@ -82,7 +83,7 @@ struct udp_message {
 };
 
 struct udp_batch {
-    uint8_t *buffer; /* UDP_BATCH_MESSAGES * UDP_MESSAGE_BYTES */
+    uint8_t *buffer; /* UDP_BATCH_BYTES */
     struct udp_message messages[UDP_BATCH_MESSAGES];
     size_t count;
     size_t datagrams; /* in all messages */
@@ -123,6 +124,12 @@ void udp_batch_deinit(struct udp_batch *b);
 void udp_batch_limit(struct udp_batch *b, size_t bytes);
 /* The next datagram; false at the end. Valid until the batch is filled again. */
 bool udp_batch_next(struct udp_batch *b, struct udp_datagram *out);
+
+/* Of all its datagrams. */
+size_t udp_batch_bytes(const struct udp_batch *b);
+/* Its memory, with the datagrams in it, becomes the caller's, and `fresh` (mem_new,
+ * UDP_BATCH_BYTES) the batch's. */
+uint8_t *udp_batch_trade(struct udp_batch *b, uint8_t *fresh);
 
 /* Datagrams from now on pass at most so many routers (IP_TTL, IPV6_UNICAST_HOPS); 0 = as many as
  * usual. 0 or -errno. */

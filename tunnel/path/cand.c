@@ -161,6 +161,26 @@ static struct cand *room_for(struct cand_own *o, int rank)
     return own_rank(last) < rank ? last : NULL;
 }
 
+/* For an address that only a peer claims to have seen. All peers are told of it and send there; so
+ * one that makes such addresses up shall neither push out others nor change the list all the time.
+ */
+static struct cand *room_for_seen(struct cand_own *o, uint64_t now)
+{
+    struct cand *oldest = NULL;
+    size_t count = 0;
+    for (struct cand *c = o->list; c < &o->list[o->count]; c++) {
+        if (c->sources == 1U << CAND_PEER_REFLEXIVE) {
+            count++;
+            oldest = !oldest || c->observed_ns < oldest->observed_ns ? c : oldest;
+        }
+    }
+    if (count < CAND_SEEN_MAX) {
+        return room_for(o, rank_of(CAND_PEER_REFLEXIVE, NULL));
+    }
+    o->no_room++;
+    return time_since(oldest->observed_ns, now) >= CAND_SEEN_NS ? oldest : NULL;
+}
+
 static void add(struct cand_own *o, enum cand_source source, const struct addr *addr, uint64_t now)
 {
     struct addr a = addr_normalize(addr);
@@ -171,7 +191,8 @@ static void add(struct cand_own *o, enum cand_source source, const struct addr *
     }
     struct cand *c = find_own(o, &a);
     if (!c) {
-        c = room_for(o, rank_of(source, &a));
+        bool seen = source == CAND_PEER_REFLEXIVE;
+        c = seen ? room_for_seen(o, now) : room_for(o, rank_of(source, &a));
         if (!c) {
             return;
         }

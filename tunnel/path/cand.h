@@ -49,9 +49,11 @@ enum cand_source {
 enum {
     CAND_MAX = FRAME_CANDIDATES_MAX,
     CAND_SENT_MAX = 8, /* probes to one candidate whose answers still count */
+    CAND_SEEN_MAX = 8, /* addresses of ours that nobody but a peer has seen: it may say anything */
 };
 
 #define CAND_KEEP_NS (310 * NS_PER_S)     /* an observed address of ours that is seen no more */
+#define CAND_SEEN_NS (30 * NS_PER_S)      /* before what a peer has seen makes room for others */
 #define CAND_PREDICTED_NS (30 * NS_PER_S) /* a prediction */
 #define CAND_PROBE_FIRST_NS (100 * NS_PER_MS)
 #define CAND_PROBE_LAST_NS (5 * NS_PER_S)
@@ -97,7 +99,6 @@ size_t cand_own_list(const struct cand_own *o, struct frame_candidate out[CAND_M
 struct cand_remote {
     struct addr addr;
     enum cand_source source;
-    bool named;                         /* by the peer; else we know it for ourselves */
     bool answered;                      /* since the last start */
     uint64_t rtt_ns;                    /* of the probe that was answered; 0 = unknown */
     uint64_t start_ns;                  /* when probing it began */
@@ -115,7 +116,7 @@ struct cand_peer {
     uint64_t second_ns;                /* start of the second ... */
     unsigned second_count;             /* ... in which so many probes went out */
     uint64_t probes;
-    uint64_t not_worth; /* named by the peer and not probed */
+    uint64_t not_worth; /* not probed */
     uint64_t no_room;
 };
 
@@ -127,19 +128,12 @@ void cand_peer_take(struct cand_peer *p, const struct frame_candidate *list, siz
  * rest stays as it is. */
 void cand_peer_hint(struct cand_peer *p, const struct frame_candidate *list, size_t count,
                     const struct cand_own *own, uint64_t now);
-/* One more, that the peer did not name: configured, peer-reflexive or predicted. False if it is
- * not worth a probe or there is no room. Known ones stay as they are. */
-bool cand_peer_add(struct cand_peer *p, enum cand_source source, const struct addr *addr,
-                   const struct cand_own *own, uint64_t now);
 /* Probes all of them anew, at once: our own network changed, or a direct path died. */
 void cand_peer_restart(struct cand_peer *p, uint64_t now);
 /* A path response: the candidate that its token was sent to, whatever way it came back; NULL if
  * none. It rests from now on; make it a path. */
 const struct cand_remote *
 cand_peer_response(struct cand_peer *p, const uint8_t token[FRAME_CHALLENGE_LEN], uint64_t now);
-/* That address has proved itself otherwise. */
-void cand_peer_answered(struct cand_peer *p, const struct addr *addr);
-
 /* The peer told us of it. */
 bool cand_peer_is_named(const struct cand_peer *p, const struct addr *addr);
 

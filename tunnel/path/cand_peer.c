@@ -14,17 +14,8 @@ static int rank_of(const struct cand_remote *r)
         [CAND_HOST] = 3,      [CAND_REFLEXIVE] = 5,  [CAND_MAPPED] = 7,  [CAND_PEER_REFLEXIVE] = 4,
         [CAND_PREDICTED] = 1, [CAND_CONFIGURED] = 6, [CAND_RENEWED] = 5,
     };
-    if (!r->named && r->source == CAND_PEER_REFLEXIVE) {
-        return 8; /* an authentic packet came from there: nothing is likelier */
-    }
     size_t known = sizeof(ranks) / sizeof(ranks[0]);
     return (size_t)r->source < known ? ranks[r->source] : 0;
-}
-
-/* What we are told to look at stays, whatever else there is. */
-static bool is_kept(const struct cand_remote *r)
-{
-    return !r->named && r->source == CAND_CONFIGURED;
 }
 
 static struct cand_remote *find(struct cand_peer *p, const struct addr *a)
@@ -86,14 +77,14 @@ static bool make_room(struct cand_peer *p, int rank, uint64_t now)
     p->no_room++;
     for (size_t i = p->count; i > 0; i--) {
         const struct cand_remote *r = &p->list[i - 1];
-        if (!is_kept(r) && is_stale(r, now)) {
+        if (is_stale(r, now)) {
             remove_at(p, i - 1);
             return true;
         }
     }
     for (size_t i = p->count; i > 0; i--) {
         const struct cand_remote *r = &p->list[i - 1];
-        if (!r->answered && !is_kept(r) && rank_of(r) < rank) {
+        if (!r->answered && rank_of(r) < rank) {
             remove_at(p, i - 1);
             return true;
         }
@@ -101,32 +92,20 @@ static bool make_room(struct cand_peer *p, int rank, uint64_t now)
     return false;
 }
 
-static bool add(struct cand_peer *p, const struct cand_remote *new, const struct cand_own *own,
+/* Known ones stay as they are. */
+static void add(struct cand_peer *p, const struct cand_remote *new, const struct cand_own *own,
                 uint64_t now)
 {
     if (!cand_is_worth(&new->addr, own)) {
         p->not_worth++;
-        return false;
+        return;
     }
-    struct cand_remote *known = find(p, &new->addr);
-    if (known) {
-        known->named = known->named && new->named;
-        return true;
-    }
-    if (!make_room(p, rank_of(new), now)) {
-        return false;
+    if (find(p, &new->addr) || !make_room(p, rank_of(new), now)) {
+        return;
     }
     p->list[p->count] = *new;
     start(p, &p->list[p->count], now);
     raise_entry(p, p->count++);
-    return true;
-}
-
-bool cand_peer_add(struct cand_peer *p, enum cand_source source, const struct addr *addr,
-                   const struct cand_own *own, uint64_t now)
-{
-    struct cand_remote r = {.addr = addr_normalize(addr), .source = source};
-    return add(p, &r, own, now);
 }
 
 static bool is_named(const struct frame_candidate *list, size_t count, const struct addr *a)
@@ -140,12 +119,12 @@ static bool is_named(const struct frame_candidate *list, size_t count, const str
     return false;
 }
 
-/* What neither the new list names nor we know for ourselves. */
+/* What the new list does not name, unless it is a path meanwhile. */
 static void drop_unnamed(struct cand_peer *p, const struct frame_candidate *list, size_t count)
 {
     for (size_t i = p->count; i > 0; i--) {
         const struct cand_remote *r = &p->list[i - 1];
-        if (r->named && !r->answered && !is_named(list, count, &r->addr)) {
+        if (!r->answered && !is_named(list, count, &r->addr)) {
             remove_at(p, i - 1);
         }
     }
@@ -159,9 +138,8 @@ void cand_peer_hint(struct cand_peer *p, const struct frame_candidate *list, siz
             continue;
         }
         struct cand_remote r = {.addr = addr_normalize(&list[i].addr),
-                                .source = (enum cand_source)list[i].source,
-                                .named = true};
-        (void)add(p, &r, own, now);
+                                .source = (enum cand_source)list[i].source};
+        add(p, &r, own, now);
     }
 }
 
@@ -181,16 +159,6 @@ void cand_peer_restart(struct cand_peer *p, uint64_t now)
 {
     for (size_t i = 0; i < p->count; i++) {
         start(p, &p->list[i], now);
-    }
-}
-
-void cand_peer_answered(struct cand_peer *p, const struct addr *addr)
-{
-    struct addr a = addr_normalize(addr);
-    struct cand_remote *r = find(p, &a);
-    if (r) {
-        r->answered = true;
-        r->next_ns = TIME_NEVER;
     }
 }
 
@@ -283,7 +251,7 @@ uint64_t cand_peer_next_ns(const struct cand_peer *p)
 bool cand_peer_is_named(const struct cand_peer *p, const struct addr *addr)
 {
     for (size_t i = 0; i < p->count; i++) {
-        if (p->list[i].named && addr_equal(&p->list[i].addr, addr)) {
+        if (addr_equal(&p->list[i].addr, addr)) {
             return true;
         }
     }

@@ -101,18 +101,6 @@ static void ask_family(struct stunclient *c, enum addr_family family, uint64_t n
     }
 }
 
-/* It may have been the keeper, so the others are asked at once. */
-void stunclient_remove(struct stunclient *c, int server, uint64_t now)
-{
-    CHECK(server >= 0 && server < STUNCLIENT_SERVERS_MAX);
-    enum addr_family family = (enum addr_family)c->servers[server].addr.family;
-    bool keeper = is_keeper(c, &c->servers[server]);
-    c->servers[server] = (struct stunclient_server){0};
-    if (keeper) {
-        ask_family(c, family, now);
-    }
-}
-
 void stunclient_ask_all(struct stunclient *c, uint64_t now)
 {
     ask_family(c, ADDR_NONE, now);

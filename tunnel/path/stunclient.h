@@ -102,7 +102,6 @@ void stunclient_init(struct stunclient *c, const struct stuntx_plan *plan, struc
  * once if answers are needed. */
 int stunclient_add(struct stunclient *c, const struct addr *server, enum stun_form form,
                    uint64_t now);
-void stunclient_remove(struct stunclient *c, int server, uint64_t now);
 
 /* Whether anybody wants to know: peers are being sought, or mappings must be kept alive. Not
  * needed = nothing is sent; results stay, with their age. */

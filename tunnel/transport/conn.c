@@ -39,6 +39,7 @@ struct conn *conn_new(const struct conn_config *config)
     }
     c->limits = config->limits;
     c->log = config->log;
+    c->rng = config->rng;
     c->congestion = config->congestion == CONN_CONGESTION_CUBIC ? &cc_cubic : &cc_bbr;
     c->even = config->even;
     c->peer.max_ack_delay_ns = config->limits.max_ack_delay_ns;
@@ -91,6 +92,7 @@ void conn_start(struct conn *c, const struct conn_peer_limits *peer, uint64_t no
     struct stream *s;
     while ((s = table_next(&c->streams, &at)) != NULL) {
         s->send_limit = peer->stream_window;
+        conn_count_buffer(c, s);
     }
 }
 

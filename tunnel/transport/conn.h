@@ -250,6 +250,8 @@ struct conn_event {
 
 /* Fetches the next event; false when there is none. */
 bool conn_event(struct conn *c, struct conn_event *ev);
+/* A writer would be told now that there is room: output makes some. */
+bool conn_has_writer(const struct conn *c);
 
 /* Our candidate addresses, sent reliably; a newer list replaces one not yet acknowledged. */
 void conn_send_candidates(struct conn *c, const struct frame_candidate *list, size_t count);

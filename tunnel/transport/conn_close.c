@@ -20,40 +20,33 @@ void conn_unlink(struct conn *c, struct stream *s)
         TAILQ_REMOVE(&c->events, s, event_link);
     }
     s->control_queued = s->control_held = s->events_queued = false;
+    conn_leave_line(c, s);
     sched_remove(&conn_queue_of(c, s)->sched, s);
 }
 
-/* Everything that is counted for the stream is no more. */
-static void settle_accounts(struct conn *c, struct stream *s)
+/* Out of every list and every account; its memory is all that is left. */
+static void take_out(struct conn *c, struct stream *s)
 {
+    conn_unlink(c, s);
     conn_end_grant(c, s);
-    c->buffered -= s->buffered;
-    s->buffered = 0;
+    conn_forget_buffer(c, s);
+    c->over_count -= s->over_told;
+    conn_drop_flow(c, s);
+    table_remove(&c->streams, s->id);
+    (s->local ? &c->ours : &c->theirs)->open--;
 }
 
 void conn_drop_stream(struct conn *c, struct stream *s)
 {
-    struct conn_ids *ids = s->local ? &c->ours : &c->theirs;
-    conn_unlink(c, s);
-    settle_accounts(c, s);
-    c->over_count -= s->over_told;
-    conn_drop_flow(c, s);
-    table_remove(&c->streams, s->id);
-    ids->open--;
-    ids->gone++;
+    take_out(c, s);
+    (s->local ? &c->ours : &c->theirs)->gone++;
     stream_free(s);
     conn_update_limits(c);
 }
 
 void conn_forget_stream(struct conn *c, struct stream *s)
 {
-    struct conn_ids *ids = s->local ? &c->ours : &c->theirs;
-    conn_unlink(c, s);
-    settle_accounts(c, s);
-    c->over_count -= s->over_told;
-    conn_drop_flow(c, s);
-    table_remove(&c->streams, s->id);
-    ids->open--;
+    take_out(c, s);
     c->stats.streams_opened--;
     c->stats.streams_refused++;
     stream_free(s);

@@ -16,7 +16,11 @@ enum { SMALL_BYTES = 4096, BULK_BYTES = 65536 };
 
 void conn_haste_note(struct conn *c, struct stream *s)
 {
-    if (s->burst > SMALL_BYTES || stream_has_data(s)) {
+    if (s->burst > SMALL_BYTES) {
+        s->large_ns = c->now;
+    }
+    if (s->burst > SMALL_BYTES || stream_has_data(s) ||
+        (s->large_ns != 0 && time_since(s->large_ns, c->now) < HASTE_NS)) {
         return;
     }
     bool waits = !TAILQ_EMPTY(&conn_queue_of(c, s)->sched.bulk);

@@ -10,6 +10,17 @@
 #include "transport/conn_internal.h"
 #include "wire/varint.h"
 
+static void learn(uint64_t *known, uint64_t value)
+{
+    *known = value > *known ? value : *known;
+}
+
+/* What a newer frame has overtaken, or another one has brought, needs no repetition. */
+static bool is_missing(uint64_t lost, uint64_t latest, uint64_t known)
+{
+    return lost == latest && lost > known;
+}
+
 static void on_stream_frame_acked(struct conn *c, struct stream *s, const struct sent_record *r)
 {
     switch ((enum sent_type)r->type) {
@@ -29,8 +40,10 @@ static void on_stream_frame_acked(struct conn *c, struct stream *s, const struct
             stream_set_send(s, STREAM_SEND_RESET_ACKED);
         }
         break;
-    case SENT_STOP:
     case SENT_MAX_STREAM_DATA:
+        learn(&s->credit.known, r->from);
+        return;
+    case SENT_STOP:
     case SENT_MAX_DATA:
     case SENT_MAX_STREAMS:
     case SENT_CANDIDATES:
@@ -46,6 +59,7 @@ static void on_stream_frame_lost(struct conn *c, struct stream *s, const struct 
     switch ((enum sent_type)r->type) {
     case SENT_STREAM:
         stream_on_data_lost(s, r->from, r->len, r->fin);
+        conn_count_buffer(c, s);
         conn_want_data(c, s);
         return;
     case SENT_HELLO:
@@ -58,8 +72,9 @@ static void on_stream_frame_lost(struct conn *c, struct stream *s, const struct 
         again = stream_is_received(s) ? 0 : STREAM_CONTROL_STOP;
         break;
     case SENT_MAX_STREAM_DATA:
-        again =
-            s->recv == STREAM_RECV_OPEN && r->from == s->credit.limit ? STREAM_CONTROL_CREDIT : 0;
+        again = s->recv == STREAM_RECV_OPEN && is_missing(r->from, s->credit.limit, s->credit.known)
+                    ? STREAM_CONTROL_CREDIT
+                    : 0;
         break;
     case SENT_MAX_DATA:
     case SENT_MAX_STREAMS:
@@ -72,15 +87,27 @@ static void on_stream_frame_lost(struct conn *c, struct stream *s, const struct 
     }
 }
 
-/* A limit that was overtaken by a newer one needs no repetition. */
+static void on_session_frame_acked(struct conn *c, const struct sent_record *r)
+{
+    if (r->type == SENT_MAX_DATA) {
+        learn(&c->credit.known, r->from);
+    } else if (r->type == SENT_MAX_STREAMS) {
+        learn(&c->theirs.known, r->from);
+    } else if (r->type == SENT_CANDIDATES) {
+        learn(&c->candidates.known, r->from);
+    } else if (r->type == SENT_ACK) {
+        ack_on_confirmed(&c->acks[r->id], r->from);
+    }
+}
+
 static void on_session_frame_lost(struct conn *c, const struct sent_record *r)
 {
     if (r->type == SENT_MAX_DATA) {
-        c->credit_pending = c->credit_pending || r->from == c->credit.limit;
+        c->credit_pending |= is_missing(r->from, c->credit.limit, c->credit.known);
     } else if (r->type == SENT_MAX_STREAMS) {
-        c->streams_pending = c->streams_pending || r->from == c->theirs.limit;
+        c->streams_pending |= is_missing(r->from, c->theirs.limit, c->theirs.known);
     } else if (r->type == SENT_CANDIDATES) {
-        c->candidates.pending = c->candidates.pending || r->from == c->candidates.version;
+        c->candidates.pending |= is_missing(r->from, c->candidates.version, c->candidates.known);
     }
 }
 
@@ -96,8 +123,8 @@ static void on_arrived(struct conn *c, const struct path *p, const struct sent_p
         struct stream *s = is_of_stream(r) ? conn_find(c, r->id) : NULL;
         if (s) {
             on_stream_frame_acked(c, s, r);
-        } else if (r->type == SENT_ACK) {
-            ack_on_confirmed(&c->acks[r->id], r->from);
+        } else {
+            on_session_frame_acked(c, r);
         }
     }
 }
@@ -120,7 +147,7 @@ void conn_move_flight(struct conn *c, struct path *p)
     for (uint64_t n = p->loss.scan; n < p->sent.next; n++) {
         struct sent_packet *packet = sentmap_find(&p->sent, n);
         if (packet && packet->state == SENT_FLYING) {
-            path_settle(p, packet, n, SENT_MOVED);
+            path_settle(p, packet, SENT_MOVED);
             pmtud_on_probe_lost(&p->pmtud, n, c->now);
             conn_requeue(c, p, packet);
         }
@@ -136,7 +163,7 @@ void conn_detect_lost(struct conn *c, struct path *p, uint64_t now)
     uint64_t number;
     while (loss_next(&p->loss, &p->sent, &p->rtt, now, &number)) {
         struct sent_packet *packet = sentmap_find(&p->sent, number);
-        path_settle(p, packet, number, SENT_LOST);
+        path_settle(p, packet, SENT_LOST);
         if (packet->probe) {
             pmtud_on_probe_lost(&p->pmtud, number, now);
             continue;
@@ -165,7 +192,7 @@ static void on_packet_acked(struct conn *c, struct path *p, uint64_t number, uin
 {
     struct sent_packet *packet = sentmap_find(&p->sent, number);
     enum sent_state was = (enum sent_state)packet->state;
-    path_settle(p, packet, number, SENT_ACKED);
+    path_settle(p, packet, SENT_ACKED);
     loss_on_acked(&p->loss, number);
     if (packet->sent_ns > p->acked_sent_ns) {
         p->acked_sent_ns = packet->sent_ns;
@@ -194,11 +221,7 @@ static uint64_t next_unacked(const struct sentmap *m, uint64_t number, uint64_t 
     if (number < m->first) {
         number = m->first;
     }
-    while (number < end && sentmap_find(m, number)->state == SENT_ACKED) {
-        uint64_t skipped = sentmap_skip_acked(m, number);
-        number = skipped > number ? skipped : number + 1;
-    }
-    return number;
+    return number < end ? sentmap_skip_acked(m, number) : number;
 }
 
 /* RFC 9002 5.1: only if the largest is newly acknowledged, and something ack-eliciting is. */
@@ -239,14 +262,24 @@ static bool settle_range(struct conn *c, struct path *p, const struct frame_rang
     return any;
 }
 
+/* Of a packet that cannot have come to the peer (RFC 9000 13.1, 21.4). */
+static bool is_made_up(const struct path *p, const struct frame_ack *ack)
+{
+    bool made_up = ack->ranges[0].last >= p->sent.next;
+    for (size_t i = 0; i < ack->count && !made_up; i++) {
+        made_up = skip_is_within(&p->skip, ack->ranges[i].first, ack->ranges[i].last);
+    }
+    return made_up;
+}
+
 int conn_on_ack(struct conn *c, const struct frame_ack *ack, uint64_t now)
 {
     if (ack->path == PACKET_PATH_PROBE || ack->path >= PACKET_PATHS_MAX) {
         return ERR_PROTOCOL;
     }
     struct path *p = &c->paths[ack->path];
-    if (ack->ranges[0].last >= p->sent.next) {
-        return ERR_PROTOCOL; /* never sent */
+    if (is_made_up(p, ack)) {
+        return ERR_PROTOCOL;
     }
     if (!p->open || ack->delay_us > VARINT_MAX / NS_PER_US) {
         return 0;

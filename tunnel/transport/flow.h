@@ -13,6 +13,7 @@
 
 struct flow {
     uint64_t limit;    /* what the peer may send up to, as announced */
+    uint64_t known;    /* a limit that the peer has confirmed */
     uint64_t received; /* session: of all streams together; stream: kept by recvbuf */
     uint64_t consumed; /* by the application */
     uint64_t window;
@@ -24,6 +25,8 @@ struct flow {
 void flow_init(struct flow *f, uint64_t window, uint64_t window_max);
 /* True if the limit rose: announce it. */
 bool flow_consume(struct flow *f, uint64_t len, uint64_t rtt_ns, uint64_t now);
+/* Would it rise if `len` bytes were consumed? */
+bool flow_is_due(const struct flow *f, uint64_t len);
 /* At least this window from now on, within the ceiling. */
 void flow_widen(struct flow *f, uint64_t window);
 /* No more than this from now on, but not less than at first. What was announced holds. */

@@ -6,6 +6,7 @@ void path_init(struct path *p)
 {
     *p = (struct path){0};
     sentmap_init(&p->sent, 0);
+    skip_init(&p->skip);
 }
 
 void path_deinit(struct path *p)
@@ -17,7 +18,8 @@ void path_open(struct path *p, const struct cc_ops *congestion, size_t mtu, uint
 {
     CHECK(!p->open);
     struct sentmap sent = p->sent;
-    *p = (struct path){.open = true, .mtu = mtu, .sent = sent};
+    struct skip skip = p->skip;
+    *p = (struct path){.open = true, .mtu = mtu, .sent = sent, .skip = skip};
     pmtud_init(&p->pmtud, mtu);
     rtt_init(&p->rtt);
     cc_init(&p->cc, congestion, mtu);
@@ -87,7 +89,7 @@ uint64_t path_on_sent(struct path *p, size_t bytes, bool eliciting, uint64_t now
     return number;
 }
 
-void path_settle(struct path *p, struct sent_packet *packet, uint64_t number, enum sent_state to)
+void path_settle(struct path *p, struct sent_packet *packet, enum sent_state to)
 {
     if (packet->state == SENT_FLYING) {
         loss_on_settled(&p->loss, packet->eliciting);
@@ -97,9 +99,18 @@ void path_settle(struct path *p, struct sent_packet *packet, uint64_t number, en
         }
     }
     if (to == SENT_ACKED) {
-        sentmap_set_acked(&p->sent, packet, number);
+        sentmap_set_acked(packet);
     } else {
         packet->state = (uint8_t)to;
+    }
+}
+
+void path_skip_number(struct path *p, struct rng rng, uint64_t now)
+{
+    if (skip_is_due(&p->skip, p->sent.next, rng) && sentmap_reserve(&p->sent) == 0) {
+        uint64_t number = sentmap_commit(&p->sent, 0, false, now);
+        sentmap_find(&p->sent, number)->state = SENT_MOVED; /* it was never in flight */
+        skip_note(&p->skip, number, rng);
     }
 }
 

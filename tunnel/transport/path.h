@@ -8,6 +8,7 @@
 #include "transport/pmtud.h"
 #include "transport/rtt.h"
 #include "transport/sentmap.h"
+#include "transport/skip.h"
 
 /* Silence that makes a path suspect: so many timeouts, and so long. On a short path two timeouts
  * pass in less time than a busy machine may keep a process waiting for the processor. */
@@ -26,6 +27,7 @@ struct path {
     struct cc cc;
     struct pacer pacer;
     struct sentmap sent;
+    struct skip skip;
     struct loss loss;
     struct rate rate;
     uint64_t in_flight;   /* bytes of ack-eliciting packets, neither acknowledged nor lost */
@@ -62,7 +64,9 @@ bool path_can_send(const struct path *p, uint64_t now);
 /* The packet built in p->sent leaves. Returns its number. */
 uint64_t path_on_sent(struct path *p, size_t bytes, bool eliciting, uint64_t now);
 /* A packet is no longer in flight, for the reason in `to`. */
-void path_settle(struct path *p, struct sent_packet *packet, uint64_t number, enum sent_state to);
+void path_settle(struct path *p, struct sent_packet *packet, enum sent_state to);
+/* Leaves the next number out if it is time to, and if there is room to note that. */
+void path_skip_number(struct path *p, struct rng rng, uint64_t now);
 
 /* Forgets packets of which nothing more will be heard: of those that are settled, or that nobody
  * acknowledges, an acknowledgement may come late for three probe timeouts. */

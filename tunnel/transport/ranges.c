@@ -165,12 +165,3 @@ bool ranges_covers(const struct ranges *r, uint64_t start, uint64_t end)
     size_t i = find(r, end);
     return i < r->count && r->list[i].start <= start;
 }
-
-uint64_t ranges_total(const struct ranges *r)
-{
-    uint64_t total = 0;
-    for (size_t i = 0; i < r->count; i++) {
-        total += r->list[i].end - r->list[i].start;
-    }
-    return total;
-}

@@ -40,7 +40,5 @@ void ranges_drop_lowest(struct ranges *r);
 bool ranges_contains(const struct ranges *r, uint64_t number);
 /* True if all of [start, end) is in the set. */
 bool ranges_covers(const struct ranges *r, uint64_t start, uint64_t end);
-/* Sum of lengths. O(count). */
-uint64_t ranges_total(const struct ranges *r);
 
 #endif

@@ -10,14 +10,12 @@ enum { PACKETS_MIN = 64, RECORDS_MIN = 128, KEEP_PACKETS = 1024 };
 void sentmap_init(struct sentmap *m, uint64_t next)
 {
     *m = (struct sentmap){.first = next, .next = next};
-    ranges_init(&m->acked, SENTMAP_ACKED_MAX);
 }
 
 void sentmap_clear(struct sentmap *m)
 {
     mem_free(m->packets);
     mem_free(m->records);
-    ranges_deinit(&m->acked);
     sentmap_init(m, m->next);
 }
 
@@ -151,26 +149,24 @@ const struct sent_record *sentmap_record(const struct sentmap *m, const struct s
     return record_slot(m, p->records_at + i);
 }
 
-void sentmap_set_acked(struct sentmap *m, struct sent_packet *p, uint64_t number)
+void sentmap_set_acked(struct sent_packet *p)
 {
     p->state = SENT_ACKED;
-    (void)ranges_add(&m->acked, number, number + 1); /* without it, acks only cost more */
+    p->skip = 1;
 }
 
+/* Each packet on the way learns to skip as far as the one that it skips to. */
 uint64_t sentmap_skip_acked(const struct sentmap *m, uint64_t number)
 {
-    size_t low = 0;
-    size_t high = m->acked.count;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (m->acked.list[mid].end > number) {
-            high = mid;
-        } else {
-            low = mid + 1;
+    struct sent_packet *p;
+    while ((p = sentmap_find(m, number)) != NULL && p->state == SENT_ACKED) {
+        const struct sent_packet *far = sentmap_find(m, number + p->skip);
+        if (far && far->state == SENT_ACKED) {
+            p->skip += far->skip;
         }
+        number += p->skip;
     }
-    bool inside = low < m->acked.count && m->acked.list[low].start <= number;
-    return inside ? m->acked.list[low].end : number;
+    return number;
 }
 
 static bool may_go(const struct sent_packet *p, uint64_t horizon_ns)
@@ -181,15 +177,10 @@ static bool may_go(const struct sent_packet *p, uint64_t horizon_ns)
 
 void sentmap_trim(struct sentmap *m, uint64_t horizon_ns)
 {
-    uint64_t before = m->first;
     while (m->first < m->next && may_go(packet_slot(m, m->first), horizon_ns)) {
         m->records_first += packet_slot(m, m->first)->records;
         m->first++;
     }
-    if (m->first == before) {
-        return;
-    }
-    ranges_remove_below(&m->acked, m->first);
     if (m->first == m->next && m->packets_size > KEEP_PACKETS) {
         sentmap_clear(m);
     }

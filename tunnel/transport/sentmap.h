@@ -9,14 +9,12 @@
 
 #include <stdbool.h>
 
-#include "transport/ranges.h"
 #include "transport/rate.h"
 
 enum {
     SENTMAP_PACKETS_MAX = 1 << 18,
     SENTMAP_RECORDS_MAX = 1 << 20,
     SENTMAP_PER_PACKET_MAX = 32, /* records of one packet */
-    SENTMAP_ACKED_MAX = 4096,
 };
 
 enum sent_state {
@@ -55,6 +53,7 @@ struct sent_packet {
     bool eliciting;
     bool probe;              /* of the path MTU: set after commit */
     bool copy;               /* of a packet of another path: set after commit */
+    uint32_t skip;           /* acknowledged: as are so many from here on, or more */
     struct rate_stamp stamp; /* set after commit if it is ack-eliciting */
 };
 
@@ -67,7 +66,6 @@ struct sentmap {
     size_t records_size;
     uint64_t records_first;
     uint64_t records_next;
-    struct ranges acked; /* numbers at or above first, so that acknowledging is O(new) */
 };
 
 void sentmap_init(struct sentmap *m, uint64_t next);
@@ -87,8 +85,10 @@ uint64_t sentmap_commit(struct sentmap *m, size_t bytes, bool eliciting, uint64_
 struct sent_packet *sentmap_find(const struct sentmap *m, uint64_t number);
 const struct sent_record *sentmap_record(const struct sentmap *m, const struct sent_packet *p,
                                          size_t i);
-void sentmap_set_acked(struct sentmap *m, struct sent_packet *p, uint64_t number);
-/* The lowest number >= `number` that is not known as acknowledged. */
+void sentmap_set_acked(struct sent_packet *p);
+/* The lowest number >= `number` that is not acknowledged, or outside of the map. A run of
+ * acknowledged ones is walked once: then it takes a step or two, in whatever order they were
+ * acknowledged. */
 uint64_t sentmap_skip_acked(const struct sentmap *m, uint64_t number);
 /* Drops the oldest packets: acknowledged ones, and those sent before `horizon_ns` on which nothing
  * depends any more (not in flight, or not ack-eliciting). */

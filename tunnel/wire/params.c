@@ -40,6 +40,9 @@ int params_decode(struct params *out, const uint8_t *data, size_t len)
     if (p.version != PARAMS_VERSION) {
         return ERR_VERSION;
     }
+    if (p.max_ack_delay_us >= PARAMS_ACK_DELAY_END_US || p.streams_max > PARAMS_STREAMS_MAX) {
+        return ERR_MALFORMED;
+    }
     if (reader_left(&r) > 0) { /* early builds of this version told none */
         p.candidate_count = frame_read_list(&r, p.candidates, PARAMS_CANDIDATES_MAX);
     }

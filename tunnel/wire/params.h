@@ -25,6 +25,11 @@ enum {
     PARAMS_AEAD_AES256GCM = 2,
 };
 
+/* No delay is as long (RFC 9000 section 18.2), or timeouts that are made of it would be without
+ * sense; and no number of streams is greater (section 4.6). */
+#define PARAMS_ACK_DELAY_END_US (UINT64_C(1000) << 14)
+#define PARAMS_STREAMS_MAX (UINT64_C(1) << 60)
+
 struct params {
     uint64_t timestamp_ns; /* initiation: strictly greater than any before (unix time if known) */
     uint64_t epoch;
@@ -41,7 +46,7 @@ struct params {
 
 /* Length, at most PARAMS_LEN_MAX. */
 size_t params_encode(uint8_t out[PARAMS_LEN_MAX], const struct params *p);
-/* 0, ERR_MALFORMED, or ERR_VERSION. */
+/* 0, ERR_MALFORMED (also: a limit that cannot be), or ERR_VERSION. */
 int params_decode(struct params *out, const uint8_t *data, size_t len);
 
 #endif

@@ -216,6 +216,60 @@ static void a_heavy_client_takes_turns_and_a_light_one_does_not_wait(void **stat
     close_fixture(&f);
 }
 
+/* How much of a's is read in one round of the loop, at most, while it sends c so many packets. */
+static uint64_t most_of(struct fixture *f, struct derp_peer *a, struct derp_peer *c, int count)
+{
+    const struct relay_server_stats *stats = relay_uv_stats(f->relay);
+    uint64_t all = stats->packets_in + (uint64_t)count;
+    uint64_t end = derp_peer_now() + DEADLINE_NS;
+    uint64_t most = 0;
+    fill_sockets(a, c, count);
+    while (stats->packets_in < all) {
+        uint64_t before = stats->bytes_in;
+        assert_true(derp_peer_now() < end);
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        most = stats->bytes_in - before > most ? stats->bytes_in - before : most;
+        hear_all(f, c);
+    }
+    return most;
+}
+
+/* Turns are counted, not timed: how fast this machine is does not matter. */
+static void two_that_are_alone_have_longer_turns(void **state)
+{
+    (void)state;
+    enum { PACKETS = 100, FILLS_MAX = 200 };
+    struct relay_server_config server = {.open = true};
+    struct fixture f;
+    open_fixture(&f, &server);
+    struct derp_peer *a = add_peer(&f, 1);
+    struct derp_peer *b = add_peer(&f, 2);
+    struct derp_peer *c = add_peer(&f, 3);
+    run_until(&f, &a->ups, 1);
+    run_until(&f, &b->ups, 1);
+    run_until(&f, &c->ups, 1);
+    for (int i = 0; i < 10; i++) {
+        step(&f);
+    }
+    const struct relay_server_stats *stats = relay_uv_stats(f.relay);
+    uint64_t usual = LIGHT + TURN + (way.tls ? TLS_RECORD : 0);
+    assert_true(most_of(&f, a, c, PACKETS) <= usual);
+    for (int i = 0; most_of(&f, a, c, PACKETS) <= usual; i++) {
+        assert_true(i < FILLS_MAX);
+    }
+    uint64_t packets = stats->packets_in;
+    assert_int_equal(relay_client_send(b->core, c->key, "x", 1), 0);
+    derp_peer_write(b);
+    while (stats->packets_in == packets) {
+        uv_run(&f.loop, UV_RUN_ONCE);
+    }
+    assert_true(most_of(&f, a, c, PACKETS) <= usual);
+    for (unsigned i = 0; i < RELAY_DROP_COUNT; i++) {
+        assert_int_equal(stats->dropped[i], 0);
+    }
+    close_fixture(&f);
+}
+
 /* More than the kernel's buffers hold: what waits goes out in order when b reads again, in turns of
  * two packets, of which there are two in a round besides what libuv still had. */
 static void a_late_reader_gets_everything_but_not_at_once(void **state)
@@ -403,6 +457,7 @@ int main(void)
         cmocka_unit_test(who_does_not_read_loses_packets_and_blocks_nobody),
         cmocka_unit_test(who_does_not_read_is_cut_off_and_blocks_nobody),
         cmocka_unit_test(a_heavy_client_takes_turns_and_a_light_one_does_not_wait),
+        cmocka_unit_test(two_that_are_alone_have_longer_turns),
         cmocka_unit_test(a_late_reader_gets_everything_but_not_at_once),
         cmocka_unit_test(listens_on_even_when_memory_is_short),
         cmocka_unit_test(a_drain_ends_when_the_last_client_has_left),

@@ -325,11 +325,13 @@ static void direct_without_offload(void **state)
     bulk_over_the_direct_path(false, 0);
 }
 
-static void direct_by_a_worker(void **state)
+static void direct_by_threads(void **state)
 {
     (void)state;
-    bulk_over_the_direct_path(true, 1);
-    bulk_over_the_direct_path(false, 1);
+    for (unsigned workers = 1; workers <= 2; workers++) {
+        bulk_over_the_direct_path(true, workers);
+        bulk_over_the_direct_path(false, workers);
+    }
 }
 
 static void over_the_relay(void **state)
@@ -543,7 +545,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(direct_with_offload),
         cmocka_unit_test(direct_without_offload),
-        cmocka_unit_test(direct_by_a_worker),
+        cmocka_unit_test(direct_by_threads),
         cmocka_unit_test(over_the_relay),
         cmocka_unit_test(datagrams_over_the_direct_path),
         cmocka_unit_test(datagrams_over_the_relay),

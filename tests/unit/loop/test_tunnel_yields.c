@@ -16,18 +16,18 @@ static void talk_makes_rounds_short_for_a_while(void **state)
     (void)state;
     struct adit a = {0};
     uint64_t now = sys_now_ns();
-    tunnel_note_haste(&a, &(struct node_batch){.len = 1}, now);
+    tunnel_note_haste(&a, false, false, now);
     tunnel_make_haste(&a, now);
     assert_false(a.haste.on);
     assert_int_equal(a.batch.limit, 0);
     assert_int_equal(a.haste.yield_ns, 0); /* nobody was let by */
-    tunnel_note_haste(&a, &(struct node_batch){.len = 1, .hasty = true}, now);
+    tunnel_note_haste(&a, true, false, now);
     tunnel_make_haste(&a, now);
     assert_true(a.haste.on);
     assert_in_range(a.batch.limit, 1, 1 << 20);
     assert_true(a.haste.yield_ns > now);
     /* Another peer's batch does not end it. */
-    tunnel_note_haste(&a, &(struct node_batch){.len = 1}, now + US(1000));
+    tunnel_note_haste(&a, false, false, now + US(1000));
     tunnel_make_haste(&a, now + US(1000));
     assert_true(a.haste.on);
     tunnel_make_haste(&a, now + US(20000));
@@ -42,13 +42,11 @@ static void others_are_let_by_now_and_then_and_after_words(void **state)
     (void)state;
     struct adit a = {0};
     uint64_t now = sys_now_ns() + US(50000); /* time moves here only as it is told */
-    const struct node_batch bulk = {.len = 1, .hasty = true};
-    const struct node_batch word = {.len = 1, .hasty = true, .said = true};
     a.haste.yield_ns = now + US(100);
-    tunnel_note_haste(&a, &bulk, now);
+    tunnel_note_haste(&a, true, false, now);
     tunnel_make_haste(&a, now);
     assert_int_equal(a.haste.yield_ns, now + US(100)); /* it is not time */
-    tunnel_note_haste(&a, &word, now);
+    tunnel_note_haste(&a, true, true, now);
     tunnel_make_haste(&a, now);
     uint64_t next = a.haste.yield_ns;
     assert_true(next != now + US(100));
@@ -60,7 +58,7 @@ static void others_are_let_by_now_and_then_and_after_words(void **state)
     /* It took a whole turn the last time: a rest, whatever is said. */
     a.haste.rest_ns = now + US(5000);
     a.haste.yield_ns = now;
-    tunnel_note_haste(&a, &word, now);
+    tunnel_note_haste(&a, true, true, now);
     tunnel_make_haste(&a, now + US(4000));
     assert_int_equal(a.haste.yield_ns, now);
     tunnel_make_haste(&a, now + US(5000));

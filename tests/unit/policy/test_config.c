@@ -35,6 +35,7 @@ static void empty_text_gives_the_defaults(void **state)
     assert_int_equal(c->node.log, LOG_INFO);
     assert_int_equal(c->node.congestion, CONFIG_CONGESTION_BBR);
     assert_int_equal(c->node.workers, 0);
+    assert_true(c->node.spin);
     assert_true(c->node.resume_timeout_ns == 86400 * NS_PER_S);
     assert_int_equal(c->fronts[0].listen.count, 1);
     assert_addr(&c->fronts[0].listen.items[0].addr, "127.0.0.1:1080");
@@ -53,7 +54,7 @@ static void node_values(void **state)
     struct config *c =
         config_text_parse("[node]\nname = Big-Box1\nkey = /k\nlisten = 0.0.0.0:41741\n"
                           "state = st\ncontrol = ~/c\nlog = trace\nresume_timeout = 90s\n"
-                          "workers = 1\n"
+                          "workers = 2\nspin = no\n"
                           "congestion = cubic\n");
     assert_string_equal(c->node.name, "big-box1");
     assert_string_equal(c->node.key.path, "/k");
@@ -62,7 +63,8 @@ static void node_values(void **state)
     assert_string_equal(c->node.control, "/somewhere/c");
     assert_int_equal(c->node.log, LOG_TRACE);
     assert_int_equal(c->node.congestion, CONFIG_CONGESTION_CUBIC);
-    assert_int_equal(c->node.workers, 1);
+    assert_int_equal(c->node.workers, 2);
+    assert_false(c->node.spin);
     assert_true(c->node.resume_timeout_ns == 90 * NS_PER_S);
     config_free(c);
 }

@@ -83,7 +83,7 @@ static void bad_values_are_refused(void **state)
         {"[limits]\nwindow = lots\n", "is no number"},
         {"[limits]\nwindow = 1k\n", "is too little"},
         {"[node]\ncongestion = reno\n", "accepted: bbr, cubic"},
-        {"[node]\nworkers = 2\n", "accepted: 0 or 1"},
+        {"[node]\nworkers = 3\n", "accepted: 0, 1 or 2"},
         {"[server]\nallow = " KEY_A "\nopen = true\n", "is neither yes nor no"},
         {"[relay a]\nurl = ftp://relay.example\n", "does not start with http://"},
         {"[relay a]\nurl = relay.example\n", "does not start with http://"},

@@ -68,6 +68,35 @@ static void a_broken_peer_is_refused(void **state)
     conn_pair_free(&p);
 }
 
+static void note_number(struct conn_pair *p, const struct conn_pair_packet *packet)
+{
+    uint64_t *last = p->spy_user;
+    *last = packet->to == 1 && packet->path == 1 ? packet->number : *last;
+}
+
+/* RFC 9000 21.4: some numbers never left. */
+static void who_acknowledges_what_never_came_is_found_out(void **state)
+{
+    (void)state;
+    struct conn_pair p;
+    conn_pair_init(&p);
+    struct conn_end ends[2] = {{.to_write = 2000000}};
+    uint64_t last = 0;
+    uint8_t raw[64];
+    p.spy = note_number;
+    p.spy_user = &last;
+    conn_pair_open(&p, &ends[0]);
+    conn_pair_run_to_end(&p, ends, 60 * NS_PER_S);
+    conn_pair_check_complete(&p, ends);
+    assert_true(last > 1000);
+    const struct frame_ack ack = {.path = 1, .count = 1, .ranges = {{0, last}}};
+    struct writer w = writer_of(raw, sizeof(raw));
+    frame_write_ack(&w, &ack);
+    assert_int_equal(conn_input(p.side[0], 1, 1 << 20, 0, raw, writer_len(&w), p.now),
+                     ERR_PROTOCOL);
+    conn_pair_free(&p);
+}
+
 static void an_older_packet_brings_no_older_candidates(void **state)
 {
     (void)state;
@@ -182,6 +211,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_broken_peer_is_refused),
+        cmocka_unit_test(who_acknowledges_what_never_came_is_found_out),
         cmocka_unit_test(an_older_packet_brings_no_older_candidates),
         cmocka_unit_test(session_credit_bounds_all_streams_together),
         cmocka_unit_test(data_before_its_open_waits),

@@ -35,7 +35,7 @@ static void send_at(struct bed *b, uint64_t now)
 
 static void ack(struct bed *b, uint64_t number)
 {
-    sentmap_set_acked(&b->sent, sentmap_find(&b->sent, number), number);
+    sentmap_set_acked(sentmap_find(&b->sent, number));
     loss_on_settled(&b->loss, true);
     loss_on_acked(&b->loss, number);
 }

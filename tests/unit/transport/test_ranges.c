@@ -40,7 +40,6 @@ static void joins_what_overlaps_or_touches(void **state)
     assert_int_equal(ranges_add(&r, 0, 2), 0);
     assert_int_equal(ranges_add(&r, 25, 50), 0);
     EXPECT(&r, {0, 2}, {10, 60});
-    assert_int_equal(ranges_total(&r), 52);
     assert_int_equal(ranges_add(&r, 12, 13), 0);
     EXPECT(&r, {0, 2}, {10, 60});
     ranges_deinit(&r);
@@ -124,12 +123,9 @@ enum { NUMBERS = 64 };
 
 static void expect_same(const struct ranges *r, const bool *model)
 {
-    uint64_t total = 0;
     for (uint64_t i = 0; i < NUMBERS; i++) {
         assert_int_equal(ranges_contains(r, i), model[i]);
-        total += model[i];
     }
-    assert_int_equal(ranges_total(r), total);
     for (size_t i = 0; i < r->count; i++) {
         assert_true(r->list[i].start < r->list[i].end);
         assert_true(i == 0 || r->list[i - 1].end < r->list[i].start);
@@ -159,7 +155,7 @@ static void equals_a_plain_table_under_random_changes(void **state)
         expect_same(&r, model);
     }
     ranges_clear(&r);
-    assert_int_equal(ranges_total(&r), 0);
+    assert_int_equal(r.count, 0);
     ranges_deinit(&r);
 }
 

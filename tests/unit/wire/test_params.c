@@ -56,8 +56,8 @@ static void come_back_as_they_were(void **state)
                           .aead = VARINT_MAX,
                           .session_window = VARINT_MAX,
                           .stream_window = VARINT_MAX,
-                          .streams_max = VARINT_MAX,
-                          .max_ack_delay_us = VARINT_MAX,
+                          .streams_max = PARAMS_STREAMS_MAX,
+                          .max_ack_delay_us = PARAMS_ACK_DELAY_END_US - 1,
                           .candidate_count = PARAMS_CANDIDATES_MAX};
     for (size_t i = 0; i < PARAMS_CANDIDATES_MAX; i++) {
         most.candidates[i] = typical.candidates[1];
@@ -127,6 +127,20 @@ static void may_be_followed_by_what_a_newer_version_adds(void **state)
     }
 }
 
+static void limits_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    uint8_t out[PARAMS_LEN_MAX];
+    struct params back = {.epoch = 99};
+    struct params p = typical;
+    p.max_ack_delay_us = PARAMS_ACK_DELAY_END_US;
+    assert_int_equal(params_decode(&back, out, params_encode(out, &p)), ERR_MALFORMED);
+    p = typical;
+    p.streams_max = PARAMS_STREAMS_MAX + 1;
+    assert_int_equal(params_decode(&back, out, params_encode(out, &p)), ERR_MALFORMED);
+    assert_int_equal(back.epoch, 99);
+}
+
 static void need_our_version_and_an_epoch(void **state)
 {
     (void)state;
@@ -164,6 +178,7 @@ int main(void)
         cmocka_unit_test(end_early_at_any_byte_and_are_refused),
         cmocka_unit_test(may_be_followed_by_what_a_newer_version_adds),
         cmocka_unit_test(name_no_more_candidates_than_there_is_room_for),
+        cmocka_unit_test(limits_that_cannot_be_are_refused),
         cmocka_unit_test(need_our_version_and_an_epoch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
-#include "loop/worker.h"
+#include "loop/sender.h"
 
 #include "crypto/keys.h"
-#include "crypto/sealer.h"
+#include "crypto/lentkey.h"
 #include "os/udp_ops.h"
 #include "wire/packet.h"
 
@@ -24,11 +24,11 @@ static const uint8_t key[AEAD_KEY_LEN] = {1, 2, 3};
 /* A worker that sends from `out`, and where it arrives. */
 struct world {
     uv_loop_t loop;
-    struct worker *worker;
+    struct sender *sender;
     struct udp_socket out, in;
     struct addr to;
     struct udp_batch batch;
-    struct sealer *sealer;
+    struct lentkey *key;
     struct aead_key open;
     uint64_t made, arrived; /* packets; their numbers go up */
     unsigned done;          /* calls of on_done */
@@ -56,19 +56,19 @@ static struct world *world_new(void)
     open_udp(&w->in);
     assert_int_equal(udp_local(&w->in, &w->to), 0);
     assert_int_equal(udp_batch_init(&w->batch), 0);
-    w->sealer = sealer_new(AEAD_CHACHA20POLY1305, key);
-    assert_non_null(w->sealer);
+    w->key = lentkey_new(AEAD_CHACHA20POLY1305, key);
+    assert_non_null(w->key);
     assert_int_equal(aead_key_init(&w->open, AEAD_CHACHA20POLY1305, key), 0);
-    assert_int_equal(worker_open(&w->loop, on_done, w, &w->worker), 0);
+    assert_int_equal(sender_open(&w->loop, on_done, w, &w->sender), 0);
     return w;
 }
 
 static void world_free(struct world *w)
 {
-    worker_close(w->worker);
+    sender_close(w->sender);
     assert_int_equal(uv_run(&w->loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(uv_loop_close(&w->loop), 0);
-    sealer_release(w->sealer); /* the last: a leak would be reported */
+    lentkey_release(w->key); /* the last: a leak would be reported */
     aead_key_wipe(&w->open);
     udp_batch_deinit(&w->batch);
     udp_close(&w->in);
@@ -79,10 +79,11 @@ static void world_free(struct world *w)
 /* Fills the next job with packets to `to` that are not sealed, and hands it over. */
 static bool hand(struct world *w, const struct addr *to)
 {
-    struct worker_job *j = worker_free(w->worker);
-    if (!j) {
+    size_t job;
+    if (!worker_free(w->sender->worker, &job)) {
         return false;
     }
+    struct sender_job *j = &w->sender->jobs[job];
     for (size_t i = 0; i < SEGMENTS; i++) {
         const struct packet_data_header h = {.path = 1, .receiver = 5, .number = w->made};
         uint8_t *at = j->buffer + i * SEGMENT;
@@ -94,22 +95,28 @@ static bool hand(struct world *w, const struct addr *to)
                                    .data = j->buffer,
                                    .len = SEGMENTS * SEGMENT,
                                    .segment = SEGMENT,
-                                   .sealer = sealer_hold(w->sealer)};
+                                   .key = lentkey_hold(w->key)};
     j->socket = udp_lend(&w->out);
-    worker_hand(w->worker);
+    sender_hand(w->sender, j);
     return true;
+}
+
+/* The oldest that is done, or NULL. */
+static struct sender_job *done(struct world *w)
+{
+    size_t job;
+    return worker_done(w->sender->worker, &job) ? &w->sender->jobs[job] : NULL;
 }
 
 /* Takes one job back if one is done. */
 static bool take(struct world *w)
 {
-    struct worker_job *j = worker_done(w->worker);
+    struct sender_job *j = done(w);
     if (!j) {
         return false;
     }
     udp_return(&w->out, &j->socket);
-    node_batch_release(&j->batch);
-    worker_take(w->worker);
+    sender_take(w->sender, j);
     return true;
 }
 
@@ -147,10 +154,10 @@ static void what_is_handed_over_arrives_sealed_and_in_order(void **state)
     for (unsigned i = 0; i < 50 * WORKER_JOBS; i++) {
         assert_true(hand(w, &w->to));
         receive(w); /* no more than the receiving socket has room for */
-        worker_await(w->worker);
+        worker_await(w->sender->worker);
         assert_true(take(w));
         assert_false(take(w));
-        assert_true(worker_is_idle(w->worker));
+        assert_true(worker_is_idle(w->sender->worker));
     }
     assert_int_equal(w->out.stats.datagrams_out, w->made);
     assert_int_equal(w->out.stats.bytes_out, w->made * SEGMENT);
@@ -165,7 +172,7 @@ static void the_ring_goes_round(void **state)
     for (unsigned i = 0; i < 200; i++) {
         while (hand(w, &w->to)) {
         }
-        while (w->done == 0 && !worker_done(w->worker)) {
+        while (w->done == 0 && !done(w)) {
             (void)uv_run(&w->loop, UV_RUN_ONCE); /* worker_free has said no: on_done comes */
         }
         w->done = 0;
@@ -173,7 +180,7 @@ static void the_ring_goes_round(void **state)
         while (take(w)) {
         }
     }
-    worker_await(w->worker);
+    worker_await(w->sender->worker);
     while (take(w)) {
     }
     assert_int_equal(w->out.stats.datagrams_out, w->made);
@@ -190,7 +197,7 @@ static void what_the_system_refuses_is_told(void **state)
     while (w->done == 0) {
         (void)uv_run(&w->loop, UV_RUN_ONCE);
     }
-    const struct worker_job *j = worker_done(w->worker);
+    const struct sender_job *j = done(w);
     assert_non_null(j);
     assert_int_equal(j->err, -EAFNOSUPPORT);
     assert_int_equal(j->refused, SEGMENTS);
@@ -220,15 +227,15 @@ static void a_full_socket_holds_nobody_up(void **state)
         assert_true(hand(w, &w->to));
     }
     assert_false(hand(w, &w->to)); /* a ceiling */
-    worker_await(w->worker);
+    worker_await(w->sender->worker);
     for (unsigned i = 0; i < WORKER_JOBS; i++) {
-        const struct worker_job *j = worker_done(w->worker);
+        const struct sender_job *j = done(w);
         assert_non_null(j);
         assert_int_equal(j->refused, SEGMENTS);
         assert_int_equal(j->err, -EAGAIN);
         assert_true(take(w));
     }
-    assert_true(worker_is_idle(w->worker));
+    assert_true(worker_is_idle(w->sender->worker));
     w->out.ops = usual; /* and it goes on */
     w->made = 0;
     assert_true(hand(w, &w->to));
@@ -251,11 +258,11 @@ static void any_allocation_may_fail(void **state)
 {
     (void)state;
     uv_loop_t loop;
-    struct worker *w;
+    struct sender *s;
     assert_int_equal(uv_loop_init(&loop), 0);
-    for (size_t k = 1; k <= 1 + WORKER_JOBS; k++) {
+    for (size_t k = 1; k <= 2 + WORKER_JOBS; k++) {
         mem_fail_after(k);
-        assert_int_equal(worker_open(&loop, on_done, NULL, &w), ERR_NO_MEMORY);
+        assert_int_equal(sender_open(&loop, on_done, NULL, &s), ERR_NO_MEMORY);
         mem_fail_after(0);
     }
     assert_int_equal(uv_loop_close(&loop), 0);
