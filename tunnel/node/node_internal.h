@@ -299,8 +299,7 @@ struct node {
     size_t outbox_first, outbox_count;
     uint8_t hops; /* of the datagrams that are being put there */
     bool seal_apart, open_apart;
-    uint8_t *batch;   /* NODE_BATCH_BYTES */
-    uint8_t *scratch; /* one relay packet, opened in place */
+    uint8_t *batch; /* NODE_BATCH_BYTES */
 
     struct adit_counters counters;
 };
