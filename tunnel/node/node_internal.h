@@ -252,6 +252,7 @@ struct node {
     uint64_t home_version;         /* grows when there is another one to be told to peers */
     bool hurried;                  /* a relay: what it says is to be fetched */
     bool hasty;                    /* the peer that was sent to last */
+    bool said;                     /* until it is asked for */
     struct peer *peers;
     size_t peer_count;
     uint32_t index_mask; /* hides which peer an index belongs to */
