@@ -5,6 +5,7 @@
 #include "os/udp_ops.h"
 #include "wire/packet.h"
 
+#include <base/check.h>
 #include <base/err.h>
 #include <base/mem.h>
 
@@ -198,7 +199,7 @@ static void what_the_system_refuses_is_told(void **state)
         (void)uv_run(&w->loop, UV_RUN_ONCE);
     }
     const struct sender_job *j = done(w);
-    assert_non_null(j);
+    CHECK(j);
     assert_int_equal(j->err, -EAFNOSUPPORT);
     assert_int_equal(j->refused, SEGMENTS);
     assert_true(take(w));
@@ -230,7 +231,7 @@ static void a_full_socket_holds_nobody_up(void **state)
     worker_await(w->sender->worker);
     for (unsigned i = 0; i < WORKER_JOBS; i++) {
         const struct sender_job *j = done(w);
-        assert_non_null(j);
+        CHECK(j);
         assert_int_equal(j->refused, SEGMENTS);
         assert_int_equal(j->err, -EAGAIN);
         assert_true(take(w));
