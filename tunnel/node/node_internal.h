@@ -252,6 +252,7 @@ struct node {
     uint64_t home_version;         /* grows when there is another one to be told to peers */
     bool hurried;                  /* a relay: what it says is to be fetched */
     bool hasty;                    /* the peer that was sent to last */
+    bool said;                     /* node_take_said */
     struct peer *peers;
     size_t peer_count;
     uint32_t index_mask; /* hides which peer an index belongs to */
@@ -298,8 +299,7 @@ struct node {
     size_t outbox_first, outbox_count;
     uint8_t hops; /* of the datagrams that are being put there */
     bool seal_apart, open_apart;
-    uint8_t *batch;   /* NODE_BATCH_BYTES */
-    uint8_t *scratch; /* one relay packet, opened in place */
+    uint8_t *batch; /* NODE_BATCH_BYTES */
 
     struct adit_counters counters;
 };
