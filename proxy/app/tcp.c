@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { KEEPALIVE_S = 120 };
+enum { KEEPALIVE_S = 120, READS_MAX = 4 };
 
 void tcp_sockaddr(const struct addr *a, struct sockaddr_storage *out)
 {
@@ -218,18 +218,25 @@ void tcp_pause(struct tcp *t)
     t->reading = false;
 }
 
-void tcp_read_now(struct tcp *t)
+/* True if that has filled the room: then there may be more. */
+static bool read_some(struct tcp *t)
 {
     uv_os_fd_t fd;
     uint8_t *at = NULL;
-    size_t room = t->reading ? t->ops->room(t->user, &at) : 0;
+    size_t room = t->ops && t->reading ? t->ops->room(t->user, &at) : 0;
     if (room == 0 || uv_fileno(&t->uv.handle, &fd) != 0) {
-        return;
+        return false;
     }
     ssize_t n = recv(fd, at, room, MSG_DONTWAIT);
     if (n > 0) { /* of an end or an error libuv tells */
         t->ops->read(t->user, n);
     }
+    return n == (ssize_t)room;
+}
+
+void tcp_read_now(struct tcp *t)
+{
+    (void)read_some(t);
 }
 
 bool tcp_go_on(struct tcp *t)
@@ -237,7 +244,8 @@ bool tcp_go_on(struct tcp *t)
     uint8_t *at = NULL;
     if (!t->polled) {
         t->reading = true;
-        tcp_read_now(t);
+        for (int i = 0; i < READS_MAX && read_some(t); i++) {
+        }
         if (!t->ops) {
             return false;
         }

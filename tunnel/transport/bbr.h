@@ -7,7 +7,8 @@
  *   STARTUP --bandwidth grows no more, or loss with a queue--> DRAIN --queue gone--> DOWN
  *   DOWN --room left for others--> CRUISE --2..3 s, or 63 round trips--> REFILL --a round--> UP
  *   UP --bandwidth grows no more, or loss--> DOWN
- *   any --no least round trip seen for 5 s--> PROBE_RTT --200 ms--> CRUISE, or STARTUP again
+ *   any --no least round trip seen for 5 s--> PROBE_RTT --200 ms, or 100 round trips--> CRUISE, or
+ *                                                                                 STARTUP again
  *
  * Where this differs from the draft: it takes loss for a sign of too much in flight only
  * where the round trip says that a queue stands (BBR_QUEUE_*), or where so much is lost that
@@ -57,6 +58,10 @@ enum {
 #define BBR_MIN_RTT_FILTER_NS (10 * NS_PER_S)
 #define BBR_PROBE_RTT_EVERY_NS (5 * NS_PER_S)
 #define BBR_PROBE_RTT_NS (200 * NS_PER_MS)
+/* The draft's 200 ms let several senders look at once. On a path of a tenth of a millisecond that
+ * would be thousands of round trips with a third of the rate: so many are enough. */
+#define BBR_PROBE_RTT_ROUNDS 100
+#define BBR_PROBE_RTT_LEAST_NS (10 * NS_PER_MS)
 /* Before probing for bandwidth, and up to so much longer, by chance. */
 #define BBR_WAIT_NS (2 * NS_PER_S)
 #define BBR_WAIT_MORE_NS NS_PER_S

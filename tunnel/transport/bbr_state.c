@@ -285,11 +285,17 @@ uint64_t bbr_probe_rtt_window(const struct bbr *b)
     return most(bbr_bdp(b, b->bw, BBR_GAIN(50)), bbr_min_pipe(b));
 }
 
+static uint64_t probe_rtt_time(const struct bbr *b)
+{
+    uint64_t rounds = BBR_PROBE_RTT_ROUNDS * least(b->min_rtt, BBR_PROBE_RTT_NS);
+    return most(least(rounds, BBR_PROBE_RTT_NS), BBR_PROBE_RTT_LEAST_NS);
+}
+
 static void run_probe_rtt(struct bbr *b, const struct rate_sample *rs, uint64_t *cwnd, uint64_t now)
 {
     if (b->probe_rtt_done_ns == 0) {
         if (rs->in_flight <= bbr_probe_rtt_window(b)) {
-            b->probe_rtt_done_ns = now + BBR_PROBE_RTT_NS;
+            b->probe_rtt_done_ns = now + probe_rtt_time(b);
             b->probe_rtt_round_done = false;
             b->round_end = rs->total;
         }

@@ -92,6 +92,7 @@ void conn_start(struct conn *c, const struct conn_peer_limits *peer, uint64_t no
     struct stream *s;
     while ((s = table_next(&c->streams, &at)) != NULL) {
         s->send_limit = peer->stream_window;
+        conn_count_buffer(c, s);
     }
 }
 

@@ -20,6 +20,7 @@ void conn_unlink(struct conn *c, struct stream *s)
         TAILQ_REMOVE(&c->events, s, event_link);
     }
     s->control_queued = s->control_held = s->events_queued = false;
+    conn_leave_line(c, s);
     sched_remove(&conn_queue_of(c, s)->sched, s);
 }
 
@@ -28,8 +29,7 @@ static void take_out(struct conn *c, struct stream *s)
 {
     conn_unlink(c, s);
     conn_end_grant(c, s);
-    c->buffered -= s->buffered;
-    s->buffered = 0;
+    conn_forget_buffer(c, s);
     c->over_count -= s->over_told;
     conn_drop_flow(c, s);
     table_remove(&c->streams, s->id);

@@ -1,16 +1,12 @@
-/* Who may hold how much.
+/* What the peer may send, and so how much may lie unread here.
  *
- * For the peer: the session's window is all that its streams may leave unread here together. So
+ * The session's window is all that its streams may leave unread here together. So
  * that stopped readers cannot use it up, what a stream's window may be falls with the square of
  * what the others have left free of three quarters of it: half of those at first, a quarter of that
  * when half is gone. So the n-th large one that stops takes about 2 / n^2, and the last quarter
  * remains for windows of the size that every stream begins with. A new stream gets credit in
  * advance besides, so that an answer of some 100 kB need not wait for more; all such advances
  * together stay below an eighth of the window, and one that is used up counts no more.
- *
- * Of ours: bytes that were not sent yet come into a send buffer as far as the path takes them in
- * two round trips and the peer's credit covers them; the rest waits in the application's own
- * socket.
  */
 #include "transport/conn.h"
 
@@ -21,9 +17,13 @@
 enum {
     GRANT_SHARE = 8, /* of the session's window, for all advances */
     GRANT_PART = 4,  /* of what is left of that, for one */
-    BUFFER_LEAST = 65536,
-    WRITABLE_ROOM = 65536, /* a writer that found no room is told again when so much is free */
+    TURN_PART = 16,  /* of the most that a stream may get, for one turn */
 };
+
+/* Who reads gets so much at least, as long as there is plenty: where many streams take turns of
+ * that size on a fast path, a small window would cut each turn short. It is not used up within half
+ * a round trip then, so no stream's window would ever grow for it. */
+#define TURN_WINDOW (UINT64_C(256) << 10)
 #define GRANT_MAX (UINT64_C(256) << 10)
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -70,6 +70,9 @@ void conn_consume_stream(struct conn *c, struct stream *s, uint64_t len, uint64_
         conn_end_grant(c, s);
     }
     bound_window(c, s);
+    if (flow_is_due(&s->credit, len)) {
+        flow_widen(&s->credit, least(TURN_WINDOW, s->credit.window_max / TURN_PART));
+    }
     if (flow_consume(&s->credit, len, conn_rtt(c), now) && s->recv == STREAM_RECV_OPEN) {
         /* One stream must be able to use its window whatever the session's. */
         flow_widen(&c->credit, s->credit.window + s->credit.window / 2);
@@ -112,38 +115,4 @@ void conn_end_grant(struct conn *c, struct stream *s)
     CHECK(c->granted >= s->granted);
     c->granted -= s->granted;
     s->granted = 0;
-}
-
-/* --- our send buffers --- */
-
-void conn_count_buffer(struct conn *c, struct stream *s)
-{
-    uint64_t held = s->send <= STREAM_SEND_FINISHED ? sendbuf_held(&s->out) : 0;
-    CHECK(c->buffered >= s->buffered);
-    c->buffered = c->buffered - s->buffered + held;
-    s->buffered = held;
-}
-
-void conn_fit_buffer(struct conn *c, struct stream *s)
-{
-    uint64_t others = c->buffered - s->buffered;
-    uint64_t total = c->limits.send_buffers_max;
-    uint64_t share = total > others ? (total - others) / 2 : 0;
-    uint64_t path = s->out.sent - s->out.base + c->paths[c->used[s->lane]].cc.cwnd + BUFFER_LEAST;
-    uint64_t credit =
-        (s->send_limit > s->out.base ? s->send_limit - s->out.base : 0) + BUFFER_LEAST;
-    s->out.fit = (size_t)most(least(least(share, path), credit), BUFFER_LEAST);
-}
-
-void conn_tell_writable(struct conn *c, struct stream *s)
-{
-    if (!s->wants_room || !stream_is_writable(s)) {
-        return;
-    }
-    conn_fit_buffer(c, s);
-    size_t enough = s->out.max / 4 < WRITABLE_ROOM / 2 ? s->out.max / 4 : WRITABLE_ROOM / 2;
-    if (sendbuf_room(&s->out) >= enough) {
-        s->wants_room = false;
-        conn_raise(c, s, STREAM_EVENT_WRITABLE);
-    }
 }

@@ -93,6 +93,11 @@ bool conn_event(struct conn *c, struct conn_event *ev)
     ev->cause = 0;
     ev->path = 0;
     struct stream *s = TAILQ_FIRST(&c->events);
+    struct stream *writer = s ? NULL : conn_next_writer(c);
+    if (writer) {
+        conn_raise(c, writer, STREAM_EVENT_WRITABLE);
+        s = writer;
+    }
     if (s) {
         take_stream_event(c, s, ev);
         return true;

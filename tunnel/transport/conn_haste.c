@@ -16,7 +16,11 @@ enum { SMALL_BYTES = 4096, BULK_BYTES = 65536 };
 
 void conn_haste_note(struct conn *c, struct stream *s)
 {
-    if (s->burst > SMALL_BYTES || stream_has_data(s)) {
+    if (s->burst > SMALL_BYTES) {
+        s->large_ns = c->now;
+    }
+    if (s->burst > SMALL_BYTES || stream_has_data(s) ||
+        (s->large_ns != 0 && time_since(s->large_ns, c->now) < HASTE_NS)) {
         return;
     }
     bool waits = !TAILQ_EMPTY(&conn_queue_of(c, s)->sched.bulk);
@@ -25,9 +29,17 @@ void conn_haste_note(struct conn *c, struct stream *s)
         c->haste_ns = time_add(c->now, HASTE_NS);
     }
     s->others_in = others;
+    c->said = conn_is_hasty(c, c->now);
 }
 
 bool conn_is_hasty(const struct conn *c, uint64_t now)
 {
     return now < c->haste_ns;
+}
+
+bool conn_take_said(struct conn *c)
+{
+    bool said = c->said;
+    c->said = false;
+    return said;
 }

@@ -8,7 +8,8 @@
  *   conn_send.c    what goes into the next packet
  *   conn_timer.c   deadlines
  *   conn_stream.c  the application's calls
- *   conn_credit.c  who may hold how much: credit for the peer, room in our send buffers
+ *   conn_credit.c  credit for the peer
+ *   conn_room.c    room in our send buffers, and whose turn it is to fill it
  *   conn_datagram.c  datagrams, both ways
  *   conn_close.c   the end of streams and of the session
  *   conn_event.c   what the application fetches
@@ -47,7 +48,9 @@ struct conn_ids {
 struct conn_queue {
     struct stream_list control; /* streams with control frames to send */
     struct sched sched;
-    uint64_t passed_over; /* by datagrams, bytes: then it is their turn */
+    struct stream_list waiting; /* for room: in the order of their turns */
+    uint64_t unsent;            /* bytes of its streams that could leave */
+    uint64_t passed_over;       /* by datagrams, bytes: then it is their turn */
 };
 
 struct conn {
@@ -84,6 +87,7 @@ struct conn {
     uint64_t buffered;    /* bytes in all send buffers */
 
     uint64_t haste_ns; /* until when conn_is_hasty */
+    bool said;         /* conn_take_said */
 
     struct ring_spares spares; /* of the streams' buffers */
     uint64_t spares_ns;        /* when to look at them next, if there are any */
@@ -176,16 +180,28 @@ void conn_relieve(struct conn *c, struct stream *s);
 /* More credit at once for a new stream; and taken off the account again. */
 void conn_grant(struct conn *c, struct stream *s);
 void conn_end_grant(struct conn *c, struct stream *s);
-/* How much the stream's send buffer may hold now: sets out.fit. */
-void conn_fit_buffer(struct conn *c, struct stream *s);
-/* Its send buffer has changed. */
-void conn_count_buffer(struct conn *c, struct stream *s);
-/* Tells a writer that found no room when there is enough again. */
-void conn_tell_writable(struct conn *c, struct stream *s);
 /* Peers' streams come and go: raises what they may open. */
 void conn_update_limits(struct conn *c);
 /* RTT for the tuning of windows. */
 uint64_t conn_rtt(const struct conn *c);
+
+/* --- room for writers --- */
+
+/* How much the stream's send buffer may hold now: sets out.fit. */
+void conn_fit_buffer(struct conn *c, struct stream *s);
+/* Its send buffer, its credit or its state has changed. */
+void conn_count_buffer(struct conn *c, struct stream *s);
+/* The same after `len` bytes were written. */
+void conn_note_brought(struct conn *c, struct stream *s, size_t len);
+/* It counts no more, here and in its queue. */
+void conn_forget_buffer(struct conn *c, struct stream *s);
+/* Its writer found no room: it is told when it is its turn. */
+void conn_want_room(struct conn *c, struct stream *s);
+/* It may have got room of its own: it stands in line again if it wants any. */
+void conn_tell_writable(struct conn *c, struct stream *s);
+void conn_leave_line(struct conn *c, struct stream *s);
+/* Whose turn it is to write now, or NULL. It is in the line no more. */
+struct stream *conn_next_writer(struct conn *c);
 
 /* --- lanes --- */
 

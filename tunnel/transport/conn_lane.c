@@ -15,6 +15,7 @@ void conn_lanes_init(struct conn *c)
     for (size_t i = 0; i < FRAME_LANES; i++) {
         TAILQ_INIT(&c->queues[i].control);
         sched_init(&c->queues[i].sched);
+        TAILQ_INIT(&c->queues[i].waiting);
     }
 }
 
@@ -26,6 +27,12 @@ static void move(struct stream *s, struct conn_queue *from, struct conn_queue *t
         TAILQ_REMOVE(&from->control, s, control_link);
         TAILQ_INSERT_TAIL(&to->control, s, control_link);
     }
+    if (s->room_queued) {
+        TAILQ_REMOVE(&from->waiting, s, room_link);
+        TAILQ_INSERT_TAIL(&to->waiting, s, room_link);
+    }
+    from->unsent -= s->unsent;
+    to->unsent += s->unsent;
     sched_remove(&from->sched, s);
     sched_add(&to->sched, s);
 }

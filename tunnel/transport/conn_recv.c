@@ -240,6 +240,7 @@ static int on_max_stream_data(struct conn *c, uint64_t id, uint64_t limit)
     }
     if (limit > s->send_limit) {
         s->send_limit = limit;
+        conn_count_buffer(c, s);
         conn_want_data(c, s);
         conn_tell_writable(c, s);
     }

@@ -139,6 +139,8 @@ static void write_hello(struct build *b, struct stream *s)
     }
     note(b, (struct sent_record){.type = SENT_HELLO, .id = s->id});
     s->hello_sent = true;
+    conn_count_buffer(b->c, s);
+    conn_tell_writable(b->c, s);
     conn_want_data(b->c, s);
 }
 
@@ -225,6 +227,7 @@ static bool write_stream(struct build *b, struct stream *s)
     sendbuf_read(&s->out, range.start, to, (size_t)len);
     b->single = b->single || s->lane != FRAME_LANE_ANY;
     uint64_t fresh = stream_on_sent(s, &range, fin);
+    conn_count_buffer(b->c, s);
     b->c->send_used += fresh;
     b->c->stats.bytes_out += fresh;
     note(b, (struct sent_record){.type = SENT_STREAM,

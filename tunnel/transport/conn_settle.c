@@ -59,6 +59,7 @@ static void on_stream_frame_lost(struct conn *c, struct stream *s, const struct 
     switch ((enum sent_type)r->type) {
     case SENT_STREAM:
         stream_on_data_lost(s, r->from, r->len, r->fin);
+        conn_count_buffer(c, s);
         conn_want_data(c, s);
         return;
     case SENT_HELLO:

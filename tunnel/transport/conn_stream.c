@@ -115,6 +115,16 @@ static struct stream *find_writable(struct conn *c, uint64_t id)
     return s;
 }
 
+/* For want of memory, or until its turn comes. */
+static void found_no_room(struct conn *c, struct stream *s)
+{
+    if (sendbuf_room(&s->out) > 0) {
+        c->starved = s->wants_room = true;
+    } else {
+        conn_want_room(c, s);
+    }
+}
+
 size_t conn_stream_space(struct conn *c, uint64_t id, size_t want, uint8_t **at)
 {
     struct stream *s = find_writable(c, id);
@@ -124,8 +134,7 @@ size_t conn_stream_space(struct conn *c, uint64_t id, size_t want, uint8_t **at)
     conn_fit_buffer(c, s);
     size_t room = sendbuf_space(&s->out, want, at);
     if (room == 0 && want > 0) {
-        s->wants_room = true;
-        c->starved = c->starved || sendbuf_room(&s->out) > 0;
+        found_no_room(c, s);
     }
     return room;
 }
@@ -137,7 +146,7 @@ void conn_stream_wrote(struct conn *c, uint64_t id, size_t len)
         return;
     }
     sendbuf_wrote(&s->out, len);
-    conn_count_buffer(c, s);
+    conn_note_brought(c, s, len);
     conn_want_data(c, s);
 }
 
@@ -149,10 +158,9 @@ size_t conn_stream_write(struct conn *c, uint64_t id, const void *data, size_t l
     }
     conn_fit_buffer(c, s);
     size_t taken = sendbuf_write(&s->out, data, len);
-    conn_count_buffer(c, s);
+    conn_note_brought(c, s, taken);
     if (taken < len) {
-        s->wants_room = true;
-        c->starved = c->starved || sendbuf_room(&s->out) > 0;
+        found_no_room(c, s);
     }
     if (taken > 0) {
         conn_want_data(c, s);

@@ -83,7 +83,8 @@ static void tell_starved(struct conn *c)
     struct stream *s;
     c->starved = false;
     while ((s = table_next(&c->streams, &at)) != NULL) {
-        if (s->wants_room && stream_is_writable(s) && sendbuf_room(&s->out) > 0) {
+        if (s->wants_room && !s->room_queued && stream_is_writable(s) &&
+            sendbuf_room(&s->out) > 0) {
             s->wants_room = false;
             conn_raise(c, s, STREAM_EVENT_WRITABLE);
         }

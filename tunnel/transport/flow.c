@@ -66,11 +66,21 @@ static void tune(struct flow *f, uint64_t rtt_ns, uint64_t now)
     }
 }
 
+static uint64_t left_after(const struct flow *f, uint64_t len)
+{
+    return f->limit > f->consumed + len ? f->limit - f->consumed - len : 0;
+}
+
+bool flow_is_due(const struct flow *f, uint64_t len)
+{
+    return left_after(f, len) <= f->window - f->window / 4;
+}
+
 bool flow_consume(struct flow *f, uint64_t len, uint64_t rtt_ns, uint64_t now)
 {
+    bool due = flow_is_due(f, len);
     f->consumed += len;
-    uint64_t left = f->limit > f->consumed ? f->limit - f->consumed : 0;
-    if (left > f->window - f->window / 4) {
+    if (!due) {
         return false;
     }
     tune(f, rtt_ns, now);

@@ -25,6 +25,8 @@ struct flow {
 void flow_init(struct flow *f, uint64_t window, uint64_t window_max);
 /* True if the limit rose: announce it. */
 bool flow_consume(struct flow *f, uint64_t len, uint64_t rtt_ns, uint64_t now);
+/* Would it rise if `len` bytes were consumed? */
+bool flow_is_due(const struct flow *f, uint64_t len);
 /* At least this window from now on, within the ceiling. */
 void flow_widen(struct flow *f, uint64_t window);
 /* No more than this from now on, but not less than at first. What was announced holds. */

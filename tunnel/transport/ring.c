@@ -92,7 +92,7 @@ int ring_reserve(struct ring *r, uint64_t from, uint64_t to, uint64_t until)
     if (until - from <= r->size) {
         return 0;
     }
-    struct ring bigger = {.hint = r->hint, .top = r->top, .spares = r->spares};
+    struct ring bigger = {.hint = r->hint, .top = r->top, .spares = r->spares, .origin = from};
     if (obtain(&bigger, (size_t)(until - from)) < 0) {
         return ERR_NO_MEMORY;
     }
@@ -120,7 +120,7 @@ void ring_release(struct ring *r)
 uint8_t *ring_at(const struct ring *r, uint64_t at, size_t *len)
 {
     CHECK(r->size > 0);
-    size_t slot = (size_t)(at & (r->size - 1));
+    size_t slot = (size_t)((at - r->origin) & (r->size - 1));
     if (*len > r->size - slot) {
         *len = r->size - slot;
     }

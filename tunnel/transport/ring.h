@@ -1,5 +1,7 @@
 /* Bytes of a window [from, to) of stream offsets, in a ring of a power of two that grows by
- * doubling. Offset n lives at n modulo the size, so a window that moves up copies nothing.
+ * doubling. Offset n lives at n modulo the size, counted from where the window began when the ring
+ * got its memory: so a window that moves up copies nothing, and one that is emptied before it has
+ * moved far is never broken.
  *
  * The ring does not know its window: the owner (sendbuf, recvbuf) keeps it and never touches
  * bytes outside of it.
@@ -36,10 +38,11 @@ struct ring_spares {
 struct ring {
     uint8_t *data; /* NULL = no room held */
     size_t size;   /* power of two, or 0 */
-    size_t hint;   /* first size after a release: that of the last if it was needed, else half of
-                    * it, so that bursts need not grow step by step each time, and one burst is
-                    * forgotten soon */
-    size_t top;    /* bytes that were asked for at once since the last release */
+    uint64_t origin;
+    size_t hint; /* first size after a release: that of the last if it was needed, else half of
+                  * it, so that bursts need not grow step by step each time, and one burst is
+                  * forgotten soon */
+    size_t top;  /* bytes that were asked for at once since the last release */
     struct ring_spares *spares; /* NULL = none; outlives the ring */
 };
 

@@ -75,6 +75,7 @@ struct stream {
     bool control_queued; /* in the conn's list of streams with control frames */
     bool control_held;   /* in its list of streams that the peer does not allow yet */
     bool events_queued;  /* in the conn's list of streams with events */
+    bool room_queued;    /* in the line of its queue for room */
     bool hello_made;     /* open or accept was asked for */
     bool hello_sent;     /* once at least: data may follow */
     bool hello_acked;
@@ -96,7 +97,10 @@ struct stream {
     struct flow credit;       /* ours for the peer */
     uint64_t granted;         /* credit given in advance, until it is used up */
     uint64_t buffered;        /* bytes of `out` in the conn's sum */
+    uint64_t unsent;          /* ... and in its queue's of those that could leave */
+    uint64_t turn;            /* bytes it may still bring while others wait */
     uint64_t burst;           /* bytes sent since all was acknowledged: small = goes first */
+    uint64_t large_ns;        /* when it last said more than something small, 0 = never */
     uint64_t others_in;       /* bytes of other streams that had come when it spoke last */
     uint64_t quantum;         /* bytes of the current bulk turn */
     bool flow;                /* there were datagrams */
@@ -105,6 +109,7 @@ struct stream {
     TAILQ_ENTRY(stream) sched_link;
     TAILQ_ENTRY(stream) control_link;
     TAILQ_ENTRY(stream) event_link;
+    TAILQ_ENTRY(stream) room_link;
 };
 
 TAILQ_HEAD(stream_list, stream);
