@@ -23,13 +23,6 @@ enum { HASTY_READ_BYTES = 163840, RESTS = 10 };
 /* Batches of several peers, some of whom talk, take turns. */
 #define KEEP_NS (20 * NS_PER_MS)
 
-void tunnel_note_haste(struct adit *a, bool hasty, bool said, uint64_t now)
-{
-    struct tunnel_haste *h = &a->haste;
-    h->said = h->said || said;
-    h->until_ns = hasty ? now + KEEP_NS : h->until_ns;
-}
-
 static void set_on(struct adit *a, bool on)
 {
     struct tunnel_haste *h = &a->haste;
@@ -48,6 +41,16 @@ static void give_way(struct tunnel_haste *h)
     uint64_t took = time_since(from, now);
     h->yield_ns = now + YIELD_NS;
     h->rest_ns = took >= LONG_NS && !h->short_turns ? now + RESTS * took : now;
+}
+
+void tunnel_note_haste(struct adit *a, bool hasty, bool said, uint64_t now)
+{
+    struct tunnel_haste *h = &a->haste;
+    h->said = h->said || said;
+    if (hasty) {
+        h->until_ns = now + KEEP_NS;
+        set_on(a, true);
+    }
 }
 
 void tunnel_make_haste(struct adit *a, uint64_t now)

@@ -1,7 +1,7 @@
 /* Shared by tunnel_uv.c (rounds, start, stop), tunnel_sockets.c (UDP), tunnel_config.c (a node out
  * of a configuration), tunnel_net.c (the network around), tunnel_router.c (mapped ports),
  * tunnel_portal.c (captive portals), tunnel_sender.c and tunnel_opener.c (threads that send and
- * that open), tunnel_haste.c (others' turns), tunnel_spin.c (waits) and tunnel_stream.c (streams
+ * that open), tunnel_spin.c (waits), tunnel_haste.c (others' turns) and tunnel_stream.c (streams
  * and what the program hung on them).
  */
 #ifndef LOOP_TUNNEL_INTERNAL_H
@@ -170,21 +170,19 @@ void tunnel_finish_stop(struct adit *a);
 /* The socket that a->blocked waits for can be written to again. */
 void tunnel_unblock(struct adit *a);
 
+/* --- tunnel_haste.c --- */
+
+/* The node has been asked for output: whether small streams talk, and have just spoken. */
+void tunnel_note_haste(struct adit *a, bool hasty, bool said, uint64_t now);
+/* At the end of a round of sending: how much is read next, and whether others are let by. */
+void tunnel_make_haste(struct adit *a, uint64_t now);
+void tunnel_end_haste(struct adit *a);
+
 /* --- tunnel_spin.c --- */
 
 void tunnel_open_spin(struct adit *a, bool wanted);
 /* The loop has nothing to do, and polls. */
 void tunnel_wait(struct adit *a);
-
-/* --- tunnel_haste.c --- */
-
-/* Batches sent in one round while small streams talk. */
-enum { TUNNEL_HASTY_ROUNDS = 1 };
-/* The node was asked for output: as node_is_hasty and node_take_said say. */
-void tunnel_note_haste(struct adit *a, bool hasty, bool said, uint64_t now);
-/* At the end of a round of sending: how much is read next, and whether others are let by. */
-void tunnel_make_haste(struct adit *a, uint64_t now);
-void tunnel_end_haste(struct adit *a);
 
 /* --- tunnel_batches.c --- */
 

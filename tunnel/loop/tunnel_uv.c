@@ -20,6 +20,9 @@
 /* Batches sent before the loop looks at its sockets again. */
 enum { OUTPUT_ROUNDS = 8 };
 
+/* While small streams talk. */
+enum { HASTY_ROUNDS = 1 };
+
 /* --- events --- */
 
 static void on_resolved(void *user, int status, const struct addr *addrs, size_t count)
@@ -177,9 +180,8 @@ static void send_output(struct adit *a, uint64_t now)
         (void)hand_out(a, now);
         a->work = false; /* what the program asked for meanwhile goes out here */
         bool any = tunnel_sender_has_room(a) && node_output(a->node, &batch, now);
-        bool hasty = node_is_hasty(a->node);
-        tunnel_note_haste(a, hasty, node_take_said(a->node), now);
-        rounds = hasty ? TUNNEL_HASTY_ROUNDS : OUTPUT_ROUNDS;
+        tunnel_note_haste(a, node_is_hasty(a->node), node_take_said(a->node), now);
+        rounds = a->haste.on ? HASTY_ROUNDS : OUTPUT_ROUNDS;
         if (!any) {
             return;
         }

@@ -135,7 +135,7 @@ bool node_output(struct node *n, struct node_batch *out, uint64_t now);
 /* Small streams of the peer that was sent to last, directly or through a relay, talk beside bulk:
  * look at the sockets soon. */
 bool node_is_hasty(const struct node *n);
-/* Words of such streams have left since this was asked last. */
+/* True if words of such streams have left since it was last asked. */
 bool node_take_said(struct node *n);
 
 /* With seal_apart: a batch that has a key is sealed by whoever sends it, which may be another

@@ -1,77 +1,61 @@
-/* When others are let by: loop/tunnel_haste.c. */
-#include "loop/tunnel_internal.h"
-#include "os/sysclock.h"
+/* The loop's rounds while bulk moves: short ones as soon as somebody talks beside it. */
+#include "unit/loop/talk_world.h"
 
-#include <base/clock.h>
+enum { BULK = 24 << 20, LONG_BYTES = 4 * 65536 };
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-
-#define US(n) ((uint64_t)(n)*NS_PER_US)
-
-static void talk_makes_rounds_short_for_a_while(void **state)
+static uint64_t sent_by(const struct end *e)
 {
-    (void)state;
-    struct adit a = {0};
-    uint64_t now = sys_now_ns();
-    tunnel_note_haste(&a, false, false, now);
-    tunnel_make_haste(&a, now);
-    assert_false(a.haste.on);
-    assert_int_equal(a.batch.limit, 0);
-    assert_int_equal(a.haste.yield_ns, 0); /* nobody was let by */
-    tunnel_note_haste(&a, true, false, now);
-    tunnel_make_haste(&a, now);
-    assert_true(a.haste.on);
-    assert_in_range(a.batch.limit, 1, 1 << 20);
-    assert_true(a.haste.yield_ns > now);
-    /* Another peer's batch does not end it. */
-    tunnel_note_haste(&a, false, false, now + US(1000));
-    tunnel_make_haste(&a, now + US(1000));
-    assert_true(a.haste.on);
-    tunnel_make_haste(&a, now + US(20000));
-    assert_false(a.haste.on);
-    assert_int_equal(a.batch.limit, 0);
-    assert_false(a.haste.short_turns);
+    struct adit_peer_stats stats;
+    assert_true(adit_peer_stats(e->adit, 0, &stats));
+    return stats.bytes_out;
 }
 
-/* Each 100 us, and at once after words. */
-static void others_are_let_by_now_and_then_and_after_words(void **state)
+struct rounds {
+    unsigned all, longs; /* that sent something, that sent more than a few batches */
+};
+
+/* Of a's bulk, round by round, until so many bytes more have left. */
+static struct rounds count_rounds(struct world *w, uint64_t bytes)
+{
+    struct rounds r = {0};
+    uint64_t before = sent_by(&w->a), end = before + bytes;
+    while (!w->over && before < end) {
+        (void)uv_run(&w->loop, UV_RUN_ONCE);
+        uint64_t now = sent_by(&w->a);
+        r.all += now > before;
+        r.longs += now - before >= LONG_BYTES;
+        before = now;
+    }
+    assert_false(w->over);
+    return r;
+}
+
+static void rounds_are_short_while_somebody_talks(void **state)
 {
     (void)state;
-    struct adit a = {0};
-    uint64_t now = sys_now_ns() + US(50000); /* time moves here only as it is told */
-    a.haste.yield_ns = now + US(100);
-    tunnel_note_haste(&a, true, false, now);
-    tunnel_make_haste(&a, now);
-    assert_int_equal(a.haste.yield_ns, now + US(100)); /* it is not time */
-    tunnel_note_haste(&a, true, true, now);
-    tunnel_make_haste(&a, now);
-    uint64_t next = a.haste.yield_ns;
-    assert_true(next != now + US(100));
-    assert_false(a.haste.said); /* once */
-    a.haste.rest_ns = 0;
-    a.haste.yield_ns = now + US(100);
-    tunnel_make_haste(&a, now + US(100));
-    assert_true(a.haste.yield_ns != now + US(100));
-    /* It took a whole turn the last time: a rest, whatever is said. */
-    a.haste.rest_ns = now + US(5000);
-    a.haste.yield_ns = now;
-    tunnel_note_haste(&a, true, true, now);
-    tunnel_make_haste(&a, now + US(4000));
-    assert_int_equal(a.haste.yield_ns, now);
-    tunnel_make_haste(&a, now + US(5000));
-    assert_true(a.haste.yield_ns != now);
-    tunnel_end_haste(&a);
-    assert_false(a.haste.on);
+    struct world w;
+    talk_begin(&w, false);
+    w.a.silent = true;
+    UNTIL(&w, w.a.heard > 0);
+    assert_int_equal(adit_open(w.a.adit, 0, "bulk", 4, NULL, &w.a.bulk), 0);
+    w.a.has_bulk = true;
+    talk_fill(&w.a);
+    (void)count_rounds(&w, BULK); /* the path is learnt */
+    struct rounds alone = count_rounds(&w, BULK);
+    w.a.silent = false;
+    talk_say(&w.a);
+    UNTIL(&w, w.a.heard > 10);
+    struct rounds beside = count_rounds(&w, BULK);
+    assert_true(alone.longs * 4 >= alone.all);
+    assert_true(beside.longs * 20 <= beside.all);
+    talk_assert_direct(&w.a);
+    talk_finish(&w);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(talk_makes_rounds_short_for_a_while),
-        cmocka_unit_test(others_are_let_by_now_and_then_and_after_words),
+        cmocka_unit_test(rounds_are_short_while_somebody_talks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
