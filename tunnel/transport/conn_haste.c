@@ -1,10 +1,10 @@
 /* Does anybody wait for short answers while bulk runs?
  *
  * A stream that has said all it had after a few kilobytes said a request, an answer, a key stroke;
- * what begins something long does not end there. If bytes of others waited here at that moment, or
- * many had come since the stream spoke last, then the next words of this stream, or the answer to
- * it, stand behind bulk in whatever queue the caller keeps. For a while it does well to keep these
- * short.
+ * what begins something long does not end there, and what ends it does not count. If bytes of
+ * others waited here at that moment, or many had come since the stream spoke last, then the next
+ * words of this stream, or the answer to it, stand behind bulk in whatever queue the caller keeps.
+ * For a while it does well to keep these short.
  */
 #include "transport/conn.h"
 

@@ -119,6 +119,27 @@ static void two_bulks_make_no_haste(void **state)
     conn_pair_free(p);
 }
 
+/* The rest of something long is no word: everything before it has arrived, and it is short. */
+static void the_rest_of_bulk_makes_no_haste(void **state)
+{
+    (void)state;
+    struct conn_pair *p = make();
+    uint64_t a = open_stream(p);
+    uint64_t b = open_stream(p);
+    conn_pair_run_reading(p, NS_PER_S);
+    say(p, 0, b, 100000);
+    const struct stream *s = conn_find(p->side[0], b);
+    for (int i = 0; s->burst > 0; i++) {
+        assert_true(i < 10000 && conn_pair_step(p));
+        conn_pair_read_all(p);
+    }
+    say(p, 0, a, 150000);
+    say(p, 0, b, SAID);
+    conn_pair_run_reading(p, NS_PER_MS);
+    assert_false(is_hasty(p, 0));
+    conn_pair_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +147,7 @@ int main(void)
         cmocka_unit_test(a_word_beside_bulk_that_waits_makes_haste_for_a_while),
         cmocka_unit_test(so_does_one_beside_bulk_that_comes),
         cmocka_unit_test(two_bulks_make_no_haste),
+        cmocka_unit_test(the_rest_of_bulk_makes_no_haste),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

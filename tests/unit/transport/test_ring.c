@@ -30,6 +30,21 @@ static void bytes_stay_when_it_grows(void **state)
     assert_null(r.data);
 }
 
+/* Wherever the stream stands: what fits in lies there in one piece. */
+static void a_new_window_is_not_broken(void **state)
+{
+    (void)state;
+    struct ring r = {0};
+    for (uint64_t at = 0; at < 20; at++) {
+        uint64_t from = at * 12345;
+        size_t len = RING_MIN;
+        assert_int_equal(ring_reserve(&r, from, from, from + RING_MIN), 0);
+        (void)ring_at(&r, from, &len);
+        assert_int_equal(len, RING_MIN);
+        ring_release(&r);
+    }
+}
+
 static void emptied_memory_serves_the_next_ring(void **state)
 {
     (void)state;
@@ -138,6 +153,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_stay_when_it_grows),
+        cmocka_unit_test(a_new_window_is_not_broken),
         cmocka_unit_test(emptied_memory_serves_the_next_ring),
         cmocka_unit_test(the_smallest_that_is_large_enough_is_taken),
         cmocka_unit_test(there_is_a_ceiling),
