@@ -114,6 +114,29 @@ static void who_says_little_does_not_stand_in_line(void **state)
     conn_pair_free(p);
 }
 
+/* Bytes that a stopped reader's credit does not cover hold up nobody. */
+static void stopped_readers_take_no_turns(void **state)
+{
+    (void)state;
+    uint64_t ids[STREAMS];
+    struct conn_pair *p = make();
+    struct conn_event ev;
+    open_streams(p, ids, STREAMS);
+    for (int step = 0; step < 20000; step++) {
+        for (size_t i = 0; i < STREAMS - 1; i++) {
+            (void)bring(p, ids[i]);
+        }
+        while (conn_event(p->side[0], &ev)) {
+        }
+        (void)conn_pair_step(p);
+    }
+    assert_int_equal(queue(p)->unsent, 0);
+    print_message("             %llu bytes wait\n", (unsigned long long)p->side[0]->buffered);
+    assert_true(p->side[0]->buffered > UNSENT);
+    assert_true(bring(p, ids[STREAMS - 1]) >= PIECE);
+    conn_pair_free(p);
+}
+
 /* Both when it is given up and when it is in the line. */
 static void who_goes_leaves_the_line(void **state)
 {
@@ -171,6 +194,7 @@ int main(void)
         cmocka_unit_test(few_bytes_wait_however_many_streams_have_some),
         cmocka_unit_test(turns_go_round),
         cmocka_unit_test(who_says_little_does_not_stand_in_line),
+        cmocka_unit_test(stopped_readers_take_no_turns),
         cmocka_unit_test(who_goes_leaves_the_line),
         cmocka_unit_test(output_makes_room),
     };
