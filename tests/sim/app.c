@@ -166,7 +166,8 @@ static uint64_t limit_of(const struct app_stream *s)
     if (s->plan.message == 0) {
         return until;
     }
-    uint64_t turn = s->ours ? s->read - s->read % s->plan.message + s->plan.message : s->read;
+    uint64_t heard = s->read - s->read % s->plan.message;
+    uint64_t turn = s->ours ? heard + s->plan.message : s->read;
     return turn < until ? turn : until;
 }
 
@@ -179,8 +180,8 @@ static void write_all(struct app *a, struct app_stream *s)
     }
     while (s->written < until && write_chunk(a, s, until)) {
     }
-    bool last = until == s->to_write || aborts;
-    if (s->written < until || !last || s->plan.stays_open) {
+    bool all = aborts || until == s->to_write;
+    if (s->written < until || !all || s->plan.stays_open) {
         return;
     }
     s->write_ended = true;

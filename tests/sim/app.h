@@ -20,7 +20,7 @@ struct app_plan {
     uint64_t acceptor_aborts; /* after reading so many bytes; APP_NEVER */
     bool down_after_up;       /* the acceptor begins to write when it has read all */
     bool stays_open;          /* nobody finishes: after the last byte the stream is idle */
-    uint64_t message; /* the opener writes so many, the acceptor echoes them, then the next; 0 = no */
+    uint64_t message;         /* the opener says so many bytes, hears them echoed, says the next */
 };
 
 struct app_stream;

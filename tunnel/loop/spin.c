@@ -22,7 +22,6 @@ void spin_wait(struct spin *s, const struct spin_round *r, uint64_t now)
 {
     s->since_ns = now;
     s->for_peer = r->sent;
-    s->hasty = r->hasty;
     if (r->bytes >= BULK_BYTES) {
         s->bulk_until_ns = time_add(now, BULK_LASTS_NS);
     }
@@ -32,7 +31,7 @@ bool spin_pays(const struct spin *s, uint64_t now)
 {
     return s->since_ns != TIME_NEVER && time_since(s->since_ns, now) < s->limit_ns &&
            s->score[s->for_peer] >= SCORE_PAYS && now >= s->crowded_until_ns &&
-           (s->hasty || now >= s->bulk_until_ns);
+           now >= s->bulk_until_ns;
 }
 
 /* Others that are found there again, as soon as somebody looks, are looked for half as often. */

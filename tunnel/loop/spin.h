@@ -21,13 +21,12 @@
 struct spin_round {
     size_t bytes; /* by UDP, both ways */
     bool sent;    /* something went to a peer: it is the one who is waited for */
-    bool hasty;   /* small streams talk beside bulk: as if there was none */
 };
 
 struct spin {
     uint64_t limit_ns; /* 0 = never */
     uint64_t since_ns; /* the wait under way began; TIME_NEVER = none is */
-    bool for_peer, hasty;
+    bool for_peer;
     uint8_t score[2];          /* of waits for applications, and for peers */
     uint64_t bulk_until_ns;    /* bulk has moved, and may go on */
     uint64_t crowded_until_ns; /* others want the processor, */

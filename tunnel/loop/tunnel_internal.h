@@ -1,8 +1,8 @@
 /* Shared by tunnel_uv.c (rounds, start, stop), tunnel_sockets.c (UDP), tunnel_config.c (a node out
  * of a configuration), tunnel_net.c (the network around), tunnel_router.c (mapped ports),
  * tunnel_portal.c (captive portals), tunnel_sender.c and tunnel_opener.c (threads that send and
- * that open), tunnel_spin.c (waits) and tunnel_stream.c (streams and what the program hung on
- * them).
+ * that open), tunnel_spin.c (waits), tunnel_haste.c (others' turns) and tunnel_stream.c (streams
+ * and what the program hung on them).
  */
 #ifndef LOOP_TUNNEL_INTERNAL_H
 #define LOOP_TUNNEL_INTERNAL_H
@@ -86,6 +86,16 @@ struct relay_entry {
     struct relay_link_uv *link;
 };
 
+/* Small streams talk beside bulk: tunnel_haste.c. */
+struct tunnel_haste {
+    bool on;
+    uint64_t until_ns;
+    bool said;         /* words of theirs have just left */
+    bool short_turns;  /* the system gives this thread short turns */
+    uint64_t yield_ns; /* when others are let by next */
+    uint64_t rest_ns;  /* and not before, whatever is said */
+};
+
 struct adit {
     uv_loop_t *loop;
     struct node *node;
@@ -110,9 +120,8 @@ struct adit {
     void (*stopped)(void *user);
     void *stopped_user;
     int open_handles;
-    bool work;  /* the node may have events or output */
-    bool hasty; /* small streams talk beside bulk */
-    uint64_t yielded_ns;
+    bool work; /* the node may have events or output */
+    struct tunnel_haste haste;
     uv_idle_t idle; /* while the loop does not sleep, */
     struct spin spin;
     uint64_t waits_polled;
@@ -160,6 +169,14 @@ void tunnel_pump(struct adit *a);
 void tunnel_finish_stop(struct adit *a);
 /* The socket that a->blocked waits for can be written to again. */
 void tunnel_unblock(struct adit *a);
+
+/* --- tunnel_haste.c --- */
+
+/* The node has been asked for output: whether small streams talk, and have just spoken. */
+void tunnel_note_haste(struct adit *a, bool hasty, bool said, uint64_t now);
+/* At the end of a round of sending: how much is read next, and whether others are let by. */
+void tunnel_make_haste(struct adit *a, uint64_t now);
+void tunnel_end_haste(struct adit *a);
 
 /* --- tunnel_spin.c --- */
 

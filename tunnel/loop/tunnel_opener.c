@@ -22,6 +22,7 @@ static void take_opened(struct adit *a, uint64_t now)
 static void on_done(void *user)
 {
     struct adit *a = user;
+    adit_stir(a);
     take_opened(a, sys_now_ns());
     tunnel_pump(a);
 }

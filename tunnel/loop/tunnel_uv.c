@@ -5,8 +5,7 @@
  * mark that there is work, so that many of them share one round of sending.
  *
  * While small streams talk beside bulk, rounds are short: one batch is sent, a few messages are
- * read. And since a process that never sleeps keeps others waiting for a processor until the
- * system's next tick, it lets them by now and then.
+ * read, and others are let by (tunnel_haste.c).
  */
 #include "loop/tunnel_internal.h"
 
@@ -17,14 +16,12 @@
 #include <strings.h>
 
 #include "os/sysclock.h"
-#include "os/yield.h"
 
 /* Batches sent before the loop looks at its sockets again. */
 enum { OUTPUT_ROUNDS = 8 };
 
 /* While small streams talk. */
-enum { HASTY_ROUNDS = 1, HASTY_READ_BYTES = 163840 };
-#define YIELD_NS (100 * NS_PER_US)
+enum { HASTY_ROUNDS = 1 };
 
 /* --- events --- */
 
@@ -183,8 +180,8 @@ static void send_output(struct adit *a, uint64_t now)
         (void)hand_out(a, now);
         a->work = false; /* what the program asked for meanwhile goes out here */
         bool any = tunnel_sender_has_room(a) && node_output(a->node, &batch, now);
-        a->hasty = node_is_hasty(a->node);
-        rounds = a->hasty ? HASTY_ROUNDS : OUTPUT_ROUNDS;
+        tunnel_note_haste(a, node_is_hasty(a->node), node_take_said(a->node), now);
+        rounds = a->haste.on ? HASTY_ROUNDS : OUTPUT_ROUNDS;
         if (!any) {
             return;
         }
@@ -195,15 +192,6 @@ static void send_output(struct adit *a, uint64_t now)
         }
     }
     a->work = true; /* there may be more: after the sockets had their turn */
-}
-
-static void make_haste(struct adit *a, uint64_t now)
-{
-    udp_batch_limit(&a->batch, a->hasty ? HASTY_READ_BYTES : 0);
-    if (a->hasty && time_since(a->yielded_ns, now) >= YIELD_NS) {
-        sys_yield();
-        a->yielded_ns = sys_now_ns();
-    }
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -256,13 +244,13 @@ void tunnel_pump(struct adit *a)
     tunnel_store_timestamp(a);
     tunnel_store_recipes(a);
     send_output(a, now);
-    make_haste(a, now);
+    tunnel_make_haste(a, now);
     if (hand_out(a, now)) { /* rare: sending brought something about */
         a->work = true;
     }
     if (!a->stopped_links) {
         for (size_t i = 0; i < a->relay_count; i++) {
-            relay_link_flush(a->relays[i].link, a->hasty);
+            relay_link_flush(a->relays[i].link, a->haste.on);
         }
         tunnel_keep_looking(a);
         tunnel_settle_router(a);
@@ -422,6 +410,7 @@ void adit_stop(struct adit *a, void (*stopped)(void *user), void *user)
 
 void tunnel_finish_stop(struct adit *a)
 {
+    tunnel_end_haste(a);
     tunnel_close_opener(a);
     tunnel_close_sender(a);
     tunnel_close_sockets(a);

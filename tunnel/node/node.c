@@ -57,8 +57,7 @@ static int init_parts(struct node *n, const struct node_config *c, uint64_t now)
     cookie_checker_init(&n->checker, &n->self.public);
     throttle_init(&n->throttle, n->rng);
     n->batch = mem_new(1, NODE_BATCH_BYTES);
-    n->scratch = mem_new(1, PACKET_MTU_MAX);
-    if (!n->batch || !n->scratch) {
+    if (!n->batch) {
         return ERR_NO_MEMORY;
     }
     err = init_relays(n, c);
@@ -125,7 +124,6 @@ void node_free(struct node *n)
     key_pair_wipe(&n->self);
     mem_free(n->peers);
     mem_free(n->batch);
-    mem_free(n->scratch);
     mem_free(n);
 }
 

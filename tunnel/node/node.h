@@ -135,6 +135,8 @@ bool node_output(struct node *n, struct node_batch *out, uint64_t now);
 /* Small streams of the peer that was sent to last, directly or through a relay, talk beside bulk:
  * look at the sockets soon. */
 bool node_is_hasty(const struct node *n);
+/* True if words of such streams have left since it was last asked. */
+bool node_take_said(struct node *n);
 
 /* With seal_apart: a batch that has a key is sealed by whoever sends it, which may be another
  * thread, batch by batch; the others work on. Packets of one path are to leave in the order in

@@ -252,6 +252,7 @@ struct node {
     uint64_t home_version;         /* grows when there is another one to be told to peers */
     bool hurried;                  /* a relay: what it says is to be fetched */
     bool hasty;                    /* the peer that was sent to last */
+    bool said;                     /* node_take_said */
     struct peer *peers;
     size_t peer_count;
     uint32_t index_mask; /* hides which peer an index belongs to */
@@ -298,8 +299,7 @@ struct node {
     size_t outbox_first, outbox_count;
     uint8_t hops; /* of the datagrams that are being put there */
     bool seal_apart, open_apart;
-    uint8_t *batch;   /* NODE_BATCH_BYTES */
-    uint8_t *scratch; /* one relay packet, opened in place */
+    uint8_t *batch; /* NODE_BATCH_BYTES */
 
     struct adit_counters counters;
 };
@@ -318,23 +318,10 @@ void node_emit(struct peer *p, const struct where *to, const uint8_t *data, size
 void node_receive(struct node *n, const struct where *from, const struct public_key *relay_key,
                   uint8_t *data, size_t len, uint64_t now);
 
-/* Somebody other than a session has to do with this datagram: it is done with. */
-bool node_intercept(struct node *n, unsigned socket, const struct addr *from, const uint8_t *data,
-                    size_t len, uint64_t now);
-
-/* A data packet that may be opened. */
-struct sealed {
-    struct packet_data_header h;
-    struct peer *peer;
-    struct keyset *keys;
-};
-
-/* Fills in *out and returns NULL; or the counter of those that are dropped as this is to be. */
-uint64_t *node_expect(struct node *n, const struct public_key *relay_key, const uint8_t *data,
-                      size_t len, uint64_t now, struct sealed *out);
-/* It was expected just now, and was opened in place: it is authentic. */
-void node_accept(const struct sealed *s, const struct where *from, const uint8_t *data, size_t len,
-                 uint64_t now);
+/* The lent key under which this data packet may be opened, or NULL. */
+struct lentkey *node_key_for(struct node *n, const uint8_t *data, size_t len, uint64_t now);
+/* As node_input, for a packet that was opened, or found wanting, under such a key. */
+void node_input_opened(struct node *n, unsigned socket, const struct node_arrival *a, uint64_t now);
 
 /* --- node.c --- */
 

@@ -6,7 +6,7 @@
  */
 #include "node/node_internal.h"
 
-/* NULL: there are too many already. */
+/* NULL: there is none, or there are too many already. */
 static struct lentkey *lend(struct node_opening *o, struct lentkey *key)
 {
     for (size_t i = 0; i < o->key_count; i++) {
@@ -26,11 +26,8 @@ void node_opening_add(struct node *n, struct node_opening *o, const struct addr 
     CHECK(o->count < NODE_OPENING_MAX);
     struct node_arrival *a = &o->arrivals[o->count++];
     *a = (struct node_arrival){.from = *from, .data = data, .len = len};
-    struct sealed s;
-    if (!node_expect(n, NULL, data, len, now, &s)) {
-        a->key = lend(o, s.keys->lent_recv);
-        o->sealed += a->key ? len : 0;
-    }
+    a->key = lend(o, node_key_for(n, data, len, now));
+    o->sealed += a->key ? len : 0;
 }
 
 void node_opening_open(struct node_opening *o)
@@ -41,34 +38,14 @@ void node_opening_open(struct node_opening *o)
     }
 }
 
-/* A key that the peer has no more is no key of another packet: nothing is opened under one key and
- * believed under another. */
-static void take_opened(struct node *n, const struct where *from, const struct node_arrival *a,
-                        uint64_t now)
-{
-    struct sealed s;
-    uint64_t *refused = node_expect(n, NULL, a->data, a->len, now, &s);
-    n->counters.packets_in++;
-    if (refused) {
-        (*refused)++;
-    } else if (s.keys->lent_recv != a->key) {
-        n->counters.packets_no_session++;
-    } else if (!a->authentic) {
-        n->counters.packets_unauthentic++;
-    } else {
-        node_accept(&s, from, a->data, a->len, now);
-    }
-}
-
 void node_opening_input(struct node *n, struct node_opening *o, uint64_t now)
 {
     for (size_t i = 0; i < o->count; i++) {
         const struct node_arrival *a = &o->arrivals[i];
         if (!a->key) {
             node_input(n, o->socket, &a->from, a->data, a->len, now);
-        } else if (!node_intercept(n, o->socket, &a->from, a->data, a->len, now)) {
-            struct where where = where_direct_by((uint16_t)o->socket, &a->from);
-            take_opened(n, &where, a, now);
+        } else {
+            node_input_opened(n, o->socket, a, now);
         }
     }
     node_opening_drop(o);

@@ -42,8 +42,16 @@ static bool is_proof(const struct peer *p, const struct where *from)
     return p->replies_left == NODE_REPLIES_MAX && where_equal(&p->reply_way, from);
 }
 
-uint64_t *node_expect(struct node *n, const struct public_key *relay_key, const uint8_t *data,
-                      size_t len, uint64_t now, struct sealed *out)
+/* A data packet that may be opened. */
+struct sealed {
+    struct packet_data_header h;
+    struct peer *peer;
+    struct keyset *keys;
+};
+
+/* Fills in *out and returns NULL; or the counter of those that are dropped as this is to be. */
+static inline uint64_t *expect(struct node *n, const struct public_key *relay_key,
+                               const uint8_t *data, size_t len, uint64_t now, struct sealed *out)
 {
     if (packet_read_data(&out->h, data, len) != 0) {
         return &n->counters.packets_unknown;
@@ -63,8 +71,9 @@ uint64_t *node_expect(struct node *n, const struct public_key *relay_key, const 
                : &n->counters.packets_replayed;
 }
 
-void node_accept(const struct sealed *s, const struct where *from, const uint8_t *data, size_t len,
-                 uint64_t now)
+/* It was expected just now, and was opened in place: it is authentic. */
+static inline void accept(const struct sealed *s, const struct where *from, const uint8_t *data,
+                          size_t len, uint64_t now)
 {
     struct peer *p = s->peer;
     bool first = s->keys->tag != p->remote_epoch;
@@ -86,14 +95,14 @@ static void on_data(struct node *n, const struct where *from, const struct publi
                     uint8_t *data, size_t len, uint64_t now)
 {
     struct sealed s;
-    uint64_t *refused = node_expect(n, relay_key, data, len, now, &s);
+    uint64_t *refused = expect(n, relay_key, data, len, now, &s);
     if (refused) {
         (*refused)++;
     } else if (aead_open(&s.keys->recv, s.h.path, s.h.number, data, PACKET_DATA_HEADER_LEN,
                          data + PACKET_DATA_HEADER_LEN, len - PACKET_DATA_HEADER_LEN) < 0) {
         n->counters.packets_unauthentic++;
     } else {
-        node_accept(&s, from, data, len, now);
+        accept(&s, from, data, len, now);
     }
 }
 
@@ -128,8 +137,9 @@ void node_receive(struct node *n, const struct where *from, const struct public_
     }
 }
 
-bool node_intercept(struct node *n, unsigned socket, const struct addr *from, const uint8_t *data,
-                    size_t len, uint64_t now)
+/* Somebody other than a session has to do with this datagram: it is done with. */
+static inline bool intercept(struct node *n, unsigned socket, const struct addr *from,
+                             const uint8_t *data, size_t len, uint64_t now)
 {
     if (socket != 0 && node_socket_use(n, socket) == NODE_SOCKET_CLOSED) {
         return true; /* the last ones of a socket that is being closed */
@@ -145,8 +155,43 @@ bool node_intercept(struct node *n, unsigned socket, const struct addr *from, co
 void node_input(struct node *n, unsigned socket, const struct addr *from, uint8_t *data, size_t len,
                 uint64_t now)
 {
-    if (!node_intercept(n, socket, from, data, len, now)) {
+    if (!intercept(n, socket, from, data, len, now)) {
         struct where where = where_direct_by((uint16_t)socket, from);
         node_receive(n, &where, NULL, data, len, now);
+    }
+}
+
+/* --- opened elsewhere --- */
+
+struct lentkey *node_key_for(struct node *n, const uint8_t *data, size_t len, uint64_t now)
+{
+    struct sealed s;
+    return expect(n, NULL, data, len, now, &s) ? NULL : s.keys->lent_recv;
+}
+
+/* A key that the peer has no more is no key of another packet: nothing is opened under one key and
+ * believed under another. */
+static void on_opened(struct node *n, const struct where *from, const struct node_arrival *a,
+                      uint64_t now)
+{
+    struct sealed s;
+    uint64_t *refused = expect(n, NULL, a->data, a->len, now, &s);
+    n->counters.packets_in++;
+    if (refused) {
+        (*refused)++;
+    } else if (s.keys->lent_recv != a->key) {
+        n->counters.packets_no_session++;
+    } else if (!a->authentic) {
+        n->counters.packets_unauthentic++;
+    } else {
+        accept(&s, from, a->data, a->len, now);
+    }
+}
+
+void node_input_opened(struct node *n, unsigned socket, const struct node_arrival *a, uint64_t now)
+{
+    if (!intercept(n, socket, &a->from, a->data, a->len, now)) {
+        struct where where = where_direct_by((uint16_t)socket, &a->from);
+        on_opened(n, &where, a, now);
     }
 }

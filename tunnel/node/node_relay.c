@@ -51,8 +51,7 @@ static void on_packet(struct node *n, size_t relay, const struct relay_client_ev
         n->counters.packets_unknown++;
         return;
     }
-    memcpy(n->scratch, ev->data + skip, ev->len - skip);
-    node_receive(n, &from, &key, n->scratch, ev->len - skip, now);
+    node_receive(n, &from, &key, ev->packet + skip, ev->len - skip, now);
 }
 
 static void on_peer_gone(struct node *n, size_t relay, const uint8_t *bytes, uint64_t now)

@@ -210,6 +210,7 @@ static bool produce(struct peer *p, struct node_batch *out, uint64_t now)
         } else {
             filled = fill_direct(p, keys, path, out, now);
         }
+        p->node->said = conn_take_said(p->conn) || p->node->said;
         if (filled && conn_has_writer(p->conn)) {
             node_wake(p); /* what left made room */
         }
@@ -241,9 +242,17 @@ bool node_is_hasty(const struct node *n)
     return n->hasty;
 }
 
+bool node_take_said(struct node *n)
+{
+    bool said = n->said;
+    n->said = false;
+    return said;
+}
+
 bool node_output(struct node *n, struct node_batch *out, uint64_t now)
 {
     struct peer *p;
+    n->hasty = false;
     for (;;) {
         if (take_outbox(n, out) || node_nat_output(n, out, now) ||
             node_lifetime_output(n, out, now) || node_renewal_output(n, out, now) ||

@@ -62,7 +62,7 @@ enum relay_client_event_type {
     RELAY_CLIENT_EV_CONNECT, /* open a connection, then call _connected or _disconnected */
     RELAY_CLIENT_EV_UP,
     RELAY_CLIENT_EV_DOWN,       /* err, text: close the connection */
-    RELAY_CLIENT_EV_PACKET,     /* key (who sent it), data, len */
+    RELAY_CLIENT_EV_PACKET,     /* key (who sent it), data, len; packet */
     RELAY_CLIENT_EV_PEER_GONE,  /* key, reason (enum derp_gone) */
     RELAY_CLIENT_EV_HEALTH,     /* data, len: the relay's complaint in UTF-8, empty = healthy */
     RELAY_CLIENT_EV_RESTARTING, /* reconnect_in_ns, try_for_ns */
@@ -74,6 +74,7 @@ struct relay_client_event {
     uint8_t reason;
     const uint8_t *key; /* 32 bytes; like all pointers here valid until the next call */
     const uint8_t *data;
+    uint8_t *packet; /* data, to be opened in place */
     size_t len;
     const char *text;
     uint64_t reconnect_in_ns;

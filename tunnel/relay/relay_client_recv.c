@@ -163,6 +163,7 @@ static bool recv_packet(struct relay_client *c, const struct derp_frame *f,
         .type = RELAY_CLIENT_EV_PACKET,
         .key = f->data,
         .data = f->data + DERP_KEY,
+        .packet = c->in + (f->data + DERP_KEY - c->in),
         .len = f->len - DERP_KEY,
     };
     c->stats.packets_received++;

@@ -6,6 +6,11 @@
  * 5681 section 4.2): most get an answer that takes the acknowledgement along. It is due at once
  * when one came out of order, else max_ack_delay after the first, or sooner while many come. Due
  * does not mean sent: what arrives before the caller gets to send goes into the same one.
+ *
+ * A packet that needs no answer makes none due (13.2.1), also behind a gap. But who receives bulk
+ * sends hardly anything else than such packets, and the one that is missing may be a request, which
+ * its sender would miss after a probe timeout only. So behind a gap they are told along with data
+ * that leaves anyway.
  */
 #ifndef TRANSPORT_ACK_H
 #define TRANSPORT_ACK_H
@@ -38,7 +43,7 @@ struct ack {
     uint32_t counted;    /* since counted_ns */
     uint64_t counted_ns;
     uint32_t untold; /* the same, since the peer last confirmed one or was asked to */
-    bool along;      /* worth telling if a packet leaves anyway: what came stands behind a gap */
+    bool along;      /* tell if data leaves anyway: what came stands right behind a gap */
     uint8_t reply;   /* our path that answers; 0 = the used one */
 };
 

@@ -7,7 +7,8 @@
  *   STARTUP --bandwidth grows no more, or loss with a queue--> DRAIN --queue gone--> DOWN
  *   DOWN --room left for others--> CRUISE --2..3 s, or 63 round trips--> REFILL --a round--> UP
  *   UP --bandwidth grows no more, or loss--> DOWN
- *   any --no least round trip seen for 5 s--> PROBE_RTT --200 ms--> CRUISE, or STARTUP again
+ *   any --no least round trip seen for 5 s--> PROBE_RTT --200 ms, or 100 round trips--> CRUISE, or
+ *                                                                                 STARTUP again
  *
  * Where this differs from the draft: it takes loss for a sign of too much in flight only
  * where the round trip says that a queue stands (BBR_QUEUE_*), or where so much is lost that
@@ -15,7 +16,9 @@
  * to the letter the draft gives way at two. The loss that the path has while no queue stands is
  * learnt, added to the draft's threshold, and made up for in the pace. Where a queue stands
  * although this sender cruises, others made it: then it probes half as often, holds less in flight
- * and gives up a tenth at a loss, which leaves CUBIC its half.
+ * and gives up a tenth at a loss, which leaves CUBIC its half. A probe ends when a queue stands and
+ * three rounds brought no more, even if the window stopped it; the queue is emptied at three
+ * quarters of the rate, not nine tenths: who asks for something small meanwhile waits behind it.
  *
  * Bandwidth in bytes per second, times in ns, gains in 1/256.
  */
@@ -55,6 +58,10 @@ enum {
 #define BBR_MIN_RTT_FILTER_NS (10 * NS_PER_S)
 #define BBR_PROBE_RTT_EVERY_NS (5 * NS_PER_S)
 #define BBR_PROBE_RTT_NS (200 * NS_PER_MS)
+/* The draft's 200 ms let several senders look at once. On a path of a tenth of a millisecond that
+ * would be thousands of round trips with a third of the rate: so many are enough. */
+#define BBR_PROBE_RTT_ROUNDS 100
+#define BBR_PROBE_RTT_LEAST_NS (10 * NS_PER_MS)
 /* Before probing for bandwidth, and up to so much longer, by chance. */
 #define BBR_WAIT_NS (2 * NS_PER_S)
 #define BBR_WAIT_MORE_NS NS_PER_S
@@ -187,6 +194,11 @@ uint64_t bbr_cruise_limit(const struct bbr *b);
 uint64_t bbr_extra(const struct bbr *b);
 /* A whole round trip was slower than the path is. */
 bool bbr_has_queue(const struct bbr *b);
+/* The last one that is over was. */
+bool bbr_had_queue(const struct bbr *b);
+/* A queue stands that it made: more was in flight than fits. Then a sample says that the path gives
+ * no more, whatever held the sender back: the peer's credit, the application, or its own window. */
+bool bbr_is_overfull(const struct bbr *b, const struct rate_sample *rs);
 /* Permille of loss beyond which there is too much in flight. */
 uint32_t bbr_loss_limit(const struct bbr *b);
 bool bbr_is_too_much(const struct bbr *b, uint64_t lost, uint64_t in_flight);

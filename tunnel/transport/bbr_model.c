@@ -95,6 +95,11 @@ static bool is_slow(const struct bbr *b, uint64_t rtt)
            rtt > b->min_rtt + b->min_rtt / BBR_QUEUE_SHARE + BBR_QUEUE_NS;
 }
 
+bool bbr_had_queue(const struct bbr *b)
+{
+    return is_slow(b, b->last_round_rtt);
+}
+
 bool bbr_has_queue(const struct bbr *b)
 {
     return is_slow(b, b->last_round_rtt) || is_slow(b, b->round_rtt);
@@ -167,18 +172,24 @@ static void update_round(struct bbr *b, const struct rate_sample *rs)
     }
 }
 
+/* After a probe: what is lost now was sent in it, and what arrives now says how slowly the queue is
+ * being emptied, not what the path can do. */
+static bool is_settling(const struct bbr *b)
+{
+    bool fresh = b->state == BBR_CRUISE && b->rounds - b->state_round < BBR_SETTLE_ROUNDS;
+    return b->state == BBR_DOWN || fresh;
+}
+
 /* Loss is a reason to slow down until the next probe if it came with a queue (5.5.10.3). */
 static void adapt_lower(struct bbr *b)
 {
     bool probing = b->state == BBR_STARTUP || b->state == BBR_REFILL || b->state == BBR_UP;
     uint32_t limit =
         bbr_has_queue(b) ? (uint32_t)(2 * b->baseline >> BASELINE_SHIFT) : BBR_LOSS_ALONE_PERMILLE;
-    if (probing || !b->loss_in_round || b->last_lost <= limit) {
+    if (probing || is_settling(b) || !b->loss_in_round || b->last_lost <= limit) {
         return;
     }
-    /* What is lost in the first rounds of a cruise was sent before it. */
-    bool cruising = b->state == BBR_CRUISE && b->rounds - b->state_round >= BBR_SETTLE_ROUNDS;
-    uint64_t keep = cruising ? BBR_YIELD_PERCENT : 100;
+    uint64_t keep = b->state == BBR_CRUISE ? BBR_YIELD_PERCENT : 100;
     uint64_t bw = b->bw_lo == BBR_UNLIMITED ? bbr_max_bw(b) : b->bw_lo;
     uint64_t lo = b->inflight_lo == BBR_UNLIMITED ? bbr_bdp(b, bw, BBR_GAIN(200)) : b->inflight_lo;
     b->bw_lo = most(b->bw_latest * keep / 100, bw * BBR_BETA_PERCENT / 100);
@@ -198,17 +209,15 @@ void bbr_reset_full_bw(struct bbr *b)
     b->full_bw_now = false;
 }
 
-/* 5.3.1.2: three rounds without a quarter more. */
-/* The peer's credit, or the application, is what holds it back, and yet a queue stands that it
- * made: more was in flight than fits. Such a sample says as well that the path gives no more. */
-static bool is_overfull(const struct bbr *b, const struct rate_sample *rs)
+bool bbr_is_overfull(const struct bbr *b, const struct rate_sample *rs)
 {
     return bbr_has_queue(b) && rs->tx_in_flight > bbr_bdp(b, bbr_max_bw(b), BBR_GAIN(125));
 }
 
+/* 5.3.1.2: three rounds without a quarter more. */
 static void check_full_bw(struct bbr *b, const struct rate_sample *rs)
 {
-    if (b->full_bw_now || (rs->limited && !is_overfull(b, rs))) {
+    if (b->full_bw_now || (rs->limited && !bbr_is_overfull(b, rs))) {
         return;
     }
     if (rs->bw >= b->full_bw + b->full_bw / 4) {

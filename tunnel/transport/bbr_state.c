@@ -24,7 +24,7 @@ uint32_t bbr_pacing_gain(const struct bbr *b)
     case BBR_DRAIN:
         return BBR_GAIN(50);
     case BBR_DOWN:
-        return BBR_GAIN(90);
+        return BBR_GAIN(75);
     case BBR_UP:
         return BBR_GAIN(125);
     case BBR_CRUISE:
@@ -153,10 +153,11 @@ static bool is_drained(const struct bbr *b, const struct rate_sample *rs)
            b->rounds - b->state_round >= BBR_DOWN_ROUNDS_MAX;
 }
 
-/* 5.3.3.6: until the bandwidth grows no more, but not while the window is what holds it back. */
+/* 5.3.3.6: until the bandwidth grows no more, but not while the window is what holds it back, as
+ * long as the path is not overfull. */
 static bool is_up_over(struct bbr *b, const struct rate_sample *rs, uint64_t cwnd)
 {
-    if (is_window_full(b, rs->total) && cwnd >= b->inflight_hi) {
+    if (is_window_full(b, rs->total) && cwnd >= b->inflight_hi && !bbr_is_overfull(b, rs)) {
         bbr_reset_full_bw(b);
         b->full_bw = rs->bw;
         return false;
@@ -246,8 +247,9 @@ static void check_startup(struct bbr *b, const struct rate_sample *rs, uint64_t 
     if (b->state == BBR_STARTUP) {
         check_startup_loss(b);
         if (b->full_bw_reached) {
-            /* A full path has a queue by now; a moment's outage looks the same but for that. */
-            b->in_doubt = !bbr_has_queue(b);
+            /* A full path has had a queue for a round by now; a moment's outage, or more loss by
+             * chance than was learnt yet, looks the same but for that. */
+            b->in_doubt = !bbr_had_queue(b);
             set_state(b, BBR_DRAIN, now);
         }
     }
@@ -283,11 +285,17 @@ uint64_t bbr_probe_rtt_window(const struct bbr *b)
     return most(bbr_bdp(b, b->bw, BBR_GAIN(50)), bbr_min_pipe(b));
 }
 
+static uint64_t probe_rtt_time(const struct bbr *b)
+{
+    uint64_t rounds = BBR_PROBE_RTT_ROUNDS * least(b->min_rtt, BBR_PROBE_RTT_NS);
+    return most(least(rounds, BBR_PROBE_RTT_NS), BBR_PROBE_RTT_LEAST_NS);
+}
+
 static void run_probe_rtt(struct bbr *b, const struct rate_sample *rs, uint64_t *cwnd, uint64_t now)
 {
     if (b->probe_rtt_done_ns == 0) {
         if (rs->in_flight <= bbr_probe_rtt_window(b)) {
-            b->probe_rtt_done_ns = now + BBR_PROBE_RTT_NS;
+            b->probe_rtt_done_ns = now + probe_rtt_time(b);
             b->probe_rtt_round_done = false;
             b->round_end = rs->total;
         }

@@ -147,6 +147,8 @@ size_t conn_output(struct conn *c, uint8_t path, uint8_t *buf, size_t cap, uint6
 /* True while small streams talk beside bulk: their next words should not wait behind long rounds of
  * sending and receiving. Ends 100 ms after the last of them. */
 bool conn_is_hasty(const struct conn *c, uint64_t now);
+/* True if such words have left since it was last asked: now somebody waits for an answer. */
+bool conn_take_said(struct conn *c);
 
 void conn_tick(struct conn *c, uint64_t now);
 /* When conn_tick or conn_next_path has work; TIME_NEVER when only input or a write can make any. */

@@ -29,9 +29,17 @@ void conn_haste_note(struct conn *c, struct stream *s)
         c->haste_ns = time_add(c->now, HASTE_NS);
     }
     s->others_in = others;
+    c->said = conn_is_hasty(c, c->now);
 }
 
 bool conn_is_hasty(const struct conn *c, uint64_t now)
 {
     return now < c->haste_ns;
+}
+
+bool conn_take_said(struct conn *c)
+{
+    bool said = c->said;
+    c->said = false;
+    return said;
 }

@@ -87,6 +87,7 @@ struct conn {
     uint64_t buffered;    /* bytes in all send buffers */
 
     uint64_t haste_ns; /* until when conn_is_hasty */
+    bool said;         /* conn_take_said */
 
     struct ring_spares spares; /* of the streams' buffers */
     uint64_t spares_ns;        /* when to look at them next, if there are any */

@@ -80,12 +80,39 @@ static void outlives_its_keys_while_held(void **state)
     aead_key_wipe(&key);
 }
 
+static void opens_what_the_keys_themselves_would(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 && aead_available(kinds[i]); i++) {
+        struct keyring ring = {0};
+        struct keyring_offer offer = offer_of(kinds[i], true);
+        struct keyset *keys = keyring_install(&ring, &offer, 0);
+        struct lentkey *far = lentkey_new(kinds[i], offer.recv);
+        assert_non_null(far);
+        uint8_t packet[PACKET];
+        uint8_t plain[PACKET];
+        make_packet(packet, 4);
+        make_packet(plain, 4);
+        lentkey_seal(far, packet, PACKET);
+        uint8_t forged[PACKET];
+        memcpy(forged, packet, PACKET);
+        forged[1] ^= 1; /* in the header: the path */
+        assert_false(lentkey_open(keys->lent_recv, forged, PACKET));
+        assert_true(lentkey_open(keys->lent_recv, packet, PACKET));
+        assert_memory_equal(packet, plain, PACKET - AEAD_TAG_LEN);
+        lentkey_release(far);
+        keyring_clear_except(&ring, NULL);
+    }
+}
+
 static void is_there_only_if_asked_for(void **state)
 {
     (void)state;
     struct keyring ring = {0};
     struct keyring_offer offer = offer_of(AEAD_CHACHA20POLY1305, false);
-    assert_null(keyring_install(&ring, &offer, 0)->lent_send);
+    const struct keyset *keys = keyring_install(&ring, &offer, 0);
+    assert_null(keys->lent_send);
+    assert_null(keys->lent_recv);
     keyring_clear_except(&ring, NULL);
     lentkey_release(NULL);
 }
@@ -115,6 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(seals_what_the_keys_themselves_would),
         cmocka_unit_test(outlives_its_keys_while_held),
+        cmocka_unit_test(opens_what_the_keys_themselves_would),
         cmocka_unit_test(is_there_only_if_asked_for),
         cmocka_unit_test(may_be_missing_for_want_of_memory),
     };

@@ -106,17 +106,6 @@ static void not_while_bulk_moves(void **state)
     assert_true(pays_after(&w, &told_peer));
 }
 
-static void beside_talk_bulk_does_not_count(void **state)
-{
-    (void)state;
-    struct world w = begin();
-    struct spin_round both = moved_bulk;
-    both.hasty = true;
-    waits(&w, &told_peer, 8, SHORT);
-    assert_true(pays_after(&w, &both));
-    assert_false(pays_after(&w, &told_peer));
-}
-
 static void others_have_the_processor(void **state)
 {
     (void)state;
@@ -188,7 +177,6 @@ int main(void)
         cmocka_unit_test(it_ends_with_the_limit),
         cmocka_unit_test(waits_for_peers_and_applications_are_told_apart),
         cmocka_unit_test(not_while_bulk_moves),
-        cmocka_unit_test(beside_talk_bulk_does_not_count),
         cmocka_unit_test(others_have_the_processor),
         cmocka_unit_test(others_that_stay_are_looked_for_less_often),
         cmocka_unit_test(without_a_limit_it_never_spins),

@@ -152,6 +152,28 @@ static void at_once_when_out_of_order(void **state)
     ack_deinit(&a);
 }
 
+/* They make no acknowledgement due, but one that leaves with data tells of the gap before them,
+ * for as long as the sender may not know it. */
+static void along_with_data_behind_a_gap(void **state)
+{
+    (void)state;
+    struct ack a;
+    ack_init(&a);
+    receive(&a, 0, false, 10);
+    receive(&a, 1, false, 20);
+    assert_false(a.along);
+    for (uint64_t n = 3; n < 3 + ACK_GAP_NEAR - 1; n++) {
+        receive(&a, n, false, 10 * n);
+        assert_true(a.along);
+        assert_int_equal(a.due_ns, TIME_NEVER);
+        ack_on_sent(&a);
+        assert_false(a.along);
+    }
+    receive(&a, 3 + ACK_GAP_NEAR - 1, false, 100);
+    assert_false(a.along);
+    ack_deinit(&a);
+}
+
 static void tells_ranges_downwards_and_the_delay(void **state)
 {
     (void)state;
@@ -222,6 +244,7 @@ int main(void)
         cmocka_unit_test(fewer_where_many_packets_come),
         cmocka_unit_test(never_more_than_the_ceiling_at_once),
         cmocka_unit_test(at_once_when_out_of_order),
+        cmocka_unit_test(along_with_data_behind_a_gap),
         cmocka_unit_test(tells_ranges_downwards_and_the_delay),
         cmocka_unit_test(forgets_the_lowest_range_past_the_ceiling),
         cmocka_unit_test(asks_to_be_confirmed_and_forgets_then),

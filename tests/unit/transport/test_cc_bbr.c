@@ -233,6 +233,60 @@ static void loss_with_a_queue_sets_a_ceiling(void **state)
     free(m);
 }
 
+/* Who asks for something small meanwhile waits behind it. */
+static void the_queue_of_a_probe_is_emptied_soon(void **state)
+{
+    (void)state;
+    struct model *m = model(MS(200));
+    await(m, BBR_CRUISE, 2 * NS_PER_S);
+    m->cc.bbr.inflight_hi = 50 * MTU; /* 40 fit: a queue of 10 ms */
+    await(m, BBR_UP, 4 * NS_PER_S);
+    await(m, BBR_DOWN, MS(220));
+    assert_true(m->cc.bbr.inflight_hi < 90 * MTU);
+    await(m, BBR_CRUISE, MS(160));
+    free(m);
+}
+
+/* What a probe overflowed is lost while its queue drains at less than the path's rate: that rate
+ * is not what the cruise is held to. */
+static void what_a_probe_lost_does_not_slow_the_cruise(void **state)
+{
+    (void)state;
+    struct model *m = model(MS(10));
+    m->lose_every = 100;
+    await(m, BBR_CRUISE, 2 * NS_PER_S);
+    uint64_t dropped = m->dropped;
+    for (int i = 0; i < 5; i++) {
+        await(m, BBR_DOWN, 4 * NS_PER_S);
+        await(m, BBR_CRUISE, MS(600));
+        run(m, MS(80));
+        assert_int_equal(m->cc.bbr.bw_lo, BBR_UNLIMITED);
+    }
+    assert_true(m->dropped > dropped);
+    free(m);
+}
+
+/* Loss by chance, more than was learnt yet, just when the first queue begins: what looks like a
+ * full path is asked again after a few rounds. */
+static void an_end_of_startup_without_a_whole_round_of_queue_is_doubted(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct model *m = model(MS(200));
+        run(m, MS(100));
+        struct bbr *b = &m->cc.bbr;
+        assert_int_equal(b->state, BBR_STARTUP);
+        b->full_bw_reached = true;
+        b->min_rtt = RTT_NS;
+        b->last_round_rtt = i == 0 ? RTT_NS : RTT_NS + MS(10);
+        b->round_rtt = RTT_NS + MS(10);
+        const struct rate_sample rs = {.rtt_ns = RTT_NS + MS(10), .in_flight = 400 * MTU};
+        bbr_state_update(b, &rs, &m->cc.cwnd, m->now);
+        assert_int_equal(b->in_doubt, i == 0);
+        free(m);
+    }
+}
+
 /* No sample as good as the least one for 5 s: the window goes down for 200 ms to see it again. */
 static void looks_for_the_least_round_trip(void **state)
 {
@@ -345,6 +399,9 @@ int main(void)
         cmocka_unit_test(gives_way_when_the_path_becomes_slower),
         cmocka_unit_test(bears_loss_without_a_queue),
         cmocka_unit_test(loss_with_a_queue_sets_a_ceiling),
+        cmocka_unit_test(the_queue_of_a_probe_is_emptied_soon),
+        cmocka_unit_test(what_a_probe_lost_does_not_slow_the_cruise),
+        cmocka_unit_test(an_end_of_startup_without_a_whole_round_of_queue_is_doubted),
         cmocka_unit_test(looks_for_the_least_round_trip),
         cmocka_unit_test(a_path_seen_empty_needs_no_probe_of_its_round_trip),
         cmocka_unit_test(takes_back_what_late_packets_did),

@@ -56,6 +56,7 @@ static void one_stream_alone_makes_no_haste(void **state)
     say(p, 1, id, SAID);
     conn_pair_run_reading(p, NS_PER_MS);
     assert_false(is_hasty(p, 0) || is_hasty(p, 1));
+    assert_false(conn_take_said(p->side[0]) || conn_take_said(p->side[1]));
     conn_pair_free(p);
 }
 
@@ -69,9 +70,12 @@ static void a_word_beside_bulk_that_waits_makes_haste_for_a_while(void **state)
     say(p, 0, bulk, 200000);
     say(p, 0, small, SAID);
     assert_false(is_hasty(p, 0)); /* nothing has left */
+    assert_false(conn_take_said(p->side[0]));
     while (!is_hasty(p, 0)) {
         assert_true(conn_pair_step(p));
     }
+    assert_true(conn_take_said(p->side[0]));
+    assert_false(conn_take_said(p->side[0])); /* told once */
     conn_pair_run_reading(p, 2 * NS_PER_S);
     assert_false(is_hasty(p, 0));
     conn_pair_free(p);
