@@ -64,6 +64,9 @@ struct adit_peer_config {
 
 enum adit_congestion { ADIT_CONGESTION_BBR, ADIT_CONGESTION_CUBIC };
 
+/* What is worth it: to be woken costs some 50 µs. */
+#define ADIT_SPIN_NS UINT64_C(100000)
+
 struct adit_config {
     const char *name;
     uint8_t secret[ADIT_KEY_LEN];
@@ -72,9 +75,9 @@ struct adit_config {
     /* Temporary sockets of one run of birthday probing, at most 256, when our NAT maps each
      * destination to another port and the peer's does not, or the reverse. 0 = it is not done. */
     unsigned birthday_sockets;
-    bool punch;   /* look for direct paths: tell peers our addresses, probe theirs */
-    bool offload; /* use UDP_SEGMENT and UDP_GRO where the system has them */
-    bool spin;    /* where answers come within 100 µs, look for them instead of sleeping */
+    bool punch;       /* look for direct paths: tell peers our addresses, probe theirs */
+    bool offload;     /* use UDP_SEGMENT and UDP_GRO where the system has them */
+    uint64_t spin_ns; /* where answers come so soon, look for them instead of sleeping; 0 = never */
     enum adit_congestion congestion;
     unsigned workers;            /* threads: 0; 1 = one seals and sends; 2 = and another opens */
     const char *state_dir;       /* the handshake timestamp is kept here; NULL = not kept */
@@ -173,8 +176,8 @@ void adit_abort(struct adit *a, uint64_t stream, enum cause cause);
 void adit_break(struct adit *a, uint64_t stream, enum cause cause);
 
 /* The program has heard from somebody else than the node, and something may follow in a moment: the
- * loop looks for it before it sleeps, if that has paid (adit_config.spin). Calls for streams say as
- * much. */
+ * loop looks for it before it sleeps, if that has paid (adit_config.spin_ns). Calls for streams say
+ * as much. */
 void adit_stir(struct adit *a);
 
 /* --- datagrams --- */

@@ -177,7 +177,7 @@ int nodeconfig_init(struct nodeconfig *n, const struct config *c, const struct a
     memcpy(n->node.secret, secrets->node, ADIT_KEY_LEN);
     n->node.listen = c->node.listen;
     n->node.offload = c->node.offload;
-    n->node.spin = c->node.spin;
+    n->node.spin_ns = c->node.spin ? ADIT_SPIN_NS : 0;
     n->node.workers = (unsigned)c->node.workers;
     n->node.congestion =
         c->node.congestion == CONFIG_CONGESTION_CUBIC ? ADIT_CONGESTION_CUBIC : ADIT_CONGESTION_BBR;

@@ -180,7 +180,8 @@ void tunnel_end_haste(struct adit *a);
 
 /* --- tunnel_spin.c --- */
 
-void tunnel_open_spin(struct adit *a, bool wanted);
+/* 0 = it always sleeps. */
+void tunnel_open_spin(struct adit *a, uint64_t limit_ns);
 /* The loop has nothing to do, and polls. */
 void tunnel_wait(struct adit *a);
 

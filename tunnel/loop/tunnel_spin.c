@@ -6,8 +6,6 @@
 #include "os/sysclock.h"
 #include "os/yield.h"
 
-#define SPIN_LIMIT_NS (100 * NS_PER_US)
-
 /* While this is active libuv polls without waiting. */
 static void on_idle(uv_idle_t *idle)
 {
@@ -21,11 +19,11 @@ static void on_idle(uv_idle_t *idle)
     }
 }
 
-void tunnel_open_spin(struct adit *a, bool wanted)
+void tunnel_open_spin(struct adit *a, uint64_t limit_ns)
 {
     (void)uv_idle_init(a->loop, &a->idle);
     a->idle.data = a;
-    spin_init(&a->spin, wanted ? SPIN_LIMIT_NS : 0);
+    spin_init(&a->spin, limit_ns);
 }
 
 void tunnel_wait(struct adit *a)

@@ -361,7 +361,7 @@ int adit_start(struct uv_loop_s *loop, const struct adit_config *config,
     a->prepare.data = a->timer.data = a->look.data = a->rebind.data = a->trim.data = a;
     a->watching.data = a;
     (void)uv_prepare_start(&a->prepare, on_prepare);
-    tunnel_open_spin(a, config->spin);
+    tunnel_open_spin(a, config->spin_ns);
     a->open_handles = 7;
     tunnel_tell_literals(a, config);
     tunnel_look(a);

@@ -33,7 +33,7 @@ struct world {
     uv_loop_t loop;
     uv_timer_t timer;
     bool over;
-    bool spin;
+    uint64_t spin_ns;
     struct end a, b;
     int stopping;
 };
@@ -117,7 +117,7 @@ static inline void talk_start(struct end *e, const struct end *peer)
     struct adit_config config = {.name = "node",
                                  .listen = addr_ipv4(127, 0, 0, 1, 0),
                                  .offload = true,
-                                 .spin = e->world->spin,
+                                 .spin_ns = e->world->spin_ns,
                                  .resume_timeout_ns = 3600 * NS_PER_S,
                                  .peers = &peers,
                                  .peer_count = 1};
@@ -125,10 +125,10 @@ static inline void talk_start(struct end *e, const struct end *peer)
     assert_int_equal(adit_start(&e->world->loop, &config, talk_on_event, e, &e->adit), 0);
 }
 
-static inline void talk_begin(struct world *w, bool spin)
+static inline void talk_begin(struct world *w, uint64_t spin_ns)
 {
     memset(w, 0, sizeof(*w));
-    w->spin = spin;
+    w->spin_ns = spin_ns;
     assert_int_equal(adit_init(), 0);
     assert_int_equal(uv_loop_init(&w->loop), 0);
     assert_int_equal(uv_timer_init(&w->loop, &w->timer), 0);
