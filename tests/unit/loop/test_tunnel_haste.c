@@ -1,7 +1,7 @@
 /* The loop's rounds while bulk moves: short ones as soon as somebody talks beside it. */
 #include "unit/loop/talk_world.h"
 
-enum { BULK = 24 << 20 };
+enum { BULK = 8 << 20 };
 
 static uint64_t sent_by(const struct end *e)
 {
