@@ -11,7 +11,7 @@ enum {
 #define BULK_LASTS_NS (2 * NS_PER_MS)
 #define CROWD_NS (500 * NS_PER_US)
 #define CROWD_LEAST_NS (100 * NS_PER_MS)
-#define CROWD_MOST_NS (10 * NS_PER_S)
+#define CROWD_MOST_NS (500 * NS_PER_MS)
 
 void spin_init(struct spin *s, uint64_t limit_ns)
 {
