@@ -176,24 +176,32 @@ static void hear_all(struct fixture *f, struct derp_peer *to)
     }
 }
 
+/* An open relay with three clients, all logged in and quiet. */
+static void open_with_three(struct fixture *f, struct derp_peer *peers[3])
+{
+    struct relay_server_config server = {.open = true};
+    open_fixture(f, &server);
+    for (uint8_t i = 0; i < 3; i++) {
+        peers[i] = add_peer(f, (uint8_t)(i + 1));
+    }
+    for (int i = 0; i < 3; i++) {
+        run_until(f, &peers[i]->ups, 1);
+    }
+    for (int i = 0; i < 10; i++) {
+        step(f);
+    }
+}
+
 /* In no round of the loop more is read of a than its turn allows, and in TLS what was left over of
  * a record. What b has to say meanwhile goes before all of that. */
 static void a_heavy_client_takes_turns_and_a_light_one_does_not_wait(void **state)
 {
     (void)state;
     enum { PACKETS = 60 };
-    struct relay_server_config server = {.open = true};
     struct fixture f;
-    open_fixture(&f, &server);
-    struct derp_peer *a = add_peer(&f, 1);
-    struct derp_peer *b = add_peer(&f, 2);
-    struct derp_peer *c = add_peer(&f, 3);
-    run_until(&f, &a->ups, 1);
-    run_until(&f, &b->ups, 1);
-    run_until(&f, &c->ups, 1);
-    for (int i = 0; i < 10; i++) {
-        step(&f);
-    }
+    struct derp_peer *peers[3];
+    open_with_three(&f, peers);
+    struct derp_peer *a = peers[0], *b = peers[1], *c = peers[2];
     const struct relay_server_stats *stats = relay_uv_stats(f.relay);
     uint64_t most = LIGHT + TURN + (way.tls ? TLS_RECORD : 0);
     fill_sockets(a, c, PACKETS);
@@ -239,18 +247,10 @@ static void two_that_are_alone_have_longer_turns(void **state)
 {
     (void)state;
     enum { PACKETS = 100, FILLS_MAX = 200 };
-    struct relay_server_config server = {.open = true};
     struct fixture f;
-    open_fixture(&f, &server);
-    struct derp_peer *a = add_peer(&f, 1);
-    struct derp_peer *b = add_peer(&f, 2);
-    struct derp_peer *c = add_peer(&f, 3);
-    run_until(&f, &a->ups, 1);
-    run_until(&f, &b->ups, 1);
-    run_until(&f, &c->ups, 1);
-    for (int i = 0; i < 10; i++) {
-        step(&f);
-    }
+    struct derp_peer *peers[3];
+    open_with_three(&f, peers);
+    struct derp_peer *a = peers[0], *b = peers[1], *c = peers[2];
     const struct relay_server_stats *stats = relay_uv_stats(f.relay);
     uint64_t usual = LIGHT + TURN + (way.tls ? TLS_RECORD : 0);
     assert_true(most_of(&f, a, c, PACKETS) <= usual);
